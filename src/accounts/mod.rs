@@ -1,0 +1,1 @@
+//! Who you are: accounts, handsets, e-mail addresses, sessions, app passwords.

@@ -1,0 +1,1 @@
+//! What edges and jobs can reach.

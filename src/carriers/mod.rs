@@ -1,0 +1,1 @@
+//! The telephone side: what a carrier can do and what it tells us.

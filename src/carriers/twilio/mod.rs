@@ -1,0 +1,1 @@
+//! Twilio: bytes to our values and back.

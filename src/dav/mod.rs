@@ -1,0 +1,1 @@
+//! WebDAV words and their XML: Depth, multistatus, propfind, reports, preconditions.

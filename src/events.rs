@@ -1,0 +1,1 @@
+//! The account event log: append in the transaction, wake, resume by cursor.

@@ -1,0 +1,1 @@
+//! The pool of virtual numbers and who holds which.

@@ -1,0 +1,1 @@
+//! Queued work, written in the transaction that causes it.
