@@ -1,0 +1,319 @@
+-- The spine. Ids are UUIDv7 in 16 bytes, times are microseconds UTC, keys of per-account tables begin with the account.
+
+CREATE TABLE accounts (
+    id BYTEA NOT NULL PRIMARY KEY,
+    handle TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    password_hash TEXT NOT NULL,
+    locale TEXT NOT NULL,
+    time_zone TEXT NOT NULL,
+    quiet_from SMALLINT,
+    quiet_to SMALLINT,
+    admin BOOLEAN NOT NULL,
+    created_at BIGINT NOT NULL,
+    CONSTRAINT accounts_handle UNIQUE (handle)
+);
+
+-- One narrow row per account, touched by every change: the event counter and the turn for number assignment.
+CREATE TABLE account_counters (
+    account_id BYTEA NOT NULL PRIMARY KEY,
+    seq BIGINT NOT NULL,
+    floor_seq BIGINT NOT NULL,
+    number_turn BIGINT NOT NULL
+);
+
+CREATE TABLE account_events (
+    account_id BYTEA NOT NULL,
+    seq BIGINT NOT NULL,
+    kind SMALLINT NOT NULL,
+    ref BYTEA,
+    data TEXT,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, seq)
+);
+
+CREATE TABLE account_photos (
+    account_id BYTEA NOT NULL PRIMARY KEY,
+    content_type TEXT NOT NULL,
+    body BYTEA NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+
+CREATE TABLE handsets (
+    account_id BYTEA NOT NULL,
+    id BYTEA NOT NULL,
+    number TEXT NOT NULL,
+    region TEXT NOT NULL,
+    state TEXT NOT NULL,
+    code_hash BYTEA,
+    text_hash BYTEA,
+    code_expires_at BIGINT,
+    code_attempts INTEGER NOT NULL,
+    created_at BIGINT NOT NULL,
+    verified_at BIGINT,
+    last_heard_at BIGINT,
+    absent_since BIGINT,
+    PRIMARY KEY (account_id, id),
+    CONSTRAINT handsets_account_number UNIQUE (account_id, number)
+);
+CREATE UNIQUE INDEX handsets_verified_number ON handsets (number) WHERE state = 'verified';
+CREATE INDEX handsets_text_hash ON handsets (text_hash) WHERE text_hash IS NOT NULL;
+
+CREATE TABLE emails (
+    account_id BYTEA NOT NULL,
+    id BYTEA NOT NULL,
+    address TEXT NOT NULL,
+    state TEXT NOT NULL,
+    code_hash BYTEA,
+    link_hash BYTEA,
+    code_expires_at BIGINT,
+    code_attempts INTEGER NOT NULL,
+    created_at BIGINT NOT NULL,
+    verified_at BIGINT,
+    PRIMARY KEY (account_id, id),
+    CONSTRAINT emails_account_address UNIQUE (account_id, address)
+);
+CREATE UNIQUE INDEX emails_verified_address ON emails (address) WHERE state = 'verified';
+CREATE INDEX emails_link_hash ON emails (link_hash) WHERE link_hash IS NOT NULL;
+
+CREATE TABLE sessions (
+    account_id BYTEA NOT NULL,
+    id BYTEA NOT NULL,
+    generation INTEGER NOT NULL,
+    secret_hash BYTEA NOT NULL,
+    label TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    last_used_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, id)
+);
+
+CREATE TABLE app_passwords (
+    account_id BYTEA NOT NULL,
+    id BYTEA NOT NULL,
+    label TEXT NOT NULL,
+    secret_hash BYTEA NOT NULL,
+    user_agent TEXT,
+    created_at BIGINT NOT NULL,
+    last_used_at BIGINT,
+    PRIMARY KEY (account_id, id),
+    CONSTRAINT app_passwords_secret UNIQUE (secret_hash)
+);
+
+-- Sliding counters that outlive a restart: whatever sends or guesses is counted here.
+CREATE TABLE rate_limits (
+    bucket TEXT NOT NULL PRIMARY KEY,
+    window_at BIGINT NOT NULL,
+    count BIGINT NOT NULL,
+    previous_count BIGINT NOT NULL
+);
+
+CREATE TABLE idempotency_keys (
+    account_id BYTEA NOT NULL,
+    idempotency_key TEXT NOT NULL,
+    request_hash BYTEA NOT NULL,
+    status SMALLINT NOT NULL,
+    body TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, idempotency_key)
+);
+
+CREATE TABLE numbers (
+    id BYTEA NOT NULL PRIMARY KEY,
+    number TEXT NOT NULL,
+    region TEXT NOT NULL,
+    area TEXT NOT NULL,
+    carrier_id TEXT NOT NULL,
+    capabilities INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    retired_at BIGINT,
+    CONSTRAINT numbers_number UNIQUE (number)
+);
+CREATE INDEX numbers_region ON numbers (region, state);
+
+-- A row names a contact while active, keeps the pair from others while resting, and remembers it when past.
+CREATE TABLE assignments (
+    account_id BYTEA NOT NULL,
+    id BYTEA NOT NULL,
+    number_id BYTEA NOT NULL,
+    contact_id BYTEA NOT NULL,
+    state TEXT NOT NULL,
+    assigned_at BIGINT NOT NULL,
+    released_at BIGINT,
+    rests_until BIGINT,
+    PRIMARY KEY (account_id, id)
+);
+CREATE UNIQUE INDEX assignments_pair ON assignments (account_id, number_id) WHERE state <> 'past';
+CREATE UNIQUE INDEX assignments_contact ON assignments (account_id, contact_id) WHERE state = 'active';
+CREATE INDEX assignments_number ON assignments (number_id) WHERE state = 'active';
+CREATE INDEX assignments_resting ON assignments (rests_until) WHERE state = 'resting';
+
+CREATE TABLE contacts (
+    account_id BYTEA NOT NULL,
+    id BYTEA NOT NULL,
+    network TEXT NOT NULL,
+    address TEXT NOT NULL,
+    peer_account_id BYTEA,
+    peer_contact_id BYTEA,
+    display_name TEXT NOT NULL,
+    custom_name TEXT,
+    state TEXT NOT NULL,
+    direction TEXT,
+    number_state TEXT NOT NULL,
+    hidden_on_phone BOOLEAN NOT NULL,
+    conversation_id BYTEA,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, id),
+    CONSTRAINT contacts_address UNIQUE (account_id, network, address)
+);
+CREATE INDEX contacts_waiting ON contacts (account_id) WHERE number_state = 'waiting';
+CREATE INDEX contacts_peer ON contacts (peer_account_id) WHERE peer_account_id IS NOT NULL;
+
+CREATE TABLE address_books (
+    account_id BYTEA NOT NULL,
+    id BYTEA NOT NULL,
+    slug TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    floor_seq BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, id),
+    CONSTRAINT address_books_slug UNIQUE (account_id, slug)
+);
+
+CREATE TABLE address_objects (
+    account_id BYTEA NOT NULL,
+    book_id BYTEA NOT NULL,
+    name TEXT NOT NULL,
+    uid TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    body BYTEA NOT NULL,
+    base BYTEA,
+    contact_id BYTEA,
+    size_bytes INTEGER NOT NULL,
+    seq BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, book_id, name),
+    CONSTRAINT address_objects_uid UNIQUE (account_id, book_id, uid)
+);
+CREATE INDEX address_objects_contact ON address_objects (account_id, contact_id) WHERE contact_id IS NOT NULL;
+
+CREATE TABLE address_book_changes (
+    account_id BYTEA NOT NULL,
+    book_id BYTEA NOT NULL,
+    seq BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    deleted BOOLEAN NOT NULL,
+    PRIMARY KEY (account_id, book_id, seq, name)
+);
+
+-- Which device has been handed which card.
+CREATE TABLE card_fetches (
+    account_id BYTEA NOT NULL,
+    app_password_id BYTEA NOT NULL,
+    book_id BYTEA NOT NULL,
+    name TEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (account_id, app_password_id, book_id, name)
+);
+
+CREATE TABLE presence (
+    account_id BYTEA NOT NULL PRIMARY KEY,
+    state TEXT NOT NULL,
+    note TEXT,
+    updated_at BIGINT NOT NULL
+);
+
+CREATE TABLE conversations (
+    id BYTEA NOT NULL PRIMARY KEY,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE conversation_members (
+    account_id BYTEA NOT NULL,
+    conversation_id BYTEA NOT NULL,
+    contact_id BYTEA NOT NULL,
+    unread_count BIGINT NOT NULL,
+    read_up_to BYTEA,
+    last_message_id BYTEA,
+    last_message_at BIGINT,
+    PRIMARY KEY (account_id, conversation_id)
+);
+
+CREATE TABLE messages (
+    id BYTEA NOT NULL PRIMARY KEY,
+    conversation_id BYTEA NOT NULL,
+    sender_account_id BYTEA NOT NULL,
+    recipient_account_id BYTEA NOT NULL,
+    source TEXT NOT NULL,
+    via TEXT NOT NULL,
+    text TEXT NOT NULL,
+    state TEXT NOT NULL,
+    error_code TEXT,
+    segment_count SMALLINT,
+    client_id TEXT,
+    sent_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX messages_conversation ON messages (conversation_id, id);
+CREATE UNIQUE INDEX messages_client_id ON messages (sender_account_id, client_id) WHERE client_id IS NOT NULL;
+
+-- Every SMS that leaves, whoever caused it. `sending` is written before the request, so a crash leaves a trace.
+CREATE TABLE outbound_sms (
+    id BYTEA NOT NULL PRIMARY KEY,
+    account_id BYTEA,
+    message_id BYTEA,
+    purpose TEXT NOT NULL,
+    order_key TEXT NOT NULL,
+    carrier_id TEXT NOT NULL,
+    from_number TEXT NOT NULL,
+    to_number TEXT NOT NULL,
+    text TEXT NOT NULL,
+    state TEXT NOT NULL,
+    segment_count SMALLINT NOT NULL,
+    attempts INTEGER NOT NULL,
+    carrier_message_id TEXT,
+    error_code TEXT,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL
+);
+CREATE INDEX outbound_sms_unknown ON outbound_sms (updated_at) WHERE state = 'unknown';
+CREATE INDEX outbound_sms_account ON outbound_sms (account_id) WHERE account_id IS NOT NULL;
+
+-- What carriers have told us, once each; and, for our own sends, which SMS a carrier's id means.
+CREATE TABLE carrier_callbacks (
+    carrier_id TEXT NOT NULL,
+    kind SMALLINT NOT NULL,
+    sid TEXT NOT NULL,
+    status TEXT NOT NULL,
+    ref BYTEA,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (carrier_id, sid, kind, status)
+);
+
+CREATE TABLE jobs (
+    id BYTEA NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL,
+    order_key TEXT,
+    payload TEXT NOT NULL,
+    state TEXT NOT NULL,
+    run_at BIGINT NOT NULL,
+    attempts INTEGER NOT NULL,
+    locked_until BIGINT,
+    last_error TEXT,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX jobs_due ON jobs (state, run_at);
+CREATE INDEX jobs_order ON jobs (order_key, id) WHERE order_key IS NOT NULL AND state <> 'dead';
+
+-- Rows that are updated in place all day: leave room on the page, so that no index needs a new entry (HOT).
+ALTER TABLE account_counters SET (fillfactor = 70);
+ALTER TABLE conversation_members SET (fillfactor = 80);
+ALTER TABLE messages SET (fillfactor = 90);
+ALTER TABLE outbound_sms SET (fillfactor = 80);
