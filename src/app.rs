@@ -1,1 +1,98 @@
-//! What edges and jobs can reach.
+//! What edges and jobs can reach: settings, database, clock, keys, sockets that wait. Operations never receive it.
+
+use std::ops::Deref;
+use std::sync::{Arc, RwLock};
+
+use tokio::sync::Notify;
+
+use crate::clock::{Clock, Timestamp};
+use crate::config::Settings;
+use crate::db::{Database, Options, Signal};
+use crate::error::Result;
+use crate::events::Hub;
+use crate::keys::Keys;
+
+type SignalListener = Box<dyn Fn(&Signal) + Send + Sync>;
+
+/// The running service. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    /// What the operator set.
+    pub settings: Settings,
+    /// The database.
+    pub db: Database,
+    /// The time.
+    pub clock: Clock,
+    /// The installation's key.
+    pub keys: Keys,
+    /// Who waits for which account on this node.
+    pub hub: Hub,
+    /// Rung when there is work in the queue.
+    pub jobs: Notify,
+    listeners: RwLock<Vec<SignalListener>>,
+}
+
+impl Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Opens the database (its schema must be up to date) and puts the parts together.
+    pub fn open(settings: Settings, clock: Clock, keys: Keys) -> Result<App> {
+        let db = Database::open(&settings.database_url, &Options::default())?;
+        let parts = Parts {
+            settings,
+            db,
+            clock,
+            keys,
+            hub: Hub::default(),
+            jobs: Notify::new(),
+            listeners: RwLock::new(Vec::new()),
+        };
+        let app = App(Arc::new(parts));
+        // Weak: the database must not keep the service alive that owns it.
+        let weak = Arc::downgrade(&app.0);
+        app.db.on_commit(move |signals| {
+            let Some(parts) = weak.upgrade() else { return };
+            for signal in signals {
+                parts.dispatch(signal);
+            }
+        });
+        Ok(app)
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl Parts {
+    /// Tells everybody on this node what was committed, here or on another node.
+    pub fn dispatch(&self, signal: &Signal) {
+        // Caches first: a socket that wakes must not meet the old state.
+        if let Ok(listeners) = self.listeners.read() {
+            for listener in listeners.iter() {
+                listener(signal);
+            }
+        }
+        match signal {
+            Signal::Account { account, seq, .. } => self.hub.ring(*account, *seq),
+            Signal::Jobs => self.jobs.notify_one(),
+            Signal::Pool => {}
+        }
+    }
+
+    /// Calls `listener` after every commit, on the database's thread: it must be quick and must not block.
+    pub fn on_signal(&self, listener: impl Fn(&Signal) + Send + Sync + 'static) {
+        if let Ok(mut listeners) = self.listeners.write() {
+            listeners.push(Box::new(listener));
+        }
+    }
+}

@@ -1,1 +1,274 @@
-//! The account event log: append in the transaction, wake, resume by cursor.
+//! The account event log: appended in the transaction of the change, woken after the commit, resumed by cursor.
+//!
+//! One counter per account, bumped in the transaction that changes something, is event id, cursor of sockets and
+//! CardDAV sync token at once. A message for a native client is a row of its own and a row here, nothing more: the
+//! log *is* the delivery. An operation that touches two accounts takes their counters in the order of their ids.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use diesel::prelude::*;
+use tokio::sync::watch;
+
+use crate::clock::Timestamp;
+use crate::db::{Db, Signal, Topics};
+use crate::each;
+use crate::error::{Error, Result};
+use crate::ids::AccountId;
+use crate::schema::{account_counters, account_events};
+
+/// What happened, as clients see it. The numbers are stored: never reuse one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(i16)]
+pub enum EventKind {
+    /// A message is there (`ref` is the message).
+    MessageCreated = 1,
+    /// A message's state moved (`ref` is the message).
+    MessageUpdated = 2,
+    /// Unread count or last message changed (`ref` is the conversation).
+    ConversationUpdated = 3,
+    /// A contact is there (`ref` is the contact).
+    ContactCreated = 4,
+    /// A contact's name, state or number changed (`ref` is the contact).
+    ContactUpdated = 5,
+    /// A contact is gone (`ref` is the contact).
+    ContactDeleted = 6,
+    /// A contact came or went (`ref` is the contact).
+    PresenceChanged = 7,
+    /// The account itself changed.
+    AccountUpdated = 8,
+    /// An address book changed; phones ask for it, clients need not care.
+    BookChanged = 9,
+}
+
+impl EventKind {
+    /// All of them, for tables and documents.
+    pub const ALL: [EventKind; 9] = [
+        EventKind::MessageCreated,
+        EventKind::MessageUpdated,
+        EventKind::ConversationUpdated,
+        EventKind::ContactCreated,
+        EventKind::ContactUpdated,
+        EventKind::ContactDeleted,
+        EventKind::PresenceChanged,
+        EventKind::AccountUpdated,
+        EventKind::BookChanged,
+    ];
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            EventKind::MessageCreated => "message.created",
+            EventKind::MessageUpdated => "message.updated",
+            EventKind::ConversationUpdated => "conversation.updated",
+            EventKind::ContactCreated => "contact.created",
+            EventKind::ContactUpdated => "contact.updated",
+            EventKind::ContactDeleted => "contact.deleted",
+            EventKind::PresenceChanged => "presence.changed",
+            EventKind::AccountUpdated => "account.updated",
+            EventKind::BookChanged => "book.changed",
+        }
+    }
+
+    fn from_number(number: i16) -> Option<Self> {
+        EventKind::ALL.into_iter().find(|kind| *kind as i16 == number)
+    }
+}
+
+/// One row of the log.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The account's counter when it happened.
+    pub seq: i64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+    /// The 16 bytes of what it is about.
+    pub subject: Option<[u8; 16]>,
+}
+
+/// Rows read at once.
+pub const PAGE_MAX: i64 = 500;
+
+/// Gives a new account its counter.
+pub fn open(db: &mut Db, account: AccountId) -> Result<()> {
+    each!(db, |c| diesel::insert_into(account_counters::table)
+        .values((
+            account_counters::account_id.eq(account),
+            account_counters::seq.eq(0i64),
+            account_counters::floor_seq.eq(0i64),
+            account_counters::number_turn.eq(0i64),
+        ))
+        .execute(c))?;
+    Ok(())
+}
+
+/// Takes `count` places of the account's counter and answers the last one.
+pub fn bump(db: &mut Db, account: AccountId, count: i64) -> Result<i64> {
+    let row: Option<i64> = each!(db, |c| diesel::update(account_counters::table)
+        .filter(account_counters::account_id.eq(account))
+        .set(account_counters::seq.eq(account_counters::seq + count))
+        .returning(account_counters::seq)
+        .get_result(c)
+        .optional())?;
+    row.ok_or_else(|| Error::not_found("account"))
+}
+
+/// Appends one event and answers its place. `topics` tells caches what else changed.
+pub fn append(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    kind: EventKind,
+    subject: Option<&[u8; 16]>,
+    topics: Topics,
+) -> Result<i64> {
+    append_many(db, now, account, &[(kind, subject.copied())], topics)
+}
+
+/// Appends several events in their order and answers the last place.
+pub fn append_many(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    events: &[(EventKind, Option<[u8; 16]>)],
+    topics: Topics,
+) -> Result<i64> {
+    let count = i64::try_from(events.len()).unwrap_or(0);
+    let last = bump(db, account, count)?;
+    let mut seq = last - count;
+    for (kind, subject) in events {
+        seq += 1;
+        each!(db, |c| diesel::insert_into(account_events::table)
+            .values((
+                account_events::account_id.eq(account),
+                account_events::seq.eq(seq),
+                account_events::kind.eq(*kind as i16),
+                account_events::ref_id.eq(subject.as_ref().map(|s| s.as_slice())),
+                account_events::at.eq(now),
+            ))
+            .execute(c))?;
+    }
+    db.signal(Signal::Account { account, seq: last, topics });
+    Ok(last)
+}
+
+/// The newest place of an account.
+pub fn newest(db: &mut Db, account: AccountId) -> Result<i64> {
+    let row: Option<i64> = each!(db, |c| account_counters::table
+        .filter(account_counters::account_id.eq(account))
+        .select(account_counters::seq)
+        .first(c)
+        .optional())?;
+    row.ok_or_else(|| Error::not_found("account"))
+}
+
+/// The oldest cursor from which the log is still complete.
+pub fn floor(db: &mut Db, account: AccountId) -> Result<i64> {
+    let row: Option<i64> = each!(db, |c| account_counters::table
+        .filter(account_counters::account_id.eq(account))
+        .select(account_counters::floor_seq)
+        .first(c)
+        .optional())?;
+    row.ok_or_else(|| Error::not_found("account"))
+}
+
+/// What happened after `after`, oldest first, at most [`PAGE_MAX`] rows.
+pub fn since(db: &mut Db, account: AccountId, after: i64) -> Result<Vec<Event>> {
+    let rows: Vec<(i64, Timestamp, i16, Option<Vec<u8>>)> = each!(db, |c| account_events::table
+        .filter(account_events::account_id.eq(account))
+        .filter(account_events::seq.gt(after))
+        .order(account_events::seq.asc())
+        .limit(PAGE_MAX)
+        .select((account_events::seq, account_events::at, account_events::kind, account_events::ref_id))
+        .load(c))?;
+    let read = |(seq, at, kind, subject): (i64, Timestamp, i16, Option<Vec<u8>>)| {
+        let subject = subject.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+        // A kind from a newer version of the program: clients of this one could not read it anyway.
+        EventKind::from_number(kind).map(|kind| Event { seq, at, kind, subject })
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
+}
+
+/// Forgets events before `before`, at most `limit` rows, and raises the floors; answers how many went.
+pub fn prune(db: &mut Db, before: Timestamp, limit: i64) -> Result<usize> {
+    let old: Vec<(AccountId, i64)> = each!(db, |c| account_events::table
+        .filter(account_events::at.lt(before))
+        .select((account_events::account_id, account_events::seq))
+        .limit(limit)
+        .load(c))?;
+    let mut floors: HashMap<AccountId, i64> = HashMap::new();
+    for (account, seq) in &old {
+        let floor = floors.entry(*account).or_insert(*seq);
+        *floor = (*floor).max(*seq);
+    }
+    for (account, seq) in floors {
+        each!(db, |c| diesel::delete(account_events::table)
+            .filter(account_events::account_id.eq(account))
+            .filter(account_events::seq.le(seq))
+            .execute(c))?;
+        each!(db, |c| diesel::update(account_counters::table)
+            .filter(account_counters::account_id.eq(account))
+            .filter(account_counters::floor_seq.lt(seq))
+            .set(account_counters::floor_seq.eq(seq))
+            .execute(c))?;
+    }
+    Ok(old.len())
+}
+
+/// Shards of the hub: enough that wakers hardly ever meet.
+const SHARDS: usize = 64;
+
+/// Who waits for which account on this node.
+pub struct Hub {
+    shards: Vec<Mutex<HashMap<AccountId, watch::Sender<i64>>>>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Hub { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    }
+}
+
+impl Hub {
+    fn shard(
+        &self,
+        account: AccountId,
+    ) -> Option<std::sync::MutexGuard<'_, HashMap<AccountId, watch::Sender<i64>>>> {
+        let index = account.as_bytes().last().map_or(0, |b| usize::from(*b)) % SHARDS;
+        self.shards.get(index).map(|s| s.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Waits for an account. Subscribe first, then read the log: what happens in between is not missed.
+    pub fn subscribe(&self, account: AccountId) -> Option<watch::Receiver<i64>> {
+        let mut shard = self.shard(account)?;
+        Some(shard.entry(account).or_insert_with(|| watch::channel(0).0).subscribe())
+    }
+
+    /// Tells those who wait that the account's counter stands at `seq`.
+    pub fn ring(&self, account: AccountId, seq: i64) {
+        let Some(mut shard) = self.shard(account) else { return };
+        let Some(sender) = shard.get(&account) else { return };
+        if sender.is_closed() {
+            shard.remove(&account);
+        } else {
+            sender.send_modify(|newest| *newest = (*newest).max(seq));
+        }
+    }
+
+    /// Whether somebody waits for the account here.
+    pub fn is_watched(&self, account: AccountId) -> bool {
+        self.shard(account).is_some_and(|shard| shard.get(&account).is_some_and(|s| !s.is_closed()))
+    }
+
+    /// The accounts somebody waits for here, for the regular re-check.
+    pub fn watched(&self) -> Vec<AccountId> {
+        let lock = |shard: &Mutex<HashMap<AccountId, watch::Sender<i64>>>| {
+            let mut shard = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            shard.retain(|_, sender| !sender.is_closed());
+            shard.keys().copied().collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(lock).collect()
+    }
+}

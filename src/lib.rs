@@ -14,6 +14,7 @@ pub mod dav;
 
 // Plumbing: knows the outside, knows no domain.
 pub mod config;
+pub mod keys;
 pub mod schema;
 pub mod db;
 pub mod queue;

@@ -1,1 +1,175 @@
-//! Queued work, written in the transaction that causes it.
+//! Queued work: written in the transaction that causes it, run by `worker`, safe to run twice.
+//!
+//! Jobs with the same order key run one after the other, in the order they were enqueued; others run side by side.
+//! A job that dies with its process is taken up again when its lease runs out.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::db::{Db, Engine, Signal};
+use crate::each;
+use crate::error::Result;
+use crate::ids::JobId;
+use crate::schema::jobs;
+
+/// How long a claimed job may run before another worker takes it for dead.
+pub const LEASE: Duration = Duration::from_secs(120);
+/// Jobs that failed this often stay for the operator to look at.
+pub const ATTEMPTS_MAX: i32 = 12;
+
+/// A job that this worker may run now.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Claimed {
+    /// The job.
+    #[diesel(sql_type = Binary)]
+    pub id: JobId,
+    /// Which handler runs it.
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    /// JSON for the handler.
+    #[diesel(sql_type = Text)]
+    pub payload: String,
+    /// Earlier attempts.
+    #[diesel(sql_type = Integer)]
+    pub attempts: i32,
+    /// What it may not overtake.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub order_key: Option<String>,
+}
+
+/// Enqueues work in the caller's transaction.
+pub fn enqueue(
+    db: &mut Db,
+    now: Timestamp,
+    kind: &'static str,
+    order_key: Option<&str>,
+    payload: &impl Serialize,
+) -> Result<JobId> {
+    enqueue_at(db, now, now, kind, order_key, payload)
+}
+
+/// Enqueues work that is not due before `run_at`.
+pub fn enqueue_at(
+    db: &mut Db,
+    now: Timestamp,
+    run_at: Timestamp,
+    kind: &'static str,
+    order_key: Option<&str>,
+    payload: &impl Serialize,
+) -> Result<JobId> {
+    let id = JobId::new(now);
+    let payload = serde_json::to_string(payload)?;
+    each!(db, |c| diesel::insert_into(jobs::table)
+        .values((
+            jobs::id.eq(id),
+            jobs::kind.eq(kind),
+            jobs::order_key.eq(order_key),
+            jobs::payload.eq(&payload),
+            jobs::state.eq("ready"),
+            jobs::run_at.eq(run_at),
+            jobs::attempts.eq(0),
+            jobs::created_at.eq(now),
+        ))
+        .execute(c))?;
+    db.signal(Signal::Jobs);
+    Ok(id)
+}
+
+/// Takes up to `limit` due jobs, none of which may overtake an earlier one of its order key.
+pub fn claim(db: &mut Db, now: Timestamp, limit: i64) -> Result<Vec<Claimed>> {
+    let locking = if db.engine() == Engine::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let (p1, p2, p3) = if db.engine() == Engine::Postgres { ("$1", "$2", "$3") } else { ("?1", "?2", "?3") };
+    let sql = format!(
+        "UPDATE jobs SET state = 'running', locked_until = {p2}, attempts = attempts + 1 WHERE id IN (\
+         SELECT id FROM jobs AS due WHERE ((state = 'ready' AND run_at <= {p1}) OR (state = 'running' AND locked_until < {p1})) \
+         AND (order_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS earlier WHERE earlier.order_key = due.order_key \
+         AND earlier.state <> 'dead' AND earlier.id < due.id)) \
+         ORDER BY run_at LIMIT {p3} {locking}) \
+         RETURNING id, kind, payload, attempts - 1 AS attempts, order_key"
+    );
+    let query = diesel::sql_query(sql)
+        .bind::<BigInt, _>(now)
+        .bind::<BigInt, _>(now.plus(LEASE))
+        .bind::<BigInt, _>(limit);
+    Ok(each!(db, |c| query.load::<Claimed>(c))?)
+}
+
+/// The job is done and goes away; who waits behind it may run.
+pub fn finish(db: &mut Db, id: JobId) -> Result<()> {
+    each!(db, |c| diesel::delete(jobs::table).filter(jobs::id.eq(id)).execute(c))?;
+    db.signal(Signal::Jobs);
+    Ok(())
+}
+
+/// The job runs again at `run_at`.
+pub fn retry(db: &mut Db, id: JobId, run_at: Timestamp, error: &str) -> Result<()> {
+    let error: String = error.chars().take(500).collect();
+    each!(db, |c| diesel::update(jobs::table)
+        .filter(jobs::id.eq(id))
+        .set((
+            jobs::state.eq("ready"),
+            jobs::run_at.eq(run_at),
+            jobs::locked_until.eq(None::<Timestamp>),
+            jobs::last_error.eq(&error),
+        ))
+        .execute(c))?;
+    Ok(())
+}
+
+/// The job is given up; it stays for the operator and no longer holds up its order key.
+pub fn give_up(db: &mut Db, id: JobId, error: &str) -> Result<()> {
+    let error: String = error.chars().take(500).collect();
+    each!(db, |c| diesel::update(jobs::table)
+        .filter(jobs::id.eq(id))
+        .set((jobs::state.eq("dead"), jobs::last_error.eq(&error)))
+        .execute(c))?;
+    db.signal(Signal::Jobs);
+    Ok(())
+}
+
+/// When the next job is due, if any waits.
+pub fn next_due(db: &mut Db) -> Result<Option<Timestamp>> {
+    Ok(each!(db, |c| jobs::table
+        .filter(jobs::state.eq("ready"))
+        .select(diesel::dsl::min(jobs::run_at))
+        .first::<Option<Timestamp>>(c))?)
+}
+
+/// Jobs by state, for metrics: (state, count).
+pub fn counts(db: &mut Db) -> Result<Vec<(String, i64)>> {
+    Ok(each!(db, |c| jobs::table
+        .group_by(jobs::state)
+        .select((jobs::state, diesel::dsl::count_star()))
+        .load(c))?)
+}
+
+/// After a crash of a lone process: what was running is nobody's now.
+pub fn release_all(db: &mut Db, now: Timestamp) -> Result<usize> {
+    Ok(each!(db, |c| diesel::update(jobs::table)
+        .filter(jobs::state.eq("running"))
+        .set((jobs::state.eq("ready"), jobs::run_at.eq(now), jobs::locked_until.eq(None::<Timestamp>)))
+        .execute(c))?)
+}
+
+/// How long to wait before attempt number `attempts + 1`: doubling from one second to ten minutes.
+pub fn backoff(attempts: i32) -> Duration {
+    let exponent = u32::try_from(attempts.clamp(0, 10)).unwrap_or(0);
+    Duration::from_secs(1 << exponent).min(Duration::from_secs(600))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_doubles_and_ends_at_ten_minutes() {
+        assert_eq!(backoff(0), Duration::from_secs(1));
+        assert_eq!(backoff(3), Duration::from_secs(8));
+        assert_eq!(backoff(40), Duration::from_secs(600));
+        assert_eq!(backoff(-1), Duration::from_secs(1));
+    }
+}
