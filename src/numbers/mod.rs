@@ -1,1 +1,360 @@
 //! The pool of virtual numbers and who holds which.
+//!
+//! A number names a contact only together with the account that dials it: the *pair* (account, number). While a pair
+//! is active or resting nobody else of that account may have its number; other accounts may, at any time. That is the
+//! constraint `assignments_pair`, and the reason why a small pool serves everybody. Rows of past pairs are kept, so
+//! that a contact that comes back gets the number it had.
+//!
+//! Assigning is set-based: one read of what the account holds, one read of the pool, one insert, for one contact or
+//! for a thousand. The account's turn (`account_counters.number_turn`) is taken first; it is the lock.
+
+
+pub mod assignment;
+pub mod plan;
+mod store;
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::db::{Db, Signal};
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, AssignmentId, ContactId, NumberId};
+use crate::phone::E164;
+
+use assignment::{Candidate, Choice, Want};
+
+/// What a number can do, as bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities(pub i32);
+
+impl Capabilities {
+    /// Text messages.
+    pub const SMS: Capabilities = Capabilities(1);
+    /// Messages with pictures and files.
+    pub const MMS: Capabilities = Capabilities(2);
+    /// Calls.
+    pub const VOICE: Capabilities = Capabilities(4);
+
+    const NAMES: [(&'static str, Capabilities); 3] =
+        [("sms", Capabilities::SMS), ("mms", Capabilities::MMS), ("voice", Capabilities::VOICE)];
+
+    /// Whether all of `other` is in here.
+    pub fn has(self, other: Capabilities) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Reads names separated by `+`, `|`, `;` or spaces: `sms+voice`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut bits = 0;
+        for word in text.split(['+', '|', ';', ' ']).filter(|w| !w.is_empty()) {
+            let known = Capabilities::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+            let Some((_, capability)) = known else {
+                return Err(Error::invalid(
+                    "capabilities",
+                    "unknown_capability",
+                    format!("{word} is not a capability; known are sms, mms and voice."),
+                ));
+            };
+            bits |= capability.0;
+        }
+        if bits == 0 {
+            return Err(Error::invalid("capabilities", "no_capability", "Name at least one of sms, mms and voice."));
+        }
+        Ok(Capabilities(bits))
+    }
+
+    /// The names of what it can do.
+    pub fn names(self) -> Vec<&'static str> {
+        Capabilities::NAMES.iter().filter(|(_, c)| self.has(*c)).map(|(name, _)| *name).collect()
+    }
+}
+
+/// Where a number stands in its life with us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberState {
+    /// May be given to contacts.
+    Available,
+    /// Keeps its contacts, gets no new ones.
+    Suspended,
+    /// No longer ours.
+    Retired,
+}
+
+impl NumberState {
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NumberState::Available => "available",
+            NumberState::Suspended => "suspended",
+            NumberState::Retired => "retired",
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        match text {
+            "available" => NumberState::Available,
+            "suspended" => NumberState::Suspended,
+            _ => NumberState::Retired,
+        }
+    }
+}
+
+/// One of our numbers.
+#[derive(Debug, Clone)]
+pub struct Number {
+    /// Which.
+    pub id: NumberId,
+    /// What people dial.
+    pub number: E164,
+    /// ISO 3166 region.
+    pub region: String,
+    /// Area code, empty where the plan has none.
+    pub area: String,
+    /// Whose API it is reached through.
+    pub carrier_id: String,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Where it stands.
+    pub state: NumberState,
+    /// When it joined the pool.
+    pub created_at: Timestamp,
+}
+
+/// A contact that should have a number.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Which contact of the account.
+    pub contact: ContactId,
+    /// What the contact is, the same for every account.
+    pub identity: [u8; 16],
+}
+
+/// What came of a [`Wanted`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Which contact.
+    pub contact: ContactId,
+    /// Its number; `None` when the pool has run out for this account.
+    pub number: Option<(NumberId, E164)>,
+}
+
+/// A number an SMS of our own can come from.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// Through which carrier.
+    pub carrier_id: String,
+    /// The number.
+    pub number: E164,
+}
+
+/// A number as it arrives from an import.
+#[derive(Debug, Clone)]
+pub struct Import {
+    /// The number.
+    pub number: E164,
+    /// Through which carrier it is reached.
+    pub carrier_id: String,
+    /// What it can do.
+    pub capabilities: Capabilities,
+}
+
+/// Gives each wanted contact a number local to `near`. A contact that has one already keeps it.
+///
+/// The caller writes contacts, cards and events in the same transaction and leaves the `ROUTES` signal.
+pub fn assign(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    near: &E164,
+    wanted: &[Wanted],
+) -> Result<Vec<Outcome>> {
+    store::take_turn(db, account)?;
+    let held = store::list_assignments(db, account)?;
+    let region = near.region();
+    let pool: Vec<Number> =
+        store::list_pool(db, &region)?.into_iter().filter(|n| n.capabilities.has(Capabilities::SMS)).collect();
+    let numbers: HashMap<NumberId, E164> = pool.iter().map(|n| (n.id, n.number.clone())).collect();
+
+    let used: HashSet<NumberId> = held.iter().filter(|a| a.state != "past").map(|a| a.number_id).collect();
+    let mut active: HashMap<ContactId, NumberId> = HashMap::new();
+    let mut resting: HashMap<ContactId, (AssignmentId, NumberId)> = HashMap::new();
+    let mut past: HashMap<ContactId, NumberId> = HashMap::new();
+    for row in &held {
+        match row.state.as_str() {
+            "active" => drop(active.insert(row.contact_id, row.number_id)),
+            "resting" => drop(resting.insert(row.contact_id, (row.id, row.number_id))),
+            _ => drop(past.insert(row.contact_id, row.number_id)),
+        }
+    }
+    let candidates: Vec<Candidate> =
+        pool.iter().map(|n| Candidate { id: n.id, area: n.area.clone() }).collect();
+    let mut choice = Choice::new(&candidates, near.area(), |id| used.contains(&id));
+
+    let mut back = Vec::new();
+    let mut fresh = Vec::new();
+    let mut chosen: Vec<(ContactId, Option<NumberId>)> = Vec::with_capacity(wanted.len());
+    for want in wanted {
+        let number = if let Some(number) = active.get(&want.contact) {
+            Some(*number)
+        } else if let Some((id, number)) = resting.get(&want.contact).filter(|(_, n)| numbers.contains_key(n)) {
+            back.push(*id);
+            Some(*number)
+        } else {
+            let want_number = Want { identity: want.identity, previous: past.get(&want.contact).copied() };
+            let number = choice.take(&want_number);
+            if let Some(number_id) = number {
+                fresh.push(store::NewAssignment {
+                    account_id: account,
+                    id: AssignmentId::new(now),
+                    number_id,
+                    contact_id: want.contact,
+                    state: "active",
+                    assigned_at: now,
+                });
+            }
+            number
+        };
+        if let Some(number) = number {
+            active.insert(want.contact, number);
+        }
+        chosen.push((want.contact, number));
+    }
+    store::reactivate(db, account, &back, now)?;
+    let given: HashSet<ContactId> = store::insert_assignments(db, &fresh)?.into_iter().collect();
+    let refused: HashSet<ContactId> =
+        fresh.iter().map(|row| row.contact_id).filter(|contact| !given.contains(contact)).collect();
+    if !refused.is_empty() {
+        // The turn makes this impossible; if it happens all the same, the whole transaction is run again.
+        return Err(Error::unavailable("number_taken", "Somebody else took the number. Try again."));
+    }
+    let exhausted = chosen.iter().filter(|(_, number)| number.is_none()).count();
+    if exhausted > 0 {
+        tracing::error!(%region, pool = pool.len(), waiting = exhausted, account.id = %account,
+            "the pool of numbers has run out for an account: import more numbers of this region");
+    }
+    let to_outcome = |(contact, number): (ContactId, Option<NumberId>)| Outcome {
+        contact,
+        number: number.and_then(|id| numbers.get(&id).map(|e164| (id, e164.clone()))),
+    };
+    Ok(chosen.into_iter().map(to_outcome).collect())
+}
+
+/// Lets the pairs of these contacts rest; nobody else of the account may have their numbers before `rest` is over.
+pub fn release(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    contacts: &[ContactId],
+    rest: Duration,
+) -> Result<()> {
+    store::rest(db, account, contacts, now, now.plus(rest))?;
+    Ok(())
+}
+
+/// Pairs whose rest is over, at most `limit`. They are free once the phone has been seen to drop the card.
+pub fn rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<Vec<(AccountId, AssignmentId, ContactId)>> {
+    store::list_rested(db, now, limit)
+}
+
+/// Frees pairs for the account; their history stays.
+pub fn free(db: &mut Db, account: AccountId, ids: &[AssignmentId]) -> Result<()> {
+    store::set_past(db, account, ids)
+}
+
+/// The active numbers of these contacts.
+pub fn numbers_of(db: &mut Db, account: AccountId, contacts: &[ContactId]) -> Result<HashMap<ContactId, E164>> {
+    let rows = store::list_numbers_of(db, account, contacts)?;
+    Ok(rows.into_iter().map(|(contact, _, number)| (contact, number)).collect())
+}
+
+/// A number of the region for SMS of our own (codes, notices); of any region when it has none.
+pub fn sender_for(db: &mut Db, region: &str) -> Result<Option<Sender>> {
+    let mut pool = store::list_pool(db, region)?;
+    if pool.is_empty() {
+        pool = store::list_numbers(db, None, 100)?;
+    }
+    let able = |n: &Number| n.state == NumberState::Available && n.capabilities.has(Capabilities::SMS);
+    Ok(pool.into_iter().find(able).map(|n| Sender { carrier_id: n.carrier_id, number: n.number }))
+}
+
+/// Our number behind these digits.
+pub fn find(db: &mut Db, number: &E164) -> Result<Option<Number>> {
+    store::find_by_number(db, number)
+}
+
+/// A page of the pool, oldest first.
+pub fn list(db: &mut Db, after: Option<NumberId>, limit: i64) -> Result<Vec<Number>> {
+    store::list_numbers(db, after, limit)
+}
+
+/// Adds numbers to the pool; answers how many are new. The caller enqueues the job that serves waiting contacts.
+pub fn import(db: &mut Db, now: Timestamp, imports: &[Import]) -> Result<usize> {
+    let to_row = |import: &Import| store::NewNumber {
+        id: NumberId::new(now),
+        number: import.number.clone(),
+        region: import.number.region(),
+        area: import.number.area().unwrap_or("").to_owned(),
+        carrier_id: import.carrier_id.clone(),
+        capabilities: import.capabilities.0,
+        state: NumberState::Available.as_str(),
+        created_at: now,
+    };
+    let rows: Vec<store::NewNumber> = imports.iter().map(to_row).collect();
+    if let Some(row) = rows.iter().find(|row| row.region.is_empty()) {
+        return Err(Error::invalid("number", "no_region", format!("{} belongs to no country.", row.number)));
+    }
+    let count = store::insert_numbers(db, &rows)?;
+    if count > 0 {
+        db.signal(Signal::Pool);
+    }
+    Ok(count)
+}
+
+/// Takes a number out of service for good (the carrier took it away). Answers who held it: those contacts need
+/// another one, which the caller arranges in the same transaction or by a job.
+pub fn retire(db: &mut Db, now: Timestamp, id: NumberId) -> Result<Vec<(AccountId, ContactId)>> {
+    let number = store::find_by_id(db, id)?.ok_or_else(|| Error::not_found("number"))?;
+    if number.state == NumberState::Retired {
+        return Ok(Vec::new());
+    }
+    store::set_state(db, id, NumberState::Retired, now)?;
+    let holders = store::list_holders(db, id)?;
+    let mut by_account: HashMap<AccountId, Vec<AssignmentId>> = HashMap::new();
+    for (account, assignment, _) in &holders {
+        by_account.entry(*account).or_default().push(*assignment);
+    }
+    for (account, ids) in by_account {
+        store::set_past(db, account, &ids)?;
+    }
+    db.signal(Signal::Pool);
+    Ok(holders.into_iter().map(|(account, _, contact)| (account, contact)).collect())
+}
+
+/// Numbers by region and state, for metrics and the operator: (region, state, count).
+pub fn counts(db: &mut Db) -> Result<Vec<(String, String, i64)>> {
+    store::counts(db)
+}
+
+/// The most pairs any account has in use or at rest.
+pub fn largest_holding(db: &mut Db) -> Result<i64> {
+    store::largest_holding(db)
+}
+
+/// Forgets everything an account held.
+pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
+    store::erase(db, account)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_are_read_as_people_write_them() {
+        assert_eq!(Capabilities::parse("sms+voice").unwrap().names(), ["sms", "voice"]);
+        assert_eq!(Capabilities::parse("SMS|MMS").unwrap(), Capabilities(3));
+        assert_eq!(Capabilities::parse("fax").unwrap_err().code(), "unknown_capability");
+        assert_eq!(Capabilities::parse("").unwrap_err().code(), "no_capability");
+    }
+}

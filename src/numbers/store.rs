@@ -1,0 +1,268 @@
+//! Queries of `numbers` and `assignments`.
+
+use diesel::prelude::*;
+
+use super::{Number, NumberState};
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::each;
+use crate::error::Result;
+use crate::ids::{AccountId, AssignmentId, ContactId, NumberId};
+use crate::phone::E164;
+use crate::schema::{account_counters, assignments, numbers};
+
+/// Rows in one statement: far below the parameter limits of both engines.
+const CHUNK: usize = 1_000;
+
+#[derive(Insertable)]
+#[diesel(table_name = numbers)]
+#[diesel(treat_none_as_default_value = false)]
+pub struct NewNumber {
+    pub id: NumberId,
+    pub number: E164,
+    pub region: String,
+    pub area: String,
+    pub carrier_id: String,
+    pub capabilities: i32,
+    pub state: &'static str,
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = assignments)]
+#[diesel(treat_none_as_default_value = false)]
+pub struct NewAssignment {
+    pub account_id: AccountId,
+    pub id: AssignmentId,
+    pub number_id: NumberId,
+    pub contact_id: ContactId,
+    pub state: &'static str,
+    pub assigned_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = assignments)]
+pub struct AssignmentRow {
+    pub id: AssignmentId,
+    pub number_id: NumberId,
+    pub contact_id: ContactId,
+    pub state: String,
+}
+
+type NumberRow = (NumberId, E164, String, String, String, i32, String, Timestamp);
+
+fn to_number((id, number, region, area, carrier_id, capabilities, state, created_at): NumberRow) -> Number {
+    let state = NumberState::parse(&state);
+    Number { id, number, region, area, carrier_id, capabilities: super::Capabilities(capabilities), state, created_at }
+}
+
+macro_rules! columns {
+    () => {
+        (
+            numbers::id,
+            numbers::number,
+            numbers::region,
+            numbers::area,
+            numbers::carrier_id,
+            numbers::capabilities,
+            numbers::state,
+            numbers::created_at,
+        )
+    };
+}
+
+/// Takes the account's turn: until the transaction ends nobody else assigns for this account.
+pub fn take_turn(db: &mut Db, account: AccountId) -> Result<()> {
+    each!(db, |c| diesel::update(account_counters::table)
+        .filter(account_counters::account_id.eq(account))
+        .set(account_counters::number_turn.eq(account_counters::number_turn + 1))
+        .execute(c))?;
+    Ok(())
+}
+
+pub fn list_assignments(db: &mut Db, account: AccountId) -> Result<Vec<AssignmentRow>> {
+    Ok(each!(db, |c| assignments::table
+        .filter(assignments::account_id.eq(account))
+        .select(AssignmentRow::as_select())
+        .order(assignments::id.asc())
+        .load(c))?)
+}
+
+pub fn list_pool(db: &mut Db, region: &str) -> Result<Vec<Number>> {
+    let rows: Vec<NumberRow> = each!(db, |c| numbers::table
+        .filter(numbers::region.eq(region))
+        .filter(numbers::state.eq(NumberState::Available.as_str()))
+        .select(columns!())
+        .order(numbers::id.asc())
+        .load(c))?;
+    Ok(rows.into_iter().map(to_number).collect())
+}
+
+pub fn list_numbers(db: &mut Db, after: Option<NumberId>, limit: i64) -> Result<Vec<Number>> {
+    let rows: Vec<NumberRow> = each!(db, |c| {
+        let mut query = numbers::table.select(columns!()).order(numbers::id.asc()).limit(limit).into_boxed();
+        if let Some(after) = after {
+            query = query.filter(numbers::id.gt(after));
+        }
+        query.load(c)
+    })?;
+    Ok(rows.into_iter().map(to_number).collect())
+}
+
+pub fn find_by_id(db: &mut Db, id: NumberId) -> Result<Option<Number>> {
+    let row: Option<NumberRow> =
+        each!(db, |c| numbers::table.filter(numbers::id.eq(id)).select(columns!()).first(c).optional())?;
+    Ok(row.map(to_number))
+}
+
+pub fn find_by_number(db: &mut Db, number: &E164) -> Result<Option<Number>> {
+    let row: Option<NumberRow> =
+        each!(db, |c| numbers::table.filter(numbers::number.eq(number)).select(columns!()).first(c).optional())?;
+    Ok(row.map(to_number))
+}
+
+/// Inserts numbers; those that exist are left alone. Answers how many are new.
+pub fn insert_numbers(db: &mut Db, rows: &[NewNumber]) -> Result<usize> {
+    let mut count = 0;
+    for chunk in rows.chunks(CHUNK) {
+        count += each!(db, |c| diesel::insert_into(numbers::table)
+            .values(chunk)
+            .on_conflict(numbers::number)
+            .do_nothing()
+            .execute(c))?;
+    }
+    Ok(count)
+}
+
+/// Inserts assignments; a pair that somebody took meanwhile is left alone. Answers the contacts that got theirs.
+pub fn insert_assignments(db: &mut Db, rows: &[NewAssignment]) -> Result<Vec<ContactId>> {
+    let mut given = Vec::with_capacity(rows.len());
+    for chunk in rows.chunks(CHUNK) {
+        let chunk: Vec<ContactId> = each!(db, |c| diesel::insert_into(assignments::table)
+            .values(chunk)
+            .on_conflict_do_nothing()
+            .returning(assignments::contact_id)
+            .get_results(c))?;
+        given.extend(chunk);
+    }
+    Ok(given)
+}
+
+pub fn reactivate(db: &mut Db, account: AccountId, ids: &[AssignmentId], now: Timestamp) -> Result<()> {
+    for chunk in ids.chunks(CHUNK) {
+        each!(db, |c| diesel::update(assignments::table)
+            .filter(assignments::account_id.eq(account))
+            .filter(assignments::id.eq_any(chunk))
+            .set((
+                assignments::state.eq("active"),
+                assignments::assigned_at.eq(now),
+                assignments::released_at.eq(None::<Timestamp>),
+                assignments::rests_until.eq(None::<Timestamp>),
+            ))
+            .execute(c))?;
+    }
+    Ok(())
+}
+
+pub fn rest(
+    db: &mut Db,
+    account: AccountId,
+    contacts: &[ContactId],
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<usize> {
+    let mut count = 0;
+    for chunk in contacts.chunks(CHUNK) {
+        count += each!(db, |c| diesel::update(assignments::table)
+            .filter(assignments::account_id.eq(account))
+            .filter(assignments::contact_id.eq_any(chunk))
+            .filter(assignments::state.eq("active"))
+            .set((
+                assignments::state.eq("resting"),
+                assignments::released_at.eq(now),
+                assignments::rests_until.eq(until),
+            ))
+            .execute(c))?;
+    }
+    Ok(count)
+}
+
+pub fn list_rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<Vec<(AccountId, AssignmentId, ContactId)>> {
+    Ok(each!(db, |c| assignments::table
+        .filter(assignments::state.eq("resting"))
+        .filter(assignments::rests_until.le(now))
+        .select((assignments::account_id, assignments::id, assignments::contact_id))
+        .limit(limit)
+        .load(c))?)
+}
+
+pub fn set_past(db: &mut Db, account: AccountId, ids: &[AssignmentId]) -> Result<()> {
+    for chunk in ids.chunks(CHUNK) {
+        each!(db, |c| diesel::update(assignments::table)
+            .filter(assignments::account_id.eq(account))
+            .filter(assignments::id.eq_any(chunk))
+            .set(assignments::state.eq("past"))
+            .execute(c))?;
+    }
+    Ok(())
+}
+
+pub fn list_holders(db: &mut Db, number: NumberId) -> Result<Vec<(AccountId, AssignmentId, ContactId)>> {
+    Ok(each!(db, |c| assignments::table
+        .filter(assignments::number_id.eq(number))
+        .filter(assignments::state.eq("active"))
+        .select((assignments::account_id, assignments::id, assignments::contact_id))
+        .load(c))?)
+}
+
+pub fn set_state(db: &mut Db, number: NumberId, state: NumberState, now: Timestamp) -> Result<()> {
+    let retired_at = (state == NumberState::Retired).then_some(now);
+    each!(db, |c| diesel::update(numbers::table)
+        .filter(numbers::id.eq(number))
+        .set((numbers::state.eq(state.as_str()), numbers::retired_at.eq(retired_at)))
+        .execute(c))?;
+    Ok(())
+}
+
+pub fn list_numbers_of(
+    db: &mut Db,
+    account: AccountId,
+    contacts: &[ContactId],
+) -> Result<Vec<(ContactId, NumberId, E164)>> {
+    let mut found = Vec::with_capacity(contacts.len());
+    for chunk in contacts.chunks(CHUNK) {
+        let rows: Vec<(ContactId, NumberId, E164)> = each!(db, |c| assignments::table
+            .inner_join(numbers::table.on(numbers::id.eq(assignments::number_id)))
+            .filter(assignments::account_id.eq(account))
+            .filter(assignments::contact_id.eq_any(chunk))
+            .filter(assignments::state.eq("active"))
+            .select((assignments::contact_id, numbers::id, numbers::number))
+            .load(c))?;
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
+pub fn counts(db: &mut Db) -> Result<Vec<(String, String, i64)>> {
+    Ok(each!(db, |c| numbers::table
+        .group_by((numbers::region, numbers::state))
+        .select((numbers::region, numbers::state, diesel::dsl::count_star()))
+        .load(c))?)
+}
+
+/// The account with the most pairs in use or at rest: what the pool must suffice for.
+pub fn largest_holding(db: &mut Db) -> Result<i64> {
+    let counts: Vec<i64> = each!(db, |c| assignments::table
+        .filter(assignments::state.ne("past"))
+        .group_by(assignments::account_id)
+        .select(diesel::dsl::count_star())
+        .order(diesel::dsl::count_star().desc())
+        .limit(1)
+        .load(c))?;
+    Ok(counts.into_iter().next().unwrap_or(0))
+}
+
+pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
+    each!(db, |c| diesel::delete(assignments::table).filter(assignments::account_id.eq(account)).execute(c))?;
+    Ok(())
+}
