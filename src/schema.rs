@@ -193,23 +193,32 @@ diesel::table! {
         name -> Text,
         uid -> Text,
         etag -> Text,
-        body -> Binary,
-        base -> Nullable<Binary>,
         contact_id -> Nullable<Binary>,
         size_bytes -> Integer,
         seq -> BigInt,
         created_at -> BigInt,
         updated_at -> BigInt,
+        body -> Binary,
+        base -> Nullable<Binary>,
     }
 }
 
 diesel::table! {
-    address_book_changes (account_id, book_id, seq, name) {
+    address_tombstones (account_id, book_id, seq, name) {
         account_id -> Binary,
         book_id -> Binary,
         seq -> BigInt,
         name -> Text,
-        deleted -> Bool,
+    }
+}
+
+diesel::table! {
+    dav_properties (account_id, book_id, name, property) {
+        account_id -> Binary,
+        book_id -> Binary,
+        name -> Text,
+        property -> Text,
+        value -> Text,
     }
 }
 
@@ -334,7 +343,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     contacts,
     address_books,
     address_objects,
-    address_book_changes,
+    address_tombstones,
+    dav_properties,
     card_fetches,
     presence,
     conversations,

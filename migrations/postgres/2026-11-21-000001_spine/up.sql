@@ -185,31 +185,44 @@ CREATE TABLE address_books (
     CONSTRAINT address_books_slug UNIQUE (account_id, slug)
 );
 
+-- The bodies stand last: what stands behind a large value is slow to reach.
 CREATE TABLE address_objects (
     account_id BYTEA NOT NULL,
     book_id BYTEA NOT NULL,
     name TEXT NOT NULL,
     uid TEXT NOT NULL,
     etag TEXT NOT NULL,
-    body BYTEA NOT NULL,
-    base BYTEA,
     contact_id BYTEA,
     size_bytes INTEGER NOT NULL,
     seq BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
+    body BYTEA NOT NULL,
+    base BYTEA,
     PRIMARY KEY (account_id, book_id, name),
     CONSTRAINT address_objects_uid UNIQUE (account_id, book_id, uid)
 );
 CREATE INDEX address_objects_contact ON address_objects (account_id, contact_id) WHERE contact_id IS NOT NULL;
+-- Covers lists and deltas: neither reads a card.
+CREATE INDEX address_objects_seq ON address_objects (account_id, book_id, seq, name, etag, size_bytes);
 
-CREATE TABLE address_book_changes (
+-- What is gone from a book, for phones that still have it. What is there needs no row: it carries its seq itself.
+CREATE TABLE address_tombstones (
     account_id BYTEA NOT NULL,
     book_id BYTEA NOT NULL,
     seq BIGINT NOT NULL,
     name TEXT NOT NULL,
-    deleted BOOLEAN NOT NULL,
     PRIMARY KEY (account_id, book_id, seq, name)
+);
+
+-- Properties that clients set and we only keep; an empty name means the book itself.
+CREATE TABLE dav_properties (
+    account_id BYTEA NOT NULL,
+    book_id BYTEA NOT NULL,
+    name TEXT NOT NULL,
+    property TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (account_id, book_id, name, property)
 );
 
 -- Which device has been handed which card.

@@ -185,31 +185,44 @@ CREATE TABLE address_books (
     CONSTRAINT address_books_slug UNIQUE (account_id, slug)
 );
 
+-- The bodies stand last: what stands behind a large value is slow to reach.
 CREATE TABLE address_objects (
     account_id BLOB NOT NULL,
     book_id BLOB NOT NULL,
     name TEXT NOT NULL,
     uid TEXT NOT NULL,
     etag TEXT NOT NULL,
-    body BLOB NOT NULL,
-    base BLOB,
     contact_id BLOB,
     size_bytes INTEGER NOT NULL,
     seq BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
+    body BLOB NOT NULL,
+    base BLOB,
     PRIMARY KEY (account_id, book_id, name),
     CONSTRAINT address_objects_uid UNIQUE (account_id, book_id, uid)
 );
 CREATE INDEX address_objects_contact ON address_objects (account_id, contact_id) WHERE contact_id IS NOT NULL;
+-- Covers lists and deltas: neither reads a card.
+CREATE INDEX address_objects_seq ON address_objects (account_id, book_id, seq, name, etag, size_bytes);
 
-CREATE TABLE address_book_changes (
+-- What is gone from a book, for phones that still have it. What is there needs no row: it carries its seq itself.
+CREATE TABLE address_tombstones (
     account_id BLOB NOT NULL,
     book_id BLOB NOT NULL,
     seq BIGINT NOT NULL,
     name TEXT NOT NULL,
-    deleted BOOLEAN NOT NULL,
     PRIMARY KEY (account_id, book_id, seq, name)
+) WITHOUT ROWID;
+
+-- Properties that clients set and we only keep; an empty name means the book itself.
+CREATE TABLE dav_properties (
+    account_id BLOB NOT NULL,
+    book_id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    property TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (account_id, book_id, name, property)
 ) WITHOUT ROWID;
 
 -- Which device has been handed which card.
