@@ -1,0 +1,63 @@
+//! An account as its owner sees it: the body of `/v1/me` and the data of `account.updated`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Account, QuietHours};
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::error::Result;
+use crate::ids::AccountId;
+
+/// When not to disturb, on the wall of the account's time zone; may go past midnight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QuietHoursView {
+    /// `HH:MM`.
+    #[schema(example = "22:00")]
+    pub from: String,
+    /// `HH:MM`.
+    #[schema(example = "07:00")]
+    pub to: String,
+}
+
+impl From<QuietHours> for QuietHoursView {
+    fn from(hours: QuietHours) -> Self {
+        let (from, to) = hours.to_texts();
+        QuietHoursView { from, to }
+    }
+}
+
+/// An account as its owner sees it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AccountView {
+    /// `acc_…`
+    #[schema(value_type = String, example = "acc_0197a3f2c1d47c3e8a5b1f2e3d4c5b6a")]
+    pub id: AccountId,
+    /// The name for good.
+    pub handle: String,
+    /// The name friends see.
+    pub display_name: String,
+    /// `en` or `ko`.
+    pub locale: String,
+    /// An IANA time zone.
+    pub time_zone: String,
+    /// When not to disturb.
+    #[schema(required)]
+    pub quiet_hours: Option<QuietHoursView>,
+    /// May use `/v1/admin`.
+    pub admin: bool,
+    /// RFC 3339.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// The whole view of an account.
+pub fn load(db: &mut Db, id: AccountId) -> Result<AccountView> {
+    Ok(to_view(super::load(db, id)?))
+}
+
+fn to_view(account: Account) -> AccountView {
+    let Account { id, handle, display_name, locale, time_zone, quiet_hours, admin, created_at } = account;
+    let quiet_hours = quiet_hours.map(QuietHoursView::from);
+    AccountView { id, handle, display_name, locale, time_zone, quiet_hours, admin, created_at }
+}
