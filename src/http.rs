@@ -59,6 +59,35 @@ pub struct Problem {
     pub request_id: Option<String>,
 }
 
+/// The problems that any operation may answer, for its description: name it among the `responses(…)`.
+#[derive(utoipa::IntoResponses)]
+pub enum Problems {
+    /// Not signed in, or the credential is not good any more.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthenticated(Problem),
+    /// Not permitted.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// There is no such thing for this caller.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Problem),
+    /// The state of things does not permit it.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(Problem),
+    /// The input is wrong; `fields` says where.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(Problem),
+    /// Too often; `Retry-After` says when again.
+    #[response(status = 429, content_type = "application/problem+json")]
+    Limited(Problem),
+    /// Our fault.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(Problem),
+    /// Something we need is away; try again later.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
 /// The HTTP status of a kind.
 pub fn status_of(kind: &Kind) -> StatusCode {
     match kind {

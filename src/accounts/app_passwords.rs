@@ -72,8 +72,7 @@ pub fn check(db: &mut Db, keys: &Keys, username: &str, word: &str) -> Result<Opt
     let found = store::find_app_password_by_secret(db, &stored_hash(keys, word))?;
     let Some((account, app_password, handle, noted_at)) = found else { return Ok(None) };
     let username = username.trim().to_lowercase();
-    let is_owner =
-        username == handle || store::find_account_id_by_email(db, &username)? == Some(account);
+    let is_owner = username == handle || store::find_account_id_by_email(db, &username)? == Some(account);
     Ok(is_owner.then_some(Found { account, app_password, handle, noted_at }))
 }
 
@@ -85,9 +84,8 @@ pub fn note_use(
     id: AppPasswordId,
     user_agent: Option<&str>,
 ) -> Result<()> {
-    let clean = |agent: &str| -> String {
-        agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX).collect()
-    };
+    let clean =
+        |agent: &str| -> String { agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX).collect() };
     store::update_app_password_use(db, account, id, now, user_agent.map(clean).as_deref())
 }
 

@@ -163,9 +163,8 @@ impl Doors {
     async fn load_phone(&self, key: [u8; 32], login: BasicLogin, from: IpAddr) -> Result<OpenPhone> {
         let turn = self.turn.load(Ordering::Acquire);
         let (keys, wanted) = (self.app.keys.clone(), login.clone());
-        let read = self.app.db.read(move |db| {
-            app_passwords::check(db, &keys, &wanted.username, &wanted.password)
-        });
+        let read =
+            self.app.db.read(move |db| app_passwords::check(db, &keys, &wanted.username, &wanted.password));
         let Some(Found { account, app_password, handle, noted_at }) = read.await? else {
             return Err(self.wrong_phone(&login.username, from));
         };
@@ -202,9 +201,9 @@ impl Doors {
         let (app, account, id) = (self.app.clone(), phone.account, phone.app_password);
         let agent = Some(user_agent(request)).filter(|a| !a.is_empty());
         actix_web::rt::spawn(async move {
-            let noted = app.db.write(account, move |db| {
-                app_passwords::note_use(db, now, account, id, agent.as_deref())
-            });
+            let noted = app
+                .db
+                .write(account, move |db| app_passwords::note_use(db, now, account, id, agent.as_deref()));
             if let Err(error) = noted.await {
                 tracing::warn!(account.id = %account, reason = %error.report(), "the use of an app password was not noted");
             }

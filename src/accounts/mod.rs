@@ -20,6 +20,7 @@ use crate::db::{Db, Signal, Topics};
 use crate::error::{Error, FieldError, Result};
 use crate::events::{self, EventKind};
 use crate::ids::{AccountId, AppPasswordId, SessionId};
+use crate::texts::Locale;
 
 pub use handle::Handle;
 
@@ -27,8 +28,6 @@ pub use handle::Handle;
 pub const DISPLAY_NAME_MAX: usize = 64;
 /// Bytes of a photo at most.
 pub const PHOTO_MAX_BYTES: usize = 1024 * 1024;
-/// The languages we have texts in; the first is the default.
-pub const LOCALES: [&str; 2] = ["en", "ko"];
 
 /// A person using the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +38,8 @@ pub struct Account {
     pub handle: String,
     /// The name friends see.
     pub display_name: String,
-    /// One of [`LOCALES`].
-    pub locale: String,
+    /// The language of our letters and SMS.
+    pub locale: Locale,
     /// An IANA time zone.
     pub time_zone: String,
     /// When not to disturb, on the wall of the time zone.
@@ -143,8 +142,8 @@ pub struct NewAccount {
     pub display_name: String,
     /// From [`passwords::Hasher`].
     pub password_hash: String,
-    /// One of [`LOCALES`]; checked by [`locale`].
-    pub locale: String,
+    /// The language of our letters and SMS; read by [`locale`].
+    pub locale: Locale,
     /// Checked by [`time_zone`].
     pub time_zone: String,
     /// May use `/v1/admin`.
@@ -157,7 +156,7 @@ pub fn create(db: &mut Db, now: Timestamp, new: &NewAccount) -> Result<Account> 
         id: AccountId::new(now),
         handle: new.handle.as_str().to_owned(),
         display_name: new.display_name.clone(),
-        locale: new.locale.clone(),
+        locale: new.locale,
         time_zone: new.time_zone.clone(),
         quiet_hours: None,
         admin: new.admin,
@@ -234,16 +233,10 @@ pub fn update(db: &mut Db, now: Timestamp, id: AccountId, changes: &Changes) -> 
     let mut account = load(db, id)?;
     let before = account.clone();
     let mut wrong = Vec::new();
-    let mut check = |new: Option<&String>, rule: fn(&str) -> Result<String>, place: &mut String| {
-        match new.map(|text| rule(text)) {
-            Some(Ok(text)) => *place = text,
-            Some(Err(error)) => wrong.extend(fields_of(&error)),
-            None => {}
-        }
-    };
-    check(changes.display_name.as_ref(), display_name, &mut account.display_name);
-    check(changes.locale.as_ref(), locale, &mut account.locale);
-    check(changes.time_zone.as_ref(), time_zone, &mut account.time_zone);
+    let changes_to = changes.clone();
+    replace(&mut account.display_name, changes_to.display_name.map(|t| display_name(&t)), &mut wrong);
+    replace(&mut account.locale, changes_to.locale.map(|t| locale(&t)), &mut wrong);
+    replace(&mut account.time_zone, changes_to.time_zone.map(|t| time_zone(&t)), &mut wrong);
     if !wrong.is_empty() {
         return Err(Error::invalid_fields(wrong));
     }
@@ -255,6 +248,15 @@ pub fn update(db: &mut Db, now: Timestamp, id: AccountId, changes: &Changes) -> 
         events::append(db, now, id, EventKind::AccountUpdated, None, topics)?;
     }
     Ok(account)
+}
+
+/// Puts a checked value in its place, or what is wrong with it to the rest.
+pub(crate) fn replace<T>(place: &mut T, new: Option<Result<T>>, wrong: &mut Vec<FieldError>) {
+    match new {
+        Some(Ok(value)) => *place = value,
+        Some(Err(error)) => wrong.extend(fields_of(&error)),
+        None => {}
+    }
 }
 
 /// The fields that an error is about.
@@ -270,7 +272,11 @@ pub(crate) fn fields_of(error: &Error) -> Vec<FieldError> {
 pub fn erase(db: &mut Db, id: AccountId) -> Result<()> {
     let seq = events::bump(db, id, 1)?;
     store::delete_account(db, id)?;
-    db.signal(Signal::Account { account: id, seq, topics: Topics::DOORS.and(Topics::ROUTES).and(Topics::BOOKS) });
+    db.signal(Signal::Account {
+        account: id,
+        seq,
+        topics: Topics::DOORS.and(Topics::ROUTES).and(Topics::BOOKS),
+    });
     Ok(())
 }
 
@@ -333,12 +339,8 @@ fn is_direction_mark(c: char) -> bool {
 }
 
 /// A language we have, from a tag like `ko-KR` (RFC 5646).
-pub fn locale(text: &str) -> Result<String> {
-    let primary = text.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
-    match LOCALES.iter().find(|known| **known == primary) {
-        Some(known) => Ok((*known).to_owned()),
-        None => Err(Error::invalid("locale", "unknown_locale", "We speak en and ko.")),
-    }
+pub fn locale(text: &str) -> Result<Locale> {
+    Locale::parse(text).ok_or_else(|| Error::invalid("locale", "unknown_locale", "We speak en and ko."))
 }
 
 /// An IANA time zone, in its own spelling.
@@ -362,7 +364,9 @@ mod tests {
         assert!(!night.contains(7 * 60) && !night.contains(12 * 60));
         let nap = QuietHours::parse("13:00", "14:30").unwrap();
         assert!(nap.contains(13 * 60) && !nap.contains(14 * 60 + 30));
-        for (from, to) in [("24:00", "07:00"), ("7:00", "08:00"), ("08:00", "08:00"), ("+1:00", "08:00"), ("", "")] {
+        for (from, to) in
+            [("24:00", "07:00"), ("7:00", "08:00"), ("08:00", "08:00"), ("+1:00", "08:00"), ("", "")]
+        {
             assert!(QuietHours::parse(from, to).is_err(), "{from} {to}");
         }
     }
@@ -373,7 +377,7 @@ mod tests {
         assert!(display_name(" ").is_err());
         assert!(display_name(&"x".repeat(65)).is_err());
         assert!(display_name("a\u{202e}b").is_err());
-        assert_eq!(locale("ko-KR").unwrap(), "ko");
+        assert_eq!(locale("ko-KR").unwrap(), Locale::Ko);
         assert_eq!(locale("fr").unwrap_err().code(), "unknown_locale");
         assert_eq!(time_zone("Asia/Seoul").unwrap(), "Asia/Seoul");
         assert!(time_zone("Mars/Base").is_err());

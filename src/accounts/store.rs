@@ -13,12 +13,14 @@ use crate::error::{Error, Result};
 use crate::ids::{AccountId, AppPasswordId, SessionId};
 use crate::schema::{account_counters, account_events, account_photos, accounts, app_passwords};
 use crate::schema::{emails, handsets, idempotency_keys, rate_limits, sessions};
+use crate::texts::Locale;
 
-type AccountRow =
-    (AccountId, String, String, String, String, Option<i16>, Option<i16>, bool, Timestamp);
+type AccountRow = (AccountId, String, String, String, String, Option<i16>, Option<i16>, bool, Timestamp);
 
 fn to_account(row: AccountRow) -> Account {
     let (id, handle, display_name, locale, time_zone, from, to, admin, created_at) = row;
+    // We only ever store languages we speak; one of a newer version falls back to the default.
+    let locale = Locale::parse(&locale).unwrap_or_default();
     let quiet_hours = from.zip(to).map(|(from, to)| QuietHours::from_minutes(from, to));
     Account { id, handle, display_name, locale, time_zone, quiet_hours, admin, created_at }
 }
@@ -47,7 +49,7 @@ pub(super) fn insert_account(db: &mut Db, account: &Account, password_hash: &str
             accounts::handle.eq(&account.handle),
             accounts::display_name.eq(&account.display_name),
             accounts::password_hash.eq(password_hash),
-            accounts::locale.eq(&account.locale),
+            accounts::locale.eq(account.locale.as_str()),
             accounts::time_zone.eq(&account.time_zone),
             accounts::quiet_from.eq(quiet.map(|q| q.from_minute())),
             accounts::quiet_to.eq(quiet.map(|q| q.to_minute())),
@@ -130,7 +132,7 @@ pub(super) fn update_account(db: &mut Db, account: &Account) -> Result<()> {
         .filter(accounts::id.eq(account.id))
         .set((
             accounts::display_name.eq(&account.display_name),
-            accounts::locale.eq(&account.locale),
+            accounts::locale.eq(account.locale.as_str()),
             accounts::time_zone.eq(&account.time_zone),
             accounts::quiet_from.eq(quiet.map(|q| q.from_minute())),
             accounts::quiet_to.eq(quiet.map(|q| q.to_minute())),
@@ -146,11 +148,15 @@ pub(super) fn delete_account(db: &mut Db, id: AccountId) -> Result<()> {
     each!(db, |c| diesel::delete(app_passwords::table).filter(app_passwords::account_id.eq(id)).execute(c))?;
     each!(db, |c| diesel::delete(handsets::table).filter(handsets::account_id.eq(id)).execute(c))?;
     each!(db, |c| diesel::delete(emails::table).filter(emails::account_id.eq(id)).execute(c))?;
-    each!(db, |c| diesel::delete(account_photos::table).filter(account_photos::account_id.eq(id)).execute(c))?;
+    each!(db, |c| diesel::delete(account_photos::table)
+        .filter(account_photos::account_id.eq(id))
+        .execute(c))?;
     each!(db, |c| diesel::delete(idempotency_keys::table)
         .filter(idempotency_keys::account_id.eq(id))
         .execute(c))?;
-    each!(db, |c| diesel::delete(account_events::table).filter(account_events::account_id.eq(id)).execute(c))?;
+    each!(db, |c| diesel::delete(account_events::table)
+        .filter(account_events::account_id.eq(id))
+        .execute(c))?;
     each!(db, |c| diesel::delete(account_counters::table)
         .filter(account_counters::account_id.eq(id))
         .execute(c))?;
@@ -289,9 +295,9 @@ pub(super) fn delete_other_sessions(db: &mut Db, account: AccountId, but: Option
             .filter(sessions::account_id.eq(account))
             .filter(sessions::id.ne(but))
             .execute(c))?,
-        None => {
-            each!(db, |c| diesel::delete(sessions::table).filter(sessions::account_id.eq(account)).execute(c))?
-        }
+        None => each!(db, |c| diesel::delete(sessions::table)
+            .filter(sessions::account_id.eq(account))
+            .execute(c))?,
     };
     Ok(())
 }
@@ -350,12 +356,7 @@ pub(super) fn find_app_password_by_secret(
     Ok(each!(db, |c| app_passwords::table
         .inner_join(accounts::table.on(accounts::id.eq(app_passwords::account_id)))
         .filter(app_passwords::secret_hash.eq(secret_hash.as_slice()))
-        .select((
-            app_passwords::account_id,
-            app_passwords::id,
-            accounts::handle,
-            app_passwords::last_used_at
-        ))
+        .select((app_passwords::account_id, app_passwords::id, accounts::handle, app_passwords::last_used_at))
         .first(c)
         .optional())?)
 }

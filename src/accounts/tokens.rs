@@ -169,9 +169,8 @@ mod tests {
     #[test]
     fn unsigned_tokens_are_refused() {
         let (keys, account, session) = someone();
-        let claims = format!(
-            r#"{{"sub":"{account}","sid":"{session}","iat":0,"exp":9999999999,"aud":"meari"}}"#
-        );
+        let claims =
+            format!(r#"{{"sub":"{account}","sid":"{session}","iat":0,"exp":9999999999,"aud":"meari"}}"#);
         let forged = format!(
             "{}.{}.",
             URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#),

@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::Result;
 use crate::ids::AccountId;
+use crate::texts::Locale;
 
 /// When not to disturb, on the wall of the account's time zone; may go past midnight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -37,8 +38,8 @@ pub struct AccountView {
     pub handle: String,
     /// The name friends see.
     pub display_name: String,
-    /// `en` or `ko`.
-    pub locale: String,
+    /// The language of our letters and SMS.
+    pub locale: Locale,
     /// An IANA time zone.
     pub time_zone: String,
     /// When not to disturb.
