@@ -91,6 +91,11 @@ impl Error {
         Error::new(Kind::NotFound, "not_found", format!("There is no such {thing}."))
     }
 
+    /// There is no such thing, said with a code and a sentence of its own.
+    pub fn missing(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Error::new(Kind::NotFound, code, message)
+    }
+
     /// The state of things does not permit it.
     pub fn conflict(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Error::new(Kind::Conflict, code, message)

@@ -4,14 +4,14 @@
 //! CardDAV sync token at once. A message for a native client is a row of its own and a row here, nothing more: the
 //! log *is* the delivery. An operation that touches two accounts takes their counters in the order of their ids.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use diesel::prelude::*;
 use tokio::sync::watch;
 
 use crate::clock::Timestamp;
-use crate::db::{Db, Signal, Topics};
+use crate::db::{Conn, Db, Signal, Topics};
 use crate::each;
 use crate::error::{Error, Result};
 use crate::ids::AccountId;
@@ -91,6 +91,20 @@ pub struct Event {
 /// Rows read at once.
 pub const PAGE_MAX: i64 = 500;
 
+/// Rows in one statement: far below the parameter limits of both engines.
+const CHUNK: usize = 1_000;
+
+#[derive(Insertable)]
+#[diesel(table_name = account_events)]
+#[diesel(treat_none_as_default_value = false)]
+struct NewEvent {
+    account_id: AccountId,
+    seq: i64,
+    kind: i16,
+    ref_id: Option<Vec<u8>>,
+    at: Timestamp,
+}
+
 /// Gives a new account its counter.
 pub fn open(db: &mut Db, account: AccountId) -> Result<()> {
     each!(db, |c| diesel::insert_into(account_counters::table)
@@ -137,21 +151,98 @@ pub fn append_many(
 ) -> Result<i64> {
     let count = i64::try_from(events.len()).unwrap_or(0);
     let last = bump(db, account, count)?;
-    let mut seq = last - count;
-    for (kind, subject) in events {
-        seq += 1;
-        each!(db, |c| diesel::insert_into(account_events::table)
-            .values((
-                account_events::account_id.eq(account),
-                account_events::seq.eq(seq),
-                account_events::kind.eq(*kind as i16),
-                account_events::ref_id.eq(subject.as_ref().map(|s| s.as_slice())),
-                account_events::at.eq(now),
-            ))
-            .execute(c))?;
+    let rows: Vec<NewEvent> = (last - count + 1..)
+        .zip(events)
+        .map(|(seq, (kind, subject))| {
+            let ref_id = subject.map(|s| s.to_vec());
+            NewEvent { account_id: account, seq, kind: *kind as i16, ref_id, at: now }
+        })
+        .collect();
+    match rows.as_slice() {
+        // By far the most frequent, and the only one whose statement both engines can keep prepared.
+        [row] => drop(each!(db, |c| diesel::insert_into(account_events::table).values(row).execute(c))?),
+        rows => {
+            for chunk in rows.chunks(CHUNK) {
+                each!(db, |c| diesel::insert_into(account_events::table).values(chunk).execute(c))?;
+            }
+        }
     }
     db.signal(Signal::Account { account, seq: last, topics });
     Ok(last)
+}
+
+/// Appends events of many accounts, each account's in the order given. For changes that touch both sides of a
+/// friendship, or a thousand of them: two statements where the accounts have one event each.
+pub fn append_each(
+    db: &mut Db,
+    now: Timestamp,
+    events: &[(AccountId, EventKind, Option<[u8; 16]>)],
+    topics: Topics,
+) -> Result<()> {
+    let mut by_account: BTreeMap<AccountId, Vec<(EventKind, Option<[u8; 16]>)>> = BTreeMap::new();
+    for (account, kind, subject) in events {
+        by_account.entry(*account).or_default().push((*kind, *subject));
+    }
+    let accounts: Vec<AccountId> = by_account.keys().copied().collect();
+    lock(db, &accounts)?;
+    let mut single = Vec::new();
+    for (account, events) in by_account {
+        match events.as_slice() {
+            [(kind, subject)] => single.push((account, *kind, *subject)),
+            several => drop(append_many(db, now, account, several, topics)?),
+        }
+    }
+    for chunk in single.chunks(CHUNK) {
+        append_one_each(db, now, chunk, topics)?;
+    }
+    Ok(())
+}
+
+fn append_one_each(
+    db: &mut Db,
+    now: Timestamp,
+    events: &[(AccountId, EventKind, Option<[u8; 16]>)],
+    topics: Topics,
+) -> Result<()> {
+    let accounts: Vec<AccountId> = events.iter().map(|(account, _, _)| *account).collect();
+    let places: Vec<(AccountId, i64)> = each!(db, |c| diesel::update(account_counters::table)
+        .filter(account_counters::account_id.eq_any(&accounts))
+        .set(account_counters::seq.eq(account_counters::seq + 1))
+        .returning((account_counters::account_id, account_counters::seq))
+        .get_results(c))?;
+    let places: HashMap<AccountId, i64> = places.into_iter().collect();
+    let mut rows = Vec::with_capacity(events.len());
+    for (account, kind, subject) in events {
+        let seq = places.get(account).copied().ok_or_else(|| Error::not_found("account"))?;
+        let ref_id = subject.map(|s| s.to_vec());
+        rows.push(NewEvent { account_id: *account, seq, kind: *kind as i16, ref_id, at: now });
+    }
+    each!(db, |c| diesel::insert_into(account_events::table).values(&rows).execute(c))?;
+    for row in &rows {
+        db.signal(Signal::Account { account: row.account_id, seq: row.seq, topics });
+    }
+    Ok(())
+}
+
+/// Keeps these accounts' counters until the transaction ends, so that what is read now is still true when it is
+/// changed. Taken in the order of the ids, so that two such operations cannot wait for each other.
+pub fn lock(db: &mut Db, accounts: &[AccountId]) -> Result<()> {
+    match db.conn() {
+        // The one writer of SQLite is alone anyway.
+        Conn::Sqlite(_) => Ok(()),
+        Conn::Pg(c) => {
+            let mut accounts = accounts.to_vec();
+            accounts.sort_unstable();
+            accounts.dedup();
+            let _: Vec<AccountId> = account_counters::table
+                .filter(account_counters::account_id.eq_any(&accounts))
+                .order(account_counters::account_id.asc())
+                .select(account_counters::account_id)
+                .for_update()
+                .load(c)?;
+            Ok(())
+        }
+    }
 }
 
 /// The newest place of an account.

@@ -239,6 +239,7 @@ diesel::table! {
         state -> Text,
         note -> Nullable<Text>,
         updated_at -> BigInt,
+        connected_until -> Nullable<BigInt>,
     }
 }
 

@@ -1,1 +1,25 @@
 //! Friends and address books.
+//!
+//! The roster: a [`Contact`] is one thing with an address on a network. Two accounts that are friends hold a row each,
+//! which point at each other and share a conversation; either side may block without telling. An accepted contact has
+//! a number as long as its account has a verified mobile.
+
+mod address;
+mod contact;
+mod conversation;
+pub mod import;
+pub mod jobs;
+mod numbering;
+mod roster;
+mod store;
+
+pub use address::{ContactAddress, Network};
+pub use contact::{Contact, ContactState, ContactView, Direction, NumberState};
+pub use numbering::{
+    REST, give_numbers, handset_removed, hide_on_phone, peer_changed, replace_numbers, show_on_phone,
+};
+pub use roster::{
+    Answer, Asked, CONTACTS_MAX, Filter, accept, block, erase, export, is_blocked, list, load, parse_name,
+    remove, rename, request, request_many, resolve, unblock, views,
+};
+pub use store::Person;

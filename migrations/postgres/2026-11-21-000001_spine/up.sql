@@ -236,12 +236,15 @@ CREATE TABLE card_fetches (
     PRIMARY KEY (account_id, app_password_id, book_id, name)
 );
 
+-- What a person has chosen, when a client of his was last active, and until when one counts as connected.
 CREATE TABLE presence (
     account_id BYTEA NOT NULL PRIMARY KEY,
     state TEXT NOT NULL,
     note TEXT,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    connected_until BIGINT
 );
+CREATE INDEX presence_connected ON presence (connected_until) WHERE connected_until IS NOT NULL;
 
 CREATE TABLE conversations (
     id BYTEA NOT NULL PRIMARY KEY,

@@ -236,12 +236,15 @@ CREATE TABLE card_fetches (
     PRIMARY KEY (account_id, app_password_id, book_id, name)
 ) WITHOUT ROWID;
 
+-- What a person has chosen, when a client of his was last active, and until when one counts as connected.
 CREATE TABLE presence (
     account_id BLOB NOT NULL PRIMARY KEY,
     state TEXT NOT NULL,
     note TEXT,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    connected_until BIGINT
 ) WITHOUT ROWID;
+CREATE INDEX presence_connected ON presence (connected_until) WHERE connected_until IS NOT NULL;
 
 CREATE TABLE conversations (
     id BLOB NOT NULL PRIMARY KEY,

@@ -1,0 +1,104 @@
+//! Work on the roster that does not fit into one transaction. Every job can run twice.
+
+use serde::{Deserialize, Serialize};
+
+use super::{conversation, numbering, store};
+use crate::app::App;
+use crate::db::Lane;
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, ConversationId};
+use crate::queue::{self, Claimed};
+
+/// Numbers for contacts of one account that have none: [`GiveNumbers`].
+pub const GIVE_NUMBERS: &str = "contacts.give_numbers";
+/// The pool has grown: numbers for everybody who waits: [`FillWaiting`].
+pub const FILL_WAITING: &str = "contacts.fill_waiting";
+/// The rest of those who must learn of a new name: [`PeerChanged`].
+pub const PEER_CHANGED: &str = "contacts.peer_changed";
+/// What was said in conversations that nobody can read any more: [`PurgeConversations`].
+pub const PURGE_CONVERSATIONS: &str = "contacts.purge_conversations";
+
+/// All kinds this slice runs.
+pub const KINDS: [&str; 4] = [GIVE_NUMBERS, FILL_WAITING, PEER_CHANGED, PURGE_CONVERSATIONS];
+
+/// Accounts that get numbers in one run of [`FILL_WAITING`].
+const ACCOUNTS_PER_RUN: i64 = 100;
+/// Messages deleted in one transaction.
+const MESSAGES_PER_RUN: i64 = 1_000;
+
+/// Payload of [`GIVE_NUMBERS`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GiveNumbers {
+    /// Whose contacts.
+    pub account: AccountId,
+}
+
+/// Payload of [`FILL_WAITING`].
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct FillWaiting {
+    /// The last account that was served; `None` to begin.
+    pub after: Option<AccountId>,
+}
+
+/// Payload of [`PEER_CHANGED`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PeerChanged {
+    /// Who has changed.
+    pub peer: AccountId,
+    /// The last account that was told.
+    pub after: AccountId,
+}
+
+/// Payload of [`PURGE_CONVERSATIONS`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PurgeConversations {
+    /// Closed conversations.
+    pub conversations: Vec<ConversationId>,
+}
+
+impl PurgeConversations {
+    pub(super) fn one(conversation: ConversationId) -> Self {
+        PurgeConversations { conversations: vec![conversation] }
+    }
+}
+
+/// Runs one job of this slice.
+pub async fn run(app: &App, job: &Claimed) -> Result<()> {
+    match job.kind.as_str() {
+        GIVE_NUMBERS => {
+            let GiveNumbers { account } = serde_json::from_str(&job.payload)?;
+            let now = app.now();
+            app.db.write(account, move |db| numbering::give_numbers(db, now, account)).await?;
+            Ok(())
+        }
+        FILL_WAITING => fill_waiting(app, serde_json::from_str(&job.payload)?).await,
+        PEER_CHANGED => {
+            let PeerChanged { peer, after } = serde_json::from_str(&job.payload)?;
+            let now = app.now();
+            app.db.write(peer, move |db| numbering::tell_of_peer(db, now, peer, Some(after))).await
+        }
+        PURGE_CONVERSATIONS => purge(app, serde_json::from_str(&job.payload)?).await,
+        other => Err(Error::internal(format!("no job of the roster is called {other}"))),
+    }
+}
+
+async fn fill_waiting(app: &App, FillWaiting { after }: FillWaiting) -> Result<()> {
+    let accounts = app.db.read(move |db| store::list_waiting_accounts(db, after, ACCOUNTS_PER_RUN)).await?;
+    for account in &accounts {
+        let (account, now) = (*account, app.now());
+        app.db.write(account, move |db| numbering::give_numbers(db, now, account)).await?;
+    }
+    if let Some(last) = accounts.last().filter(|_| accounts.len() as i64 >= ACCOUNTS_PER_RUN) {
+        let (payload, now) = (FillWaiting { after: Some(*last) }, app.now());
+        let enqueue = move |db: &mut crate::db::Db| queue::enqueue(db, now, FILL_WAITING, None, &payload);
+        app.db.write(Lane::Any, enqueue).await?;
+    }
+    Ok(())
+}
+
+async fn purge(app: &App, PurgeConversations { conversations }: PurgeConversations) -> Result<()> {
+    for id in conversations {
+        while !app.db.write(Lane::Any, move |db| conversation::purge(db, id, MESSAGES_PER_RUN)).await? {}
+    }
+    Ok(())
+}

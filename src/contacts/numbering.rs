@@ -1,0 +1,180 @@
+//! Which contacts have a number, and the cards that carry the numbers to the phone.
+//!
+//! An accepted contact has a number as long as the account has a verified mobile and does not hide the contact on the
+//! phone. Without any verified mobile nobody can dial the numbers, so they are released and the cards leave the phone;
+//! a second verified mobile keeps everything as it is.
+
+use std::time::Duration;
+
+use super::contact::{Contact, NumberState};
+use super::{jobs, roster, store};
+use crate::clock::Timestamp;
+use crate::db::{Db, Topics};
+use crate::error::Result;
+use crate::events::{self, EventKind};
+use crate::ids::{AccountId, ContactId};
+use crate::numbers::{self, Wanted};
+use crate::queue;
+
+/// How long the number of a contact that is gone names nobody else for the account: old texts and missed calls on the
+/// phone are answered for about that long.
+pub const REST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Friends told of one person's new name in one transaction; more are told by a job.
+const TOLD_AT_ONCE: i64 = 200;
+
+/// Gives these accepted contacts numbers and cards, when the account has a verified mobile; answers how many have one
+/// now. The caller appends the events.
+pub(super) fn assign_numbers(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    contacts: Vec<Contact>,
+) -> Result<usize> {
+    let Some(mobile) = store::find_verified_mobile(db, account)?.filter(|_| !contacts.is_empty()) else {
+        return Ok(0);
+    };
+    let wanted: Vec<Wanted> =
+        contacts.iter().map(|row| Wanted { contact: row.id, identity: row.identity() }).collect();
+    let outcomes = numbers::assign(db, now, account, &mobile, &wanted)?;
+    let (given, waiting): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|o| o.number.is_some());
+    let ids = |outcomes: &[numbers::Outcome]| outcomes.iter().map(|o| o.contact).collect::<Vec<ContactId>>();
+    store::set_number_state(db, account, &ids(&waiting), NumberState::Waiting, now)?;
+    store::set_number_state(db, account, &ids(&given), NumberState::Assigned, now)?;
+    render_cards(db, now, account, &contacts)?;
+    Ok(given.len())
+}
+
+/// Lets the contacts' pairs rest and takes their cards off the phone. The caller writes `number_state` and the events.
+pub(super) fn take_numbers(db: &mut Db, now: Timestamp, account: AccountId, ids: &[ContactId]) -> Result<()> {
+    numbers::release(db, now, account, ids, REST)
+}
+
+/// Writes the cards of those contacts that have a number.
+pub(super) fn render_cards(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    contacts: &[Contact],
+) -> Result<()> {
+    let _ = (db, now, account, contacts);
+    Ok(())
+}
+
+/// Gives numbers to accepted contacts that have none, as far as the pool goes; answers how many. For after a mobile is
+/// verified and after the pool has grown. What does not fit into one transaction follows by a job.
+pub fn give_numbers(db: &mut Db, now: Timestamp, account: AccountId) -> Result<usize> {
+    events::lock(db, &[account])?;
+    let rows = store::list_without_number(db, account, store::CHUNK as i64)?;
+    let ids: Vec<ContactId> = rows.iter().map(|row| row.id).collect();
+    let given = assign_numbers(db, now, account, rows)?;
+    if given > 0 {
+        updated(db, now, account, &ids)?;
+    }
+    if given == store::CHUNK {
+        let order = format!("give_numbers:{account}");
+        queue::enqueue(db, now, jobs::GIVE_NUMBERS, Some(&order), &jobs::GiveNumbers { account })?;
+    }
+    Ok(given)
+}
+
+/// Gives other numbers to contacts whose number is gone (the carrier took it away).
+pub fn replace_numbers(db: &mut Db, now: Timestamp, account: AccountId, ids: &[ContactId]) -> Result<()> {
+    events::lock(db, &[account])?;
+    let mut rows = store::list_by_ids(db, account, ids)?;
+    rows.retain(Contact::wants_number);
+    let ids: Vec<ContactId> = rows.iter().map(|row| row.id).collect();
+    assign_numbers(db, now, account, rows)?;
+    updated(db, now, account, &ids)
+}
+
+/// A mobile was removed. While another verified one is left nothing changes; without any, the numbers rest and the
+/// cards go, and the contacts get their old numbers back when a mobile is verified in time.
+pub fn handset_removed(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
+    events::lock(db, &[account])?;
+    if store::find_verified_mobile(db, account)?.is_some() {
+        return Ok(());
+    }
+    loop {
+        let states = [NumberState::Assigned, NumberState::Waiting];
+        let ids = store::list_with_number_state(db, account, &states, store::CHUNK as i64)?;
+        take_numbers(db, now, account, &ids)?;
+        store::set_number_state(db, account, &ids, NumberState::None, now)?;
+        updated(db, now, account, &ids)?;
+        if ids.len() < store::CHUNK {
+            return Ok(());
+        }
+    }
+}
+
+/// Takes a contact off the phone: its pair rests and its card goes; they remain friends.
+pub fn hide_on_phone(db: &mut Db, now: Timestamp, account: AccountId, id: ContactId) -> Result<()> {
+    events::lock(db, &[account])?;
+    let mut row = roster::load(db, account, id)?;
+    if row.hidden_on_phone {
+        return Ok(());
+    }
+    take_numbers(db, now, account, &[id])?;
+    row.hidden_on_phone = true;
+    row.number_state = NumberState::None;
+    row.updated_at = now;
+    store::update(db, &row)?;
+    updated(db, now, account, &[id])
+}
+
+/// Puts a hidden contact back on the phone, with the number it had as long as that rests.
+pub fn show_on_phone(db: &mut Db, now: Timestamp, account: AccountId, id: ContactId) -> Result<()> {
+    events::lock(db, &[account])?;
+    let mut row = roster::load(db, account, id)?;
+    if !row.hidden_on_phone {
+        return Ok(());
+    }
+    row.hidden_on_phone = false;
+    row.updated_at = now;
+    store::update(db, &row)?;
+    if row.wants_number() {
+        assign_numbers(db, now, account, vec![row])?;
+    }
+    updated(db, now, account, &[id])
+}
+
+/// Somebody has a new name or photo: those who know him see it, and their cards are written anew. The first few at
+/// once, the others by a job.
+pub fn peer_changed(db: &mut Db, now: Timestamp, peer: AccountId) -> Result<()> {
+    tell_of_peer(db, now, peer, None)
+}
+
+pub(super) fn tell_of_peer(
+    db: &mut Db,
+    now: Timestamp,
+    peer: AccountId,
+    after: Option<AccountId>,
+) -> Result<()> {
+    let Some(person) = store::find_person(db, peer)? else { return Ok(()) };
+    let mut rows = store::list_about_peer(db, peer, after, TOLD_AT_ONCE)?;
+    let told: Vec<AccountId> = rows.iter().map(|row| row.account_id).collect();
+    events::lock(db, &told)?;
+    store::set_display_name(db, peer, &told, &person.display_name, now)?;
+    for row in &mut rows {
+        row.display_name.clone_from(&person.display_name);
+        render_cards(db, now, row.account_id, std::slice::from_ref(row))?;
+    }
+    let changes: Vec<_> =
+        rows.iter().map(|r| (r.account_id, EventKind::ContactUpdated, Some(*r.id.as_bytes()))).collect();
+    events::append_each(db, now, &changes, Topics::EVENTS)?;
+    if let Some(last) = told.last().filter(|_| told.len() as i64 >= TOLD_AT_ONCE) {
+        let order = format!("peer_changed:{peer}");
+        let payload = jobs::PeerChanged { peer, after: *last };
+        queue::enqueue(db, now, jobs::PEER_CHANGED, Some(&order), &payload)?;
+    }
+    Ok(())
+}
+
+fn updated(db: &mut Db, now: Timestamp, account: AccountId, ids: &[ContactId]) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let changes: Vec<_> = ids.iter().map(|id| (EventKind::ContactUpdated, Some(*id.as_bytes()))).collect();
+    events::append_many(db, now, account, &changes, Topics::ROUTES)?;
+    Ok(())
+}

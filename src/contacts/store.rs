@@ -1,0 +1,338 @@
+//! Queries of `contacts`, and what the roster must know of accounts and handsets.
+
+use diesel::prelude::*;
+
+use super::contact::{Contact, ContactState, NumberState};
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::each;
+use crate::error::Result;
+use crate::ids::{AccountId, ContactId, ConversationId};
+use crate::phone::E164;
+use crate::schema::{accounts, contacts, handsets};
+
+/// Rows in one statement: far below the parameter limits of both engines.
+pub const CHUNK: usize = 1_000;
+
+diesel::define_sql_function! {
+    /// Small letters: all on PostgreSQL, those of ASCII on SQLite.
+    fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
+}
+
+diesel::define_sql_function! {
+    /// The first that is there.
+    fn coalesce(
+        first: diesel::sql_types::Nullable<diesel::sql_types::Text>,
+        second: diesel::sql_types::Text,
+    ) -> diesel::sql_types::Text;
+}
+
+/// What the roster must know of an account.
+#[derive(Debug, Clone, Queryable)]
+pub struct Person {
+    /// The account.
+    pub id: AccountId,
+    /// Its handle.
+    pub handle: String,
+    /// Its own name.
+    pub display_name: String,
+}
+
+/// Which contacts a list wants.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// How far they have come; all when absent.
+    pub state: Option<ContactState>,
+    /// Small letters that the name or the address must hold.
+    pub text: Option<String>,
+}
+
+#[derive(AsChangeset)]
+#[diesel(table_name = contacts)]
+#[diesel(treat_none_as_null = true)]
+struct Change<'a> {
+    peer_contact_id: Option<ContactId>,
+    display_name: &'a str,
+    custom_name: Option<&'a str>,
+    state: ContactState,
+    direction: Option<super::contact::Direction>,
+    number_state: NumberState,
+    hidden_on_phone: bool,
+    conversation_id: Option<ConversationId>,
+    updated_at: Timestamp,
+}
+
+pub fn find(db: &mut Db, account: AccountId, id: ContactId) -> Result<Option<Contact>> {
+    Ok(each!(db, |c| contacts::table
+        .filter(contacts::account_id.eq(account))
+        .filter(contacts::id.eq(id))
+        .select(Contact::as_select())
+        .first(c)
+        .optional())?)
+}
+
+pub fn list_by_ids(db: &mut Db, account: AccountId, ids: &[ContactId]) -> Result<Vec<Contact>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let rows: Vec<Contact> = each!(db, |c| contacts::table
+            .filter(contacts::account_id.eq(account))
+            .filter(contacts::id.eq_any(chunk))
+            .select(Contact::as_select())
+            .load(c))?;
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
+/// The account's rows about these addresses.
+pub fn list_by_addresses(
+    db: &mut Db,
+    account: AccountId,
+    network: &str,
+    addresses: &[&str],
+) -> Result<Vec<Contact>> {
+    Ok(each!(db, |c| contacts::table
+        .filter(contacts::account_id.eq(account))
+        .filter(contacts::network.eq(network))
+        .filter(contacts::address.eq_any(addresses))
+        .select(Contact::as_select())
+        .load(c))?)
+}
+
+/// The rows of these accounts about one address.
+pub fn list_about(db: &mut Db, of: &[AccountId], network: &str, address: &str) -> Result<Vec<Contact>> {
+    Ok(each!(db, |c| contacts::table
+        .filter(contacts::account_id.eq_any(of))
+        .filter(contacts::network.eq(network))
+        .filter(contacts::address.eq(address))
+        .select(Contact::as_select())
+        .load(c))?)
+}
+
+pub fn list(
+    db: &mut Db,
+    account: AccountId,
+    filter: &Filter,
+    after: Option<ContactId>,
+    limit: i64,
+) -> Result<Vec<Contact>> {
+    Ok(each!(db, |c| {
+        let mut query = contacts::table
+            .filter(contacts::account_id.eq(account))
+            .order(contacts::id.asc())
+            .limit(limit)
+            .select(Contact::as_select())
+            .into_boxed();
+        if let Some(after) = after {
+            query = query.filter(contacts::id.gt(after));
+        }
+        if let Some(state) = filter.state {
+            query = query.filter(contacts::state.eq(state));
+        }
+        if let Some(text) = &filter.text {
+            let pattern = like_pattern(text);
+            let name = lower(coalesce(contacts::custom_name, contacts::display_name));
+            query = query.filter(
+                name.like(pattern.clone()).escape('\\').or(contacts::address.like(pattern).escape('\\')),
+            );
+        }
+        query.load(c)
+    })?)
+}
+
+/// `text` anywhere, with the signs that LIKE gives a meaning taken literally.
+fn like_pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for letter in text.chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// Accepted contacts, not hidden, that have no number yet; oldest first.
+pub fn list_without_number(db: &mut Db, account: AccountId, limit: i64) -> Result<Vec<Contact>> {
+    Ok(each!(db, |c| contacts::table
+        .filter(contacts::account_id.eq(account))
+        .filter(contacts::state.eq(ContactState::Accepted))
+        .filter(contacts::hidden_on_phone.eq(false))
+        .filter(contacts::number_state.ne(NumberState::Assigned))
+        .order(contacts::id.asc())
+        .limit(limit)
+        .select(Contact::as_select())
+        .load(c))?)
+}
+
+/// Contacts that have a number or wait for one.
+pub fn list_with_number_state(
+    db: &mut Db,
+    account: AccountId,
+    states: &[NumberState],
+    limit: i64,
+) -> Result<Vec<ContactId>> {
+    Ok(each!(db, |c| contacts::table
+        .filter(contacts::account_id.eq(account))
+        .filter(contacts::number_state.eq_any(states))
+        .order(contacts::id.asc())
+        .limit(limit)
+        .select(contacts::id)
+        .load(c))?)
+}
+
+/// Accounts of which a contact waits for a number.
+pub fn list_waiting_accounts(db: &mut Db, after: Option<AccountId>, limit: i64) -> Result<Vec<AccountId>> {
+    Ok(each!(db, |c| {
+        let mut query = contacts::table
+            .filter(contacts::number_state.eq(NumberState::Waiting))
+            .select(contacts::account_id)
+            .distinct()
+            .order(contacts::account_id.asc())
+            .limit(limit)
+            .into_boxed();
+        if let Some(after) = after {
+            query = query.filter(contacts::account_id.gt(after));
+        }
+        query.load(c)
+    })?)
+}
+
+/// Everybody's rows about an account that lives here, by the account that has the row.
+pub fn list_about_peer(
+    db: &mut Db,
+    peer: AccountId,
+    after: Option<AccountId>,
+    limit: i64,
+) -> Result<Vec<Contact>> {
+    Ok(each!(db, |c| {
+        let mut query = contacts::table
+            .filter(contacts::peer_account_id.eq(peer))
+            .order(contacts::account_id.asc())
+            .limit(limit)
+            .select(Contact::as_select())
+            .into_boxed();
+        if let Some(after) = after {
+            query = query.filter(contacts::account_id.gt(after));
+        }
+        query.load(c)
+    })?)
+}
+
+pub fn insert_many(db: &mut Db, rows: &[Contact]) -> Result<()> {
+    for chunk in rows.chunks(CHUNK) {
+        each!(db, |c| diesel::insert_into(contacts::table).values(chunk).execute(c))?;
+    }
+    Ok(())
+}
+
+/// Writes what may change of a contact.
+pub fn update(db: &mut Db, contact: &Contact) -> Result<()> {
+    let change = Change {
+        peer_contact_id: contact.peer_contact_id,
+        display_name: &contact.display_name,
+        custom_name: contact.custom_name.as_deref(),
+        state: contact.state,
+        direction: contact.direction,
+        number_state: contact.number_state,
+        hidden_on_phone: contact.hidden_on_phone,
+        conversation_id: contact.conversation_id,
+        updated_at: contact.updated_at,
+    };
+    each!(db, |c| diesel::update(contacts::table)
+        .filter(contacts::account_id.eq(contact.account_id))
+        .filter(contacts::id.eq(contact.id))
+        .set(&change)
+        .execute(c))?;
+    Ok(())
+}
+
+pub fn set_number_state(
+    db: &mut Db,
+    account: AccountId,
+    ids: &[ContactId],
+    state: NumberState,
+    now: Timestamp,
+) -> Result<()> {
+    for chunk in ids.chunks(CHUNK) {
+        each!(db, |c| diesel::update(contacts::table)
+            .filter(contacts::account_id.eq(account))
+            .filter(contacts::id.eq_any(chunk))
+            .set((contacts::number_state.eq(state), contacts::updated_at.eq(now)))
+            .execute(c))?;
+    }
+    Ok(())
+}
+
+/// The friend's own name, in these accounts' rows about him.
+pub fn set_display_name(
+    db: &mut Db,
+    peer: AccountId,
+    of: &[AccountId],
+    name: &str,
+    now: Timestamp,
+) -> Result<()> {
+    each!(db, |c| diesel::update(contacts::table)
+        .filter(contacts::peer_account_id.eq(peer))
+        .filter(contacts::account_id.eq_any(of))
+        .set((contacts::display_name.eq(name), contacts::updated_at.eq(now)))
+        .execute(c))?;
+    Ok(())
+}
+
+pub fn delete(db: &mut Db, account: AccountId, ids: &[ContactId]) -> Result<()> {
+    for chunk in ids.chunks(CHUNK) {
+        each!(db, |c| diesel::delete(contacts::table)
+            .filter(contacts::account_id.eq(account))
+            .filter(contacts::id.eq_any(chunk))
+            .execute(c))?;
+    }
+    Ok(())
+}
+
+pub fn count(db: &mut Db, account: AccountId) -> Result<i64> {
+    Ok(each!(db, |c| contacts::table.filter(contacts::account_id.eq(account)).count().get_result(c))?)
+}
+
+pub fn find_person(db: &mut Db, id: AccountId) -> Result<Option<Person>> {
+    Ok(each!(db, |c| accounts::table
+        .filter(accounts::id.eq(id))
+        .select((accounts::id, accounts::handle, accounts::display_name))
+        .first::<Person>(c)
+        .optional())?)
+}
+
+pub fn list_people(db: &mut Db, handles: &[&str]) -> Result<Vec<Person>> {
+    let mut found = Vec::with_capacity(handles.len());
+    for chunk in handles.chunks(CHUNK) {
+        let rows: Vec<Person> = each!(db, |c| accounts::table
+            .filter(accounts::handle.eq_any(chunk))
+            .select((accounts::id, accounts::handle, accounts::display_name))
+            .load(c))?;
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
+/// The account's first verified mobile: what its contacts' numbers should be local to.
+pub fn find_verified_mobile(db: &mut Db, account: AccountId) -> Result<Option<E164>> {
+    Ok(each!(db, |c| handsets::table
+        .filter(handsets::account_id.eq(account))
+        .filter(handsets::state.eq("verified"))
+        .order(handsets::verified_at.asc())
+        .select(handsets::number)
+        .first(c)
+        .optional())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_of_like_are_taken_literally() {
+        assert_eq!(like_pattern("50%_a\\"), "%50\\%\\_a\\\\%");
+    }
+}
