@@ -114,6 +114,24 @@ pub enum Text<'a> {
     AccountDeletedSubject,
     /// Mail (or SMS when there is no address): it is done.
     AccountDeletedBody,
+    /// What a configuration profile says it does.
+    SetupProfileDescription,
+    /// Heading of the page that sets a phone up.
+    SetupPageTitle,
+    /// The button for iPhones, iPads and Macs.
+    SetupPageApple,
+    /// The button for Android.
+    SetupPageAndroid,
+    /// What stands above the data to type in.
+    SetupPageByHand,
+    /// A label.
+    SetupPageUsername,
+    /// A label.
+    SetupPagePassword,
+    /// Page: the link of [`Text::EmailVerificationBody`] was good.
+    EmailVerifiedPage,
+    /// Page: the link of [`Text::EmailVerificationBody`] was not good.
+    EmailLinkOverPage,
 }
 
 impl Text<'_> {
@@ -177,6 +195,19 @@ impl Text<'_> {
                 "Your Meari account has been deleted. The numbers in your address book no longer work. Goodbye!"
                     .to_owned()
             }
+            Text::SetupProfileDescription => {
+                "Adds your Meari contacts to the address book of this device.".to_owned()
+            }
+            Text::SetupPageTitle => "Your contacts on this phone".to_owned(),
+            Text::SetupPageApple => "iPhone, iPad, Mac: download the profile".to_owned(),
+            Text::SetupPageAndroid => "Android: open DAVx⁵".to_owned(),
+            Text::SetupPageByHand => "Any other program: add a CardDAV account with these data.".to_owned(),
+            Text::SetupPageUsername => "User name".to_owned(),
+            Text::SetupPagePassword => "Password".to_owned(),
+            Text::EmailVerifiedPage => "Thank you. Your e-mail address is verified.".to_owned(),
+            Text::EmailLinkOverPage => {
+                "This link is no longer good. Ask for a new one in your account's settings.".to_owned()
+            }
         }
     }
 
@@ -236,6 +267,17 @@ impl Text<'_> {
             Text::AccountDeletedBody => {
                 "Meari 계정이 삭제되었습니다. 주소록의 Meari 번호는 더 이상 연결되지 않습니다. 감사합니다."
                     .to_owned()
+            }
+            Text::SetupProfileDescription => "이 기기의 주소록에 Meari 연락처를 추가합니다.".to_owned(),
+            Text::SetupPageTitle => "이 휴대전화에서 연락처 사용하기".to_owned(),
+            Text::SetupPageApple => "iPhone, iPad, Mac: 프로파일 내려받기".to_owned(),
+            Text::SetupPageAndroid => "Android: DAVx⁵ 열기".to_owned(),
+            Text::SetupPageByHand => "다른 프로그램에서는 아래 정보로 CardDAV 계정을 추가해 주세요.".to_owned(),
+            Text::SetupPageUsername => "사용자 이름".to_owned(),
+            Text::SetupPagePassword => "비밀번호".to_owned(),
+            Text::EmailVerifiedPage => "감사합니다. 이메일 주소가 인증되었습니다.".to_owned(),
+            Text::EmailLinkOverPage => {
+                "더 이상 사용할 수 없는 링크입니다. 계정 설정에서 새 링크를 요청해 주세요.".to_owned()
             }
         }
     }

@@ -23,6 +23,7 @@ use secrecy::ExposeSecret;
 
 use super::app_passwords::{self, Found};
 use super::passwords::Hasher;
+use super::setup_tickets::SetupTickets;
 use super::tokens::AccessTokens;
 use super::{limits, session};
 use crate::app::App;
@@ -63,6 +64,8 @@ pub struct Doors {
     changed: Cache<AccountId, u64>,
     turn: AtomicU64,
     wrong: Cache<String, Arc<AtomicU32>>,
+    /// Tickets for setting up phones.
+    pub setups: SetupTickets,
 }
 
 #[derive(Clone)]
@@ -93,6 +96,7 @@ impl Doors {
             changed: cache(MEMORY),
             turn: AtomicU64::new(0),
             wrong: cache(WRONG_WINDOW),
+            setups: SetupTickets::default(),
         });
         // Weak: the listener lives in the app, which the doors hold.
         let weak = Arc::downgrade(&doors);
