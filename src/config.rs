@@ -1,9 +1,19 @@
 //! Settings: read once, checked, then data. The environment is read here and nowhere else.
+//!
+//! `meari.toml` first, then `MEARI_…` variables over it. [`read`] holds the table of keys, what each expects, and the
+//! checks; every fault of a file is reported at once, with an example of what would be right.
+
+mod read;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
+
+pub use read::Fault;
+
+/// Where settings are looked for when nobody says.
+pub const DEFAULT_FILE: &str = "meari.toml";
 
 /// Who may sign up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +73,8 @@ pub struct Settings {
     pub media_dir: PathBuf,
     /// How logs are written.
     pub log: LogFormat,
+    /// What is logged: `info`, or directives such as `info,meari=debug`.
+    pub log_level: String,
     /// The telephone side.
     pub carriers: Vec<CarrierSettings>,
     /// The service's name in SMS and mail.
@@ -87,10 +99,57 @@ impl Default for Settings {
             admin_token: None,
             media_dir: PathBuf::from("data/media"),
             log: LogFormat::Pretty,
+            log_level: "info".to_owned(),
             carriers: Vec::new(),
             service_name: "Meari".to_owned(),
             pair_rest_days: 30,
             run_worker: true,
         }
+    }
+}
+
+impl Settings {
+    /// Reads the file (`path`, else `MEARI_CONFIG`, else `meari.toml` when it exists) and then the variables of `env`.
+    ///
+    /// # Errors
+    /// Every fault that was found, in the order of the file.
+    pub fn load(
+        path: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Settings, Vec<Fault>> {
+        let mut env: Vec<(String, String)> = env.filter(|(name, _)| name.starts_with("MEARI_")).collect();
+        env.sort();
+        let named = env.iter().find(|(name, _)| name == read::FILE_VARIABLE).map(|(_, file)| file.clone());
+        let asked = path.map(Path::to_path_buf).or(named.map(PathBuf::from));
+        let file = match &asked {
+            Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+                let advice = "Name an existing file with --config, or leave it out to use the defaults.";
+                vec![Fault::new(path.display().to_string(), format!("cannot be read: {error}. {advice}"))]
+            })?),
+            None => match std::fs::read_to_string(DEFAULT_FILE) {
+                Ok(text) => Some(text),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                Err(error) => {
+                    return Err(vec![Fault::new(DEFAULT_FILE, format!("cannot be read: {error}."))]);
+                }
+            },
+        };
+        read::settings(file.as_deref().unwrap_or_default(), &env)
+    }
+
+    /// [`Settings::load`] with the environment of this process.
+    ///
+    /// # Errors
+    /// Every fault that was found.
+    pub fn from_environment(path: Option<&Path>) -> Result<Settings, Vec<Fault>> {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Settings::load(path, std::env::vars_os().filter_map(text))
+    }
+
+    /// Where this program's log wants colours: `NO_COLOR` switches them off (no-color.org).
+    pub fn colours_wanted() -> bool {
+        std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
     }
 }
