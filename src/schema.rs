@@ -182,6 +182,8 @@ diesel::table! {
         description -> Text,
         seq -> BigInt,
         floor_seq -> BigInt,
+        object_count -> BigInt,
+        size_bytes -> BigInt,
         created_at -> BigInt,
     }
 }

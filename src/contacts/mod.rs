@@ -5,16 +5,21 @@
 //! a number as long as its account has a verified mobile.
 
 mod address;
+mod card_convert;
+mod card_filter;
 mod contact;
 mod conversation;
 pub mod import;
 pub mod jobs;
+mod messenger_card;
 mod numbering;
 mod roster;
 mod store;
+pub mod vcard;
 
 pub use address::{ContactAddress, Network};
 pub use contact::{Contact, ContactState, ContactView, Direction, NumberState};
+pub use messenger_card::{CardPhoto, MessengerCard, render_messenger_card};
 pub use numbering::{
     REST, give_numbers, handset_removed, hide_on_phone, peer_changed, replace_numbers, show_on_phone,
 };

@@ -151,6 +151,11 @@ impl TextMatch {
         TextMatch { folded: collation.fold(text), collation, kind, negated }
     }
 
+    /// Whether the text must not be found.
+    pub fn is_negated(&self) -> bool {
+        self.negated
+    }
+
     /// Whether one of the values matches; negated: whether none does.
     pub fn holds<'a>(&self, mut values: impl Iterator<Item = &'a str>) -> bool {
         values.any(|value| self.finds(value)) != self.negated

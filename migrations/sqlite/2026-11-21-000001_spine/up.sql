@@ -180,6 +180,8 @@ CREATE TABLE address_books (
     description TEXT NOT NULL,
     seq BIGINT NOT NULL,
     floor_seq BIGINT NOT NULL,
+    object_count BIGINT NOT NULL,
+    size_bytes BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (account_id, id),
     CONSTRAINT address_books_slug UNIQUE (account_id, slug)
