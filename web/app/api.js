@@ -1,0 +1,175 @@
+/** Calls the REST API: bearer tokens that renew themselves, problem+json as errors, idempotency keys, time-outs. */
+import { forgetSession, keep, onKept, recall, sessionName } from './storage.js';
+
+const CALL_TIMEOUT_MS = 20_000;
+/** A token is renewed this long before it ends, so that a slow call does not outlive it. */
+const RENEW_EARLY_MS = 20_000;
+
+/** An answer that is not 2xx, or none at all (`status` 0, code `offline`). */
+export class ApiError extends Error {
+  constructor(status, problem = {}) {
+    super(problem.detail || problem.title || `HTTP ${status}`);
+    this.name = 'ApiError';
+    this.status = status;
+    this.code = problem.code || (status === 0 ? 'offline' : `http_${status}`);
+    this.fields = problem.fields || [];
+    this.requestId = problem.request_id || null;
+    this.retryAfter = problem.retryAfter || null;
+  }
+
+  /** Whether the very same call may work later. */
+  get passing() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
+
+let access = null;
+let expiresAt = 0;
+let renewing = null;
+const signedOutListeners = new Set();
+const tabs = 'BroadcastChannel' in globalThis ? new BroadcastChannel(sessionName) : null;
+tabs?.addEventListener('message', ({ data }) => {
+  if (data?.access) [access, expiresAt] = [data.access, data.expiresAt];
+});
+onKept('refresh', value => {
+  if (value === null && access) signedOut();
+});
+
+/** Whether there is a session to go on with. */
+export function hasSession() {
+  return recall('refresh') !== null;
+}
+
+/** Calls `fn` when the session is over, in whichever tab it ended. */
+export function onSignedOut(fn) {
+  signedOutListeners.add(fn);
+}
+
+function signedOut() {
+  access = null;
+  forgetSession();
+  for (const fn of signedOutListeners) fn();
+}
+
+/** Keeps the tokens of a sign-in and tells the other tabs. Returns the account. */
+export function adopt(tokens) {
+  access = tokens.access_token;
+  expiresAt = Date.now() + (tokens.expires_in || 300) * 1000;
+  keep('refresh', tokens.refresh_token);
+  tabs?.postMessage({ access, expiresAt });
+  return tokens.account;
+}
+
+/** One renewal at a time in all tabs: a refresh token works once, and its second use would end the session. */
+function renew() {
+  renewing ??= locked(async () => {
+    // Another tab may have renewed while this one waited for the lock.
+    if (access && expiresAt - Date.now() > RENEW_EARLY_MS) return;
+    const refresh = recall('refresh');
+    if (!refresh) throw new ApiError(401, { code: 'signed_out' });
+    try {
+      adopt(await send('POST', '/v1/sessions/refresh', { body: { refresh_token: refresh } }));
+    } catch (error) {
+      if (error.status === 401 || error.status === 400 || error.status === 422) signedOut();
+      throw error;
+    }
+  }).finally(() => {
+    renewing = null;
+  });
+  return renewing;
+}
+
+function locked(fn) {
+  return navigator.locks ? navigator.locks.request(sessionName, fn) : fn();
+}
+
+async function send(method, path, { body, headers = {}, signal } = {}) {
+  const init = { method, headers: { Accept: 'application/json', ...headers }, cache: 'no-store', credentials: 'omit' };
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers['Content-Type'] = 'application/json';
+  }
+  const deadline = AbortSignal.timeout(CALL_TIMEOUT_MS);
+  init.signal = signal ? AbortSignal.any([signal, deadline]) : deadline;
+  let answer;
+  try {
+    answer = await fetch(path, init);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0);
+  }
+  if (answer.ok) return parsed(answer);
+  const problem = await answer.json().catch(() => ({}));
+  problem.retryAfter = Number(answer.headers.get('Retry-After')) || null;
+  throw new ApiError(answer.status, problem);
+}
+
+function parsed(answer) {
+  const type = answer.headers.get('Content-Type') || '';
+  if (answer.status === 204 || answer.headers.get('Content-Length') === '0') return null;
+  return type.includes('json') ? answer.json() : answer.blob();
+}
+
+async function call(method, path, { key, ...options } = {}) {
+  if (!access || expiresAt - Date.now() < RENEW_EARLY_MS) await renew();
+  const authorized = () => send(method, path, {
+    ...options,
+    headers: { ...options.headers, Authorization: `Bearer ${access}`, ...(key ? { 'Idempotency-Key': key } : {}) },
+  });
+  const used = access;
+  try {
+    return await authorized();
+  } catch (error) {
+    if (error.status !== 401) throw error;
+    if (access === used) expiresAt = 0;
+    await renew();
+    return authorized();
+  }
+}
+
+/** Calls without a session. */
+export const open = {
+  post: (path, body) => send('POST', path, { body }),
+  get: path => send('GET', path),
+};
+
+/** Calls with the session. Unsafe ones carry a key, so that a repeated send is answered like the first. */
+export const api = {
+  get: (path, options) => call('GET', path, options),
+  post: (path, body, key = uuid()) => call('POST', path, { body, key }),
+  put: (path, body) => call('PUT', path, { body, key: uuid() }),
+  patch: (path, body) => call('PATCH', path, { body, key: uuid() }),
+  delete: (path, body) => call('DELETE', path, { body, key: uuid() }),
+  /** Something that is not JSON, as a blob. */
+  file: path => call('GET', path, { headers: { Accept: '*/*' } }).then(
+    data => (data instanceof Blob ? data : new Blob([JSON.stringify(data, null, 2)], { type: 'application/json' }))),
+};
+
+/** Every page of a list, up to `max` items. */
+export async function all(path, max = 2000) {
+  const items = [];
+  let after = null;
+  do {
+    const query = new URLSearchParams({ limit: '100', ...(after ? { after } : {}) });
+    const page = await api.get(`${path}?${query}`);
+    items.push(...page.items);
+    after = page.next;
+  } while (after && items.length < max);
+  return items;
+}
+
+/** Ends the session here and on the server. */
+export async function signOut() {
+  await api.delete('/v1/sessions/current').catch(() => {});
+  signedOut();
+}
+
+/** A random UUID, also where the page is not a secure context and `randomUUID` is missing. */
+export function uuid() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map(byte => byte.toString(16).padStart(2, '0')).join('');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}

@@ -1,0 +1,101 @@
+/** One message as a bubble, and the rows of a thread around it: day lines, the line above what is new. */
+import { apply, el, setText } from './dom.js';
+import { clock, daysBetween, dayLine, fullTime } from './format.js';
+import { has, t } from './i18n.js';
+import { icon } from './icons.js';
+import { linked } from './links.js';
+import { button, nameOf } from './parts.js';
+
+/** Messages of one person closer than this stand together. */
+const TOGETHER_MS = 5 * 60_000;
+
+/** The rows of a thread: `{ key, kind: 'day' | 'new' | 'message', … }`. `newAfter` is the last message read before. */
+export function rows(messages, newAfter) {
+  const result = [];
+  let marked = newAfter === undefined;
+  let passed = newAfter === null;
+  messages.forEach((message, index) => {
+    const before = messages[index - 1];
+    const after = messages[index + 1];
+    const newDay = !before || daysBetween(new Date(before.sent_at), new Date(message.sent_at)) !== 0;
+    if (newDay) result.push({ key: `day:${message.sent_at.slice(0, 10)}:${message.key ?? message.id ?? message.client_id}`, kind: 'day', at: message.sent_at });
+    if (!marked && passed && !message.mine) {
+      marked = true;
+      result.push({ key: 'new', kind: 'new' });
+    }
+    if (message.id === newAfter) passed = true;
+    result.push({
+      key: message.client_id ?? message.id, kind: 'message', message,
+      first: newDay || !together(before, message), last: !after || !together(message, after),
+      newest: message.mine && !messages.slice(index + 1).some(({ mine }) => mine),
+    });
+  });
+  return result;
+}
+
+function together(a, b) {
+  return a.mine === b.mine && a.via === b.via && new Date(b.sent_at) - new Date(a.sent_at) < TOGETHER_MS;
+}
+
+/** An element for a row. */
+export function rowNode({ kind }) {
+  if (kind === 'day') return el('div', { class: 'day-line' }, el('span', {}));
+  if (kind === 'new') return el('div', { class: 'new-line' }, el('span', {}, t('thread.new')));
+  return el('div', { class: 'row' }, el('div', { class: 'bubble' }, el('span', { class: 'unseen who' }),
+    el('p', { class: 'text', dir: 'auto' }), el('span', { class: 'meta' })), el('div', { class: 'under' }));
+}
+
+/** Brings a row's element up to date. `actions` is `{ retry(message), discard(message) }`. */
+export function showRow(node, row, { contact, actions }) {
+  if (row.kind === 'day') setText(node.firstChild, dayLine(row.at));
+  if (row.kind !== 'message') return;
+  const { message, first, last, newest } = row;
+  const sign = [message.state, message.error?.code, message.via, message.sent_at, first, last, newest, nameOf(contact), message.retried].join('|');
+  if (node.sign === sign && node.text === message.text) return;
+  apply(node, { class: `row ${message.mine ? 'mine' : 'theirs'}${first ? ' first' : ''}${last ? ' last' : ''}`, dataset: { state: message.state, via: viaOf(message), message: message.id ?? '' } });
+  setText(node.querySelector('.who'), `${message.mine ? t('thread.you') : nameOf(contact)}: `);
+  if (node.text !== message.text) node.querySelector('.text').replaceChildren(...(message.text ? linked(message.text) : [t('message.media')]));
+  showMeta(node.querySelector('.meta'), message, newest);
+  showUnder(node.querySelector('.under'), message, actions);
+  node.sign = sign;
+  node.text = message.text;
+}
+
+/** How it travels; a message that is not sent yet has no say. */
+function viaOf(message) {
+  return message.via ?? '';
+}
+
+function showMeta(node, message, newest) {
+  const parts = [];
+  if (message.via === 'sms') parts.push(el('span', { class: 'by-sms', title: t('message.by_sms') }, icon('sms'), el('span', {}, t('message.sms')), el('span', { class: 'unseen' }, `${t('message.by_sms')}, `)));
+  parts.push(el('time', { datetime: message.sent_at, title: fullTime(message.sent_at) }, clock(message.sent_at)));
+  if (message.mine) {
+    const words = t(`state.${message.state}`);
+    parts.push(el('span', { class: 'state', title: words }, icon(glyph(message.state)), el('span', { class: newest ? '' : 'unseen' }, words)));
+  }
+  node.replaceChildren(...parts);
+}
+
+function glyph(state) {
+  return state === 'undelivered' ? 'failed' : state === 'received' ? 'sent' : state;
+}
+
+/** What can be said and done about a message that did not arrive for certain. */
+function showUnder(node, message, actions) {
+  const trouble = message.mine && ['failed', 'undelivered', 'unknown'].includes(message.state);
+  if (!trouble) {
+    node.replaceChildren();
+    return;
+  }
+  const retry = message.retried ? null : button(message.state === 'unknown' ? t('message.send_again') : t('message.retry'), { kind: 'link', onclick: () => actions.retry(message) });
+  const discard = message.id ? null : button(t('message.discard'), { kind: 'link', onclick: () => actions.discard(message) });
+  node.replaceChildren(el('p', { class: 'reason' }, reason(message)), ...[retry, discard].filter(Boolean));
+}
+
+function reason({ state, error }) {
+  if (state === 'unknown') return t('message.unknown_reason');
+  const key = `error.${error?.code}`;
+  if (error?.code && has(key)) return t(key, { seconds: 30 });
+  return error?.detail || t(`message.${state}_reason`);
+}

@@ -1,0 +1,100 @@
+/** Where one writes: grows with the text, keeps a draft, counts SMS segments when the words go to a phone. */
+import { apply, el, setText } from './dom.js';
+import { t } from './i18n.js';
+import { button } from './parts.js';
+import { countSegments } from './segments.js';
+import { keepDraft, sendMessage } from './session.js';
+import { now } from './store.js';
+
+/** As many characters as the server takes. */
+const TEXT_MAX = 4000;
+const COUNT_FROM = 1;
+const DRAFT_PAUSE_MS = 300;
+
+export class Composer extends HTMLElement {
+  #text = el('textarea', { rows: '1', maxlength: String(TEXT_MAX), enterkeyhint: 'send', dir: 'auto' });
+  #count = el('p', { class: 'count' });
+  #spoken = el('p', { class: 'unseen', role: 'status' });
+  #send = null;
+  #pause = null;
+  #sms = false;
+  #where = {};
+
+  connectedCallback() {
+    this.#send = button(t('composer.send'), { glyph: 'send', bare: true, kind: 'primary send', onclick: () => this.#submit() });
+    this.replaceChildren(this.#count, this.#spoken, el('div', { class: 'composer-row' }, this.#text, this.#send));
+    this.#text.addEventListener('input', () => this.#typed());
+    this.#text.addEventListener('keydown', event => this.#keys(event));
+  }
+
+  disconnectedCallback() {
+    this.#keepDraft();
+  }
+
+  /** Says where the words go: `{ conversationId, contactId, name }`. Brings the draft of that place. */
+  open(where) {
+    this.#where = where;
+    apply(this.#text, { 'aria-label': t('composer.label', { name: where.name }), placeholder: t('composer.placeholder') });
+    this.#text.value = now().drafts[this.#place()] ?? '';
+    this.#typed(false);
+  }
+
+  /** Whether the other side is a phone. */
+  set sms(sms) {
+    if (this.#sms === sms) return;
+    this.#sms = sms;
+    this.#typed(false);
+  }
+
+  #place() {
+    return this.#where.conversationId ?? this.#where.contactId;
+  }
+
+  #typed(draft = true) {
+    this.#send.setAttribute('aria-disabled', String(!this.#text.value.trim()));
+    this.#text.style.height = 'auto';
+    this.#text.style.height = `${this.#text.scrollHeight}px`;
+    this.#showCount();
+    if (!draft) return;
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(() => this.#keepDraft(), DRAFT_PAUSE_MS);
+  }
+
+  #showCount() {
+    const { segments, left, unicode } = countSegments(this.#text.value);
+    const shown = this.#sms && this.#text.value.length >= COUNT_FROM;
+    this.#count.hidden = !shown;
+    if (!shown) return;
+    const words = t('composer.segments', { n: segments });
+    setText(this.#count, `${words} · ${t('composer.left', { left })}${unicode ? ` · ${t('composer.unicode')}` : ''}`);
+    // Spoken only when a message more is needed, not with every letter.
+    if (segments > 1) setText(this.#spoken, words);
+    else setText(this.#spoken, '');
+  }
+
+  #keepDraft() {
+    clearTimeout(this.#pause);
+    if (this.#place() && (now().drafts[this.#place()] ?? '') !== this.#text.value) keepDraft(this.#place(), this.#text.value);
+  }
+
+  #keys(event) {
+    // A Korean syllable that is still being composed ends with Enter too.
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (matchMedia('(pointer: coarse)').matches) return;
+    event.preventDefault();
+    this.#submit();
+  }
+
+  #submit() {
+    const text = this.#text.value.trim();
+    if (!text) return;
+    sendMessage({ ...this.#where, text });
+    this.#text.value = '';
+    this.#typed();
+    this.#keepDraft();
+    this.#text.focus();
+    this.dispatchEvent(new CustomEvent('sent'));
+  }
+}
+
+customElements.define('m-composer', Composer);

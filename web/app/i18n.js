@@ -1,0 +1,57 @@
+/** Texts in the reader's language, with plurals and the language's own dates. */
+
+const LANGUAGES = ['en', 'ko'];
+let language = 'en';
+let texts = {};
+let fallback = {};
+let plurals = new Intl.PluralRules('en');
+
+/** The language of this page, `en` or `ko`. */
+export function currentLanguage() {
+  return language;
+}
+
+/** The language to start with: `?lang=`, else what the browser asks for. */
+export function preferredLanguage() {
+  const asked = new URLSearchParams(location.search).get('lang');
+  const wanted = [asked, ...navigator.languages].filter(Boolean).map(tag => tag.slice(0, 2).toLowerCase());
+  return wanted.find(tag => LANGUAGES.includes(tag)) ?? 'en';
+}
+
+/** Loads a language. Unknown ones become English. Answers whether it changed. */
+export async function useLanguage(wanted) {
+  const next = LANGUAGES.includes(wanted) ? wanted : 'en';
+  if (next === language && Object.keys(texts).length) return false;
+  const load = name => fetch(`/i18n/${name}.json`).then(answer => answer.json());
+  [texts, fallback] = await Promise.all([load(next), next === 'en' ? {} : load('en')]);
+  language = next;
+  plurals = new Intl.PluralRules(next);
+  document.documentElement.lang = next;
+  return true;
+}
+
+/** The text of a key. `{name}` is filled from `values`; with a number `n`, `key.one` and `key.other` are tried first. */
+export function t(key, values = {}) {
+  const plural = typeof values.n === 'number' ? `${key}.${plurals.select(values.n)}` : key;
+  const text = texts[plural] ?? texts[key] ?? texts[`${key}.other`] ?? fallback[plural] ?? fallback[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ''));
+}
+
+/** Whether there is a text of that key. */
+export function has(key) {
+  return key in texts;
+}
+
+/** What to tell about an error: our own words for codes we know, else the server's sentence. */
+export function explain(error) {
+  const key = `error.${error.code}`;
+  if (has(key)) return t(key, { n: undefined, seconds: error.retryAfter ?? 30 });
+  if (!error.status) return t('error.offline');
+  return error.message || t('error.internal');
+}
+
+/** The text for one field's error. */
+export function explainField({ field, code, detail }) {
+  for (const key of [`error.${field}.${code}`, `error.${code}`]) if (has(key)) return t(key);
+  return detail || t('error.invalid_input');
+}

@@ -1,0 +1,125 @@
+/** The event socket: a ticket, then `/v1/events`, resumed by cursor after every break. No event is lost, none counts twice. */
+import { api } from './api.js';
+
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 30_000;
+/** The server pings every 25 s at the protocol level, which a page cannot see; a dead network is noticed by this. */
+const HELLO_TIMEOUT_MS = 15_000;
+
+/**
+ * Keeps one socket alive. Callbacks: `onHello(seq, resumed)` before any event of a connection, `onEvent(event)` once
+ * for each event in order, `onState('connecting' | 'online' | 'offline')`.
+ */
+export class Live {
+  #socket = null;
+  #cursor = null;
+  #failures = 0;
+  #timer = null;
+  #running = false;
+  #callbacks;
+
+  constructor(callbacks) {
+    this.#callbacks = callbacks;
+    addEventListener('online', () => this.#hurry());
+    addEventListener('offline', () => this.#socket?.close());
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden) this.#hurry();
+    });
+  }
+
+  /** Connects; from the newest event on when there is no cursor yet. */
+  start() {
+    if (this.#running) return;
+    this.#running = true;
+    this.#connect();
+  }
+
+  /** Closes and forgets the cursor. */
+  stop() {
+    this.#running = false;
+    clearTimeout(this.#timer);
+    this.#socket?.close();
+    this.#socket = null;
+    this.#cursor = null;
+    this.#failures = 0;
+  }
+
+  async #connect() {
+    this.#timer = null;
+    this.#callbacks.onState('connecting');
+    let ticket;
+    try {
+      ({ ticket } = await api.post('/v1/events/tickets'));
+    } catch {
+      this.#again();
+      return;
+    }
+    if (!this.#running) return;
+    const url = new URL('/v1/events', location.href);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    url.searchParams.set('ticket', ticket);
+    if (this.#cursor !== null) url.searchParams.set('after', this.#cursor);
+    this.#open(new WebSocket(url));
+  }
+
+  #open(socket) {
+    this.#socket = socket;
+    let greeted = false;
+    const patience = setTimeout(() => socket.close(), HELLO_TIMEOUT_MS);
+    socket.onmessage = ({ data }) => {
+      if (socket !== this.#socket) return;
+      const frame = read(data);
+      if (!frame) return;
+      if (frame.type === 'hello') {
+        greeted = true;
+        clearTimeout(patience);
+        this.#hello(frame);
+      } else if (greeted) this.#event(frame);
+    };
+    socket.onclose = () => {
+      clearTimeout(patience);
+      if (socket !== this.#socket) return;
+      this.#socket = null;
+      this.#again();
+    };
+  }
+
+  #hello({ seq, resumed }) {
+    this.#failures = 0;
+    // A server whose newest event is older than our cursor is a restored or another one: start afresh.
+    const fits = this.#cursor !== null && seq >= this.#cursor && resumed !== false;
+    if (!fits) this.#cursor = seq;
+    this.#callbacks.onHello(seq, fits);
+    this.#callbacks.onState('online');
+  }
+
+  #event(event) {
+    if (typeof event.seq !== 'number' || event.seq <= this.#cursor) return;
+    this.#cursor = event.seq;
+    this.#callbacks.onEvent(event);
+  }
+
+  #again() {
+    if (!this.#running || this.#timer) return;
+    this.#callbacks.onState('offline');
+    const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
+    this.#failures += 1;
+    // Full jitter: after a restart of the server its clients do not come back in one wave.
+    this.#timer = setTimeout(() => this.#connect(), ceiling / 4 + Math.random() * ceiling * 0.75);
+  }
+
+  #hurry() {
+    if (!this.#timer) return;
+    clearTimeout(this.#timer);
+    this.#failures = 0;
+    this.#connect();
+  }
+}
+
+function read(data) {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,287 @@
+/** What keeps the state true: signing in, first loads, events, the outbox, marking as read. */
+import { adopt, all, api, hasSession, onSignedOut, open, uuid } from './api.js';
+import { preferredLanguage, useLanguage } from './i18n.js';
+import { Live } from './live.js';
+import { keep, recall } from './storage.js';
+import * as store from './store.js';
+
+const PAGE = 40;
+const RETRY_MS = 5_000;
+
+const live = new Live({ onHello: hello, onEvent: event, onState: connection => store.set({ connection }) });
+/** Events of a connection wait here while its snapshot is being loaded. */
+let waiting = null;
+let loads = 0;
+let flushing = false;
+let retry = null;
+
+onSignedOut(() => {
+  live.stop();
+  waiting = null;
+  store.reset({ phase: 'signed-out' });
+});
+
+/** Goes on with the session of this browser, or shows the door. */
+export async function start() {
+  if (!hasSession()) {
+    store.set({ phase: 'signed-out' });
+    return;
+  }
+  try {
+    await enter(await api.get('/v1/me'));
+  } catch (error) {
+    if (error.status === 401) return;
+    store.set({ connection: 'offline' });
+    setTimeout(start, RETRY_MS);
+  }
+}
+
+/** Signs in; `login` is a handle or an e-mail address. */
+export async function signIn(login, password) {
+  await enter(adopt(await open.post('/v1/sessions', { login, password })));
+}
+
+/** Creates an account and signs in. */
+export async function signUp(details) {
+  await enter(adopt(await open.post('/v1/accounts', details)));
+}
+
+async function enter(account) {
+  const asked = new URLSearchParams(location.search).get('lang');
+  await useLanguage(asked ?? account.locale ?? preferredLanguage());
+  store.set({ phase: 'signed-in', account, drafts: recall('drafts', {}), outbox: recall('outbox', {}) });
+  live.start();
+}
+
+/** A connection begins. When it goes on where the last one ended, nothing needs to be loaded. */
+function hello(seq, resumed) {
+  if (resumed && waiting === null) {
+    flush();
+    return;
+  }
+  waiting = [];
+  load(++loads);
+}
+
+async function load(turn) {
+  try {
+    const [account, contacts, conversations] = await Promise.all([
+      api.get('/v1/me'), all('/v1/contacts'), all('/v1/conversations')]);
+    const opened = Object.keys(store.now().threads);
+    const threads = await Promise.all(opened.map(id => page(id)));
+    if (turn !== loads) return;
+    const threadsLeft = { ...store.now().threads };
+    for (const id of opened) delete threadsLeft[id];
+    store.set({ account, ready: true, threads: threadsLeft });
+    store.replace('contacts', contacts);
+    store.replace('conversations', conversations);
+    opened.forEach((id, index) => show(id, threads[index]));
+  } catch (error) {
+    if (turn === loads && error.status !== 401) setTimeout(() => turn === loads && load(turn), RETRY_MS);
+    return;
+  }
+  const late = waiting ?? [];
+  waiting = null;
+  late.forEach(apply);
+  flush();
+}
+
+function event(frame) {
+  if (waiting) waiting.push(frame);
+  else apply(frame);
+}
+
+/** What an event does to the state. Its data is the whole thing, so that applying it again changes nothing. */
+function apply({ type, data }) {
+  switch (type) {
+    case 'message.created':
+    case 'message.updated':
+      if (store.now().threads[data.conversation_id]) store.mergeMessages(data.conversation_id, [data]);
+      else store.settle([data]);
+      inConversation(data);
+      return;
+    case 'conversation.updated':
+      store.put('conversations', [data]);
+      return;
+    case 'contact.created':
+    case 'contact.updated':
+      store.put('contacts', [{ presence: store.now().contacts[data.id]?.presence, ...data }]);
+      return;
+    case 'contact.deleted':
+      store.drop('contacts', data.id);
+      return;
+    case 'presence.changed':
+      presence(data);
+      return;
+    case 'account.updated':
+      store.set({ account: data });
+      if (!new URLSearchParams(location.search).has('lang')) useLanguage(data.locale);
+      return;
+    default:
+  }
+}
+
+function presence({ contact_id: id, presence }) {
+  const contact = store.now().contacts[id];
+  if (contact) store.put('contacts', [{ ...contact, presence }]);
+}
+
+/** Keeps the list's last line right, also when no `conversation.updated` comes along. */
+function inConversation(message) {
+  const conversation = store.now().conversations[message.conversation_id];
+  if (!conversation) {
+    refreshConversations();
+    return;
+  }
+  const last = conversation.last_message;
+  if (last && last.id !== message.id && last.sent_at > message.sent_at) return;
+  store.put('conversations', [{ ...conversation, last_message: message }]);
+}
+
+let refreshing = null;
+
+/** Loads the list again: a conversation has begun that we have not seen. */
+export function refreshConversations() {
+  refreshing ??= all('/v1/conversations')
+    .then(items => store.put('conversations', items))
+    .catch(() => {})
+    .finally(() => {
+      refreshing = null;
+    });
+  return refreshing;
+}
+
+/** Loads contacts again, after something that changes them and may not be told. */
+export async function refreshContacts() {
+  store.replace('contacts', await all('/v1/contacts'));
+}
+
+function page(conversation, after) {
+  const query = new URLSearchParams({ limit: String(PAGE), ...(after ? { after } : {}) });
+  return api.get(`/v1/conversations/${encodeURIComponent(conversation)}/messages?${query}`);
+}
+
+function show(conversation, { items, next }) {
+  store.mergeMessages(conversation, items, { next, state: 'ready' });
+}
+
+/** Opens a thread: its newest page, once. */
+export async function openThread(conversation) {
+  const { threads } = store.now();
+  if (['ready', 'loading'].includes(threads[conversation]?.state)) return;
+  store.mergeMessages(conversation, [], { state: 'loading' });
+  try {
+    show(conversation, await page(conversation));
+  } catch {
+    store.mergeMessages(conversation, [], { state: 'failed' });
+  }
+}
+
+const olderLoads = new Map();
+
+/** The page before the oldest message shown. Answers whether there was one. */
+export function loadOlder(conversation) {
+  const thread = store.now().threads[conversation];
+  if (!thread?.next) return Promise.resolve(false);
+  if (!olderLoads.has(conversation)) {
+    olderLoads.set(conversation, page(conversation, thread.next)
+      .then(older => {
+        show(conversation, older);
+        return true;
+      })
+      .finally(() => olderLoads.delete(conversation)));
+  }
+  return olderLoads.get(conversation);
+}
+
+/** Shows a message at once and sends it as soon as the server can be reached; it is never sent twice. */
+export function sendMessage({ conversationId, contactId, text }) {
+  const message = {
+    client_id: uuid(), conversation_id: conversationId ?? null, contact_id: contactId ?? null,
+    text, mine: true, state: 'sending', sent_at: new Date().toISOString(), media: [],
+  };
+  putOutbox(message);
+  flush();
+  return message.client_id;
+}
+
+/** Sends a message again that the server never took. */
+export function resend(clientId) {
+  const message = store.now().outbox[clientId];
+  if (!message) return;
+  putOutbox({ ...message, state: 'sending', error: null });
+  flush();
+}
+
+/** Gives up a message that the server never took. */
+export function discard(clientId) {
+  const { [clientId]: _, ...outbox } = store.now().outbox;
+  store.set({ outbox });
+  keep('outbox', outbox);
+}
+
+function putOutbox(message) {
+  const outbox = { ...store.now().outbox, [message.client_id]: message };
+  store.set({ outbox });
+  keep('outbox', outbox);
+}
+
+/** Sends what waits, one after the other, in the order in which it was written. */
+async function flush() {
+  if (flushing) return;
+  flushing = true;
+  clearTimeout(retry);
+  try {
+    for (;;) {
+      const message = Object.values(store.now().outbox).find(item => item.state === 'sending');
+      if (!message) break;
+      await deliver(message);
+    }
+  } catch {
+    retry = setTimeout(flush, RETRY_MS);
+  } finally {
+    flushing = false;
+  }
+}
+
+async function deliver(message) {
+  const path = message.conversation_id
+    ? `/v1/conversations/${encodeURIComponent(message.conversation_id)}/messages`
+    : `/v1/contacts/${encodeURIComponent(message.contact_id)}/messages`;
+  try {
+    const body = { text: message.text, client_id: message.client_id };
+    const taken = await api.post(path, body, message.client_id);
+    if (store.now().threads[taken.conversation_id]) store.mergeMessages(taken.conversation_id, [taken]);
+    store.settle([{ ...taken, client_id: message.client_id }]);
+    inConversation(taken);
+    keep('outbox', store.now().outbox);
+  } catch (error) {
+    if (error.passing) throw error;
+    const failed = { code: error.code, detail: error.message };
+    putOutbox({ ...message, state: 'failed', error: failed });
+  }
+}
+
+const readTold = new Map();
+
+/** Tells that everything up to this message was read, once. */
+export async function markRead(conversation, message) {
+  if (readTold.get(conversation) === message) return;
+  readTold.set(conversation, message);
+  const known = store.now().conversations[conversation];
+  if (known) store.put('conversations', [{ ...known, unread: 0, read_up_to: message }]);
+  try {
+    await api.post(`/v1/conversations/${encodeURIComponent(conversation)}/read`, { up_to: message });
+  } catch {
+    readTold.delete(conversation);
+  }
+}
+
+/** Keeps what was typed and not sent. */
+export function keepDraft(place, text) {
+  const drafts = { ...store.now().drafts };
+  if (text.trim()) drafts[place] = text;
+  else delete drafts[place];
+  store.set({ drafts });
+  keep('drafts', drafts);
+}

@@ -1,0 +1,128 @@
+/** Settings: how one is seen, language and time, quiet hours, the look, one's data, and the way out. */
+import { api, signOut } from './api.js';
+import { el } from './dom.js';
+import { t, useLanguage } from './i18n.js';
+import { attempt, avatar, button, confirmDialog, field, form, nameOf, showFieldError, toast } from './parts.js';
+import { forgetSession, keep, recall } from './storage.js';
+import { now, set } from './store.js';
+import { chooseTheme, theme } from './theme.js';
+import { View } from './view.js';
+
+const PRESENCES = ['available', 'away', 'busy'];
+
+class Settings extends View {
+  connectedCallback() {
+    const { account } = now();
+    this.replaceChildren(el('div', { class: 'page' }, el('h1', {}, t('nav.settings')),
+      el('header', { class: 'person' }, avatar(nameOf(account), { size: 'large' }),
+        el('div', {}, el('p', { class: 'person-name' }, nameOf(account)), el('p', { class: 'muted' }, `meari:${account.handle}`))),
+      card(t('settings.presence'), this.#presence()),
+      card(t('settings.profile'), this.#profile(account)),
+      card(t('settings.quiet'), this.#quiet(account)),
+      card(t('settings.theme'), this.#theme()),
+      card(t('settings.data'), this.#data(account)),
+      el('div', { class: 'form-actions page-end' }, button(t('settings.sign_out'), { onclick: () => signOut() }))));
+  }
+
+  #presence() {
+    const kept = recall('presence', { state: 'available', note: '' });
+    const state = choices('presence', PRESENCES.map(name => [name, t(`presence.${name}`)]), kept.state);
+    const note = field(t('settings.note'), { name: 'note', value: kept.note, maxlength: '80', autocomplete: 'off', hint: t('settings.note_hint') });
+    return form({ fields: [state, note], label: t('common.save'), kind: '', submit: async values => {
+      const presence = { state: values.presence, note: values.note.trim() || null };
+      await api.put('/v1/me/presence', presence);
+      keep('presence', { state: presence.state, note: presence.note ?? '' });
+      toast(t('common.saved'));
+    } });
+  }
+
+  #profile(account) {
+    const locale = el('select', { class: 'input' }, [['en', 'English'], ['ko', '한국어']].map(([value, name]) => el('option', { value, lang: value, selected: value === account.locale }, name)));
+    const zones = el('select', { class: 'input' }, zoneNames(account.time_zone).map(name => el('option', { value: name, selected: name === account.time_zone }, name.replaceAll('_', ' '))));
+    const fields = [
+      field(t('door.display_name'), { name: 'display_name', value: account.display_name, maxlength: '80', autocomplete: 'name', required: true }),
+      field(t('settings.locale'), { name: 'locale', control: locale }),
+      field(t('settings.time_zone'), { name: 'time_zone', control: zones, hint: t('settings.time_zone_hint') }),
+    ];
+    return form({ fields, label: t('common.save'), kind: '', submit: async values => {
+      await save({ display_name: values.display_name.trim(), locale: values.locale, time_zone: values.time_zone });
+      await useLanguage(values.locale);
+      toast(t('common.saved'));
+    } });
+  }
+
+  #quiet(account) {
+    const on = el('input', { type: 'checkbox', name: 'quiet', id: 'quiet-on', checked: Boolean(account.quiet_hours) });
+    const from = field(t('settings.quiet_from'), { name: 'from', type: 'time', value: account.quiet_hours?.from ?? '22:00' });
+    const to = field(t('settings.quiet_to'), { name: 'to', type: 'time', value: account.quiet_hours?.to ?? '07:00' });
+    const times = el('div', { class: 'pair', hidden: !account.quiet_hours }, from, to);
+    on.addEventListener('change', () => {
+      times.hidden = !on.checked;
+    });
+    const fields = [el('p', { class: 'hint' }, t('settings.quiet_hint')), el('div', { class: 'check' }, on, el('label', { for: 'quiet-on' }, t('settings.quiet_on'))), times];
+    return form({ fields, label: t('common.save'), kind: '', submit: async values => {
+      await save({ quiet_hours: on.checked ? { from: values.from, to: values.to } : null });
+      toast(t('common.saved'));
+    } });
+  }
+
+  #theme() {
+    const group = choices('theme', ['system', 'light', 'dark'].map(name => [name, t(`settings.theme_${name}`)]), theme());
+    group.addEventListener('change', event => chooseTheme(event.target.value));
+    return group;
+  }
+
+  #data(account) {
+    return el('div', { class: 'stack' },
+      el('p', {}, t('settings.export_text')),
+      el('div', { class: 'form-actions' }, button(t('settings.export'), { glyph: 'download', onclick: () => attempt(exportAll) })),
+      el('p', {}, t('settings.delete_text')),
+      el('div', { class: 'form-actions' }, button(t('settings.delete'), { kind: 'danger', onclick: () => remove(account) })));
+  }
+}
+
+function card(title, body) {
+  return el('section', { class: 'card' }, el('h2', {}, title), body);
+}
+
+/** A group of radio buttons that looks like one control. */
+function choices(name, options, chosen) {
+  const node = el('fieldset', { class: 'choices' }, el('legend', { class: 'unseen' }, t(`settings.${name}`)),
+    options.map(([value, label]) => el('label', { class: 'choice' }, el('input', { type: 'radio', name, value, checked: value === chosen }), el('span', {}, label))));
+  return node;
+}
+
+async function save(patch) {
+  set({ account: await api.patch('/v1/me', patch) });
+}
+
+function zoneNames(current) {
+  const names = Intl.supportedValuesOf?.('timeZone') ?? [];
+  return [...new Set([current, Intl.DateTimeFormat().resolvedOptions().timeZone, 'UTC', ...names].filter(Boolean))];
+}
+
+async function exportAll() {
+  const archive = await api.file('/v1/me/export');
+  const ending = archive.type.includes('zip') ? 'zip' : archive.type.includes('json') ? 'json' : 'tar';
+  const link = el('a', { href: URL.createObjectURL(archive), download: `meari-export.${ending}` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/** Deleting an account takes typing its handle: it cannot be pressed by accident. */
+async function remove(account) {
+  const handle = field(t('settings.delete_handle', { handle: account.handle }), { name: 'handle', autocomplete: 'off', autocapitalize: 'none' });
+  const check = () => {
+    const right = handle.input.value.trim().toLowerCase() === account.handle;
+    showFieldError(handle, right ? '' : t('settings.delete_wrong'));
+    return right;
+  };
+  if (!await confirmDialog({ title: t('settings.delete_title'), text: t('settings.delete_warning'), yes: t('settings.delete'), danger: true, body: handle, check })) return;
+  await attempt(async () => {
+    await api.delete('/v1/me');
+    forgetSession();
+    location.assign('/');
+  });
+}
+
+customElements.define('m-settings', Settings);

@@ -1,0 +1,127 @@
+/** The one state of the page. It is replaced, never changed in place, so that watchers can compare by identity. */
+
+/** Progress of an outgoing message; a late or repeated event never turns it back. */
+const PROGRESS = { sending: 0, queued: 1, unknown: 2, sent: 3, delivered: 4, undelivered: 4, failed: 4, read: 5, received: 1 };
+
+const EMPTY = Object.freeze({
+  /** starting | signed-out | signed-in */
+  phase: 'starting',
+  account: null,
+  /** connecting | online | offline */
+  connection: 'connecting',
+  /** Whether conversations and contacts have been loaded once. */
+  ready: false,
+  conversations: Object.freeze({}),
+  contacts: Object.freeze({}),
+  /** By conversation: { messages (oldest first), next, state: 'loading' | 'ready' | 'failed' }. */
+  threads: Object.freeze({}),
+  drafts: Object.freeze({}),
+  /** Messages that the server has not taken yet, by client_id. */
+  outbox: Object.freeze({}),
+});
+
+let state = EMPTY;
+const watchers = new Set();
+let scheduled = false;
+
+/** The state now. */
+export function now() {
+  return state;
+}
+
+/** Replaces slices of the state. */
+export function set(patch) {
+  state = { ...state, ...patch };
+  if (scheduled) return;
+  scheduled = true;
+  queueMicrotask(() => {
+    scheduled = false;
+    for (const watcher of [...watchers]) watcher.check();
+  });
+}
+
+/** Back to nothing, for signing out. */
+export function reset(patch = {}) {
+  set({ ...EMPTY, ...patch });
+}
+
+/** Calls `fn(value)` now and whenever what `select(state)` answers changes. Answers a function that ends it. */
+export function watch(select, fn) {
+  const watcher = {
+    seen: undefined,
+    check() {
+      const value = select(state);
+      if (same(value, this.seen)) return;
+      this.seen = value;
+      fn(value);
+    },
+  };
+  watchers.add(watcher);
+  watcher.check();
+  return () => watchers.delete(watcher);
+}
+
+/** Arrays of slices are compared item by item, so that `watch` can select several at once. */
+function same(a, b) {
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, index) => item === b[index]);
+  return a === b;
+}
+
+/** Puts things with ids into a slice. */
+export function put(slice, items) {
+  const next = { ...state[slice] };
+  for (const item of items) next[item.id] = item;
+  set({ [slice]: next });
+}
+
+/** Takes one out of a slice. */
+export function drop(slice, id) {
+  if (!(id in state[slice])) return;
+  const { [id]: _, ...rest } = state[slice];
+  set({ [slice]: rest });
+}
+
+/** Replaces a slice by these things. */
+export function replace(slice, items) {
+  set({ [slice]: Object.fromEntries(items.map(item => [item.id, item])) });
+}
+
+/** Merges messages into a loaded thread, by id or client_id, in order of time. */
+export function mergeMessages(conversation, messages, patch = {}) {
+  const thread = state.threads[conversation] ?? { messages: [], next: null, state: 'loading' };
+  const byId = new Map(thread.messages.map(message => [message.id, message]));
+  for (const message of messages) byId.set(message.id, newer(byId.get(message.id), message));
+  const sorted = [...byId.values()].sort(byTime);
+  set({ threads: { ...state.threads, [conversation]: { ...thread, messages: sorted, ...patch } } });
+  settle(messages);
+}
+
+/** Messages that the server has now leave the outbox. */
+export function settle(messages) {
+  const taken = messages.filter(message => message.client_id && message.client_id in state.outbox);
+  if (!taken.length) return;
+  const outbox = { ...state.outbox };
+  for (const message of taken) delete outbox[message.client_id];
+  set({ outbox });
+}
+
+function newer(known, message) {
+  if (!known) return message;
+  return (PROGRESS[message.state] ?? 0) >= (PROGRESS[known.state] ?? 0) ? message : known;
+}
+
+function byTime(a, b) {
+  if (a.sent_at !== b.sent_at) return a.sent_at < b.sent_at ? -1 : 1;
+  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+}
+
+/** Conversations, the latest first. */
+export function sortedConversations(conversations) {
+  const at = conversation => conversation.last_message?.sent_at ?? conversation.updated_at ?? '';
+  return Object.values(conversations).sort((a, b) => (at(a) < at(b) ? 1 : at(a) > at(b) ? -1 : 0));
+}
+
+/** The contact on the other side of a conversation, with what is known of it. */
+export function contactOf(conversation, contacts) {
+  return contacts[conversation?.contact?.id] ?? conversation?.contact ?? null;
+}

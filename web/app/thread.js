@@ -1,0 +1,229 @@
+/** A conversation: who it is with, what was said, and a place to answer. */
+import { rowNode, rows, showRow } from './bubble.js';
+import { actOn } from './contact-actions.js';
+import { el, keyed, onceAFrame, setText } from './dom.js';
+import { t } from './i18n.js';
+import { icon } from './icons.js';
+import { attempt, avatar, button, nameOf, presenceMark, showPresence, toast } from './parts.js';
+import { go, threadAddress } from './router.js';
+import { discard, loadOlder, markRead, openThread, resend, sendMessage } from './session.js';
+import { contactOf, now } from './store.js';
+import { View } from './view.js';
+import './composer.js';
+
+const NEAR_END_PX = 80;
+const NEAR_START_PX = 600;
+
+class Thread extends View {
+  #conversation = null;
+  #contact = null;
+  #retried = new Set();
+  #newAfter = undefined;
+  #stuck = true;
+  #placed = false;
+  #head = el('header', { class: 'thread-head' });
+  #log = el('div', { class: 'log', role: 'log', tabindex: '0' });
+  #inner = el('div', { class: 'log-inner' });
+  #note = el('div', { class: 'thread-note' });
+  #composer = el('m-composer');
+  #down = null;
+  #face = el('span', { class: 'thread-face' });
+  #name = el('h1', {});
+  #presence = presenceMark();
+
+  connectedCallback() {
+    this.#conversation = this.getAttribute('conversation');
+    this.#contact = this.getAttribute('contact');
+    this.#down = button(t('thread.newest'), { glyph: 'down', bare: true, kind: 'to-newest', hidden: true, onclick: () => this.#toEnd(true) });
+    this.#head.replaceChildren(
+      el('a', { class: 'button bare back', href: '#/', title: t('common.back') }, icon('back'), el('span', { class: 'unseen' }, t('common.back'))),
+      el('a', { class: 'thread-who' }, this.#face, el('span', { class: 'thread-names' }, this.#name, this.#presence)));
+    this.#log.append(this.#inner);
+    this.replaceChildren(this.#head, el('div', { class: 'log-frame' }, this.#log, this.#down), this.#note, this.#composer);
+    this.#watch();
+    this.#log.addEventListener('scroll', () => this.#scrolled(), { passive: true });
+    this.#composer.addEventListener('sent', () => this.#toEnd(false));
+    for (const type of ['focus', 'visibilitychange']) this.listen(type === 'focus' ? window : document, type, () => this.#read());
+    const sizes = new ResizeObserver(() => this.#stuck && this.#toEnd(false));
+    sizes.observe(this.#log);
+    sizes.observe(this.#inner);
+    this.atEnd(() => sizes.disconnect());
+  }
+
+  #watch() {
+    if (this.#conversation) {
+      const known = now().conversations[this.#conversation];
+      if (known?.unread) this.#newAfter = known.read_up_to;
+      openThread(this.#conversation);
+    }
+    const who = this.#conversation ?? this.#contact;
+    this.#composer.open({ conversationId: this.#conversation, contactId: this.#conversation ? null : this.#contact, name: nameOf(this.#other()) });
+    const draw = onceAFrame(() => this.isConnected && this.#draw());
+    this.watch(({ threads, outbox, conversations }) => [threads[who], outbox, conversations[who]?.unread], draw);
+    this.watch(({ contacts, conversations, ready }) => [this.#other(), conversations[who]?.id, ready, contacts], () => {
+      this.#showHead();
+      draw();
+    });
+  }
+
+  #other() {
+    const { conversations, contacts } = now();
+    return this.#conversation ? contactOf(conversations[this.#conversation], contacts) : contacts[this.#contact] ?? null;
+  }
+
+  #showHead() {
+    const contact = this.#other();
+    // The first answer or the first word gives a new thread its conversation, and with it its address.
+    if (!this.#conversation && contact?.conversation_id) {
+      go(threadAddress(contact), { replace: true });
+      return;
+    }
+    const name = nameOf(contact);
+    if (this.#face.dataset.name !== name) {
+      this.#face.dataset.name = name;
+      this.#face.replaceChildren(avatar(name));
+      this.#log.setAttribute('aria-label', t('thread.label', { name }));
+    }
+    setText(this.#name, name);
+    showPresence(this.#presence, contact?.presence, { note: true });
+    if (contact) this.#head.querySelector('.thread-who').setAttribute('href', `#/contacts/${encodeURIComponent(contact.id)}`);
+    this.#showNote(contact);
+  }
+
+  /** What keeps one from writing stands where one would write. */
+  #showNote(contact) {
+    const state = contact?.state ?? 'accepted';
+    const sign = `${state}/${contact?.direction}`;
+    this.#composer.hidden = state !== 'accepted';
+    if (this.#note.dataset.sign === sign) return;
+    this.#note.dataset.sign = sign;
+    const act = (label, verb, kind) => button(label, { kind, onclick: () => attempt(() => actOn(contact.id, verb)) });
+    const name = nameOf(contact);
+    if (state === 'blocked') this.#note.replaceChildren(el('p', {}, t('thread.blocked', { name })), act(t('contacts.unblock'), 'unblock', ''));
+    else if (state === 'requested' && contact.direction === 'incoming') {
+      this.#note.replaceChildren(el('p', {}, t('thread.asks', { name })), act(t('contacts.accept'), 'accept', 'primary'), act(t('contacts.block'), 'block', ''));
+    } else if (state === 'requested') this.#note.replaceChildren(el('p', {}, t('thread.asked', { name })));
+    else this.#note.replaceChildren();
+  }
+
+  #draw() {
+    const { threads, outbox, conversations } = now();
+    const thread = this.#conversation ? threads[this.#conversation] : { messages: [], state: 'ready', next: null };
+    const waiting = Object.values(outbox).filter(message => (this.#conversation && message.conversation_id === this.#conversation)
+      || (message.contact_id && message.contact_id === this.#other()?.id));
+    const settled = (thread?.messages ?? []).map(message => (this.#retried.has(message.id) ? { ...message, retried: true } : message));
+    const messages = [...settled, ...waiting];
+    const hold = this.#hold();
+    this.#log.setAttribute('aria-busy', String(thread?.state === 'loading'));
+    const items = this.#around(rows(messages, this.#newAfter), thread, messages.length);
+    keyed(this.#inner, items, ({ key }) => key, item => item.node?.() ?? rowNode(item),
+      (node, item) => item.node || showRow(node, item, { contact: this.#other(), actions: this.#actions() }));
+    this.#composer.sms = this.#toPhone(settled);
+    this.#settle(hold, thread, messages.length);
+    if (conversations[this.#conversation]?.unread || messages.length) this.#read();
+  }
+
+  /** Adds what stands above the first message: loading, a failure to load, or the beginning of the conversation. */
+  #around(list, thread, count) {
+    const state = thread?.state ?? 'loading';
+    const above = kind => ({ key: kind, kind, node: this.#aboves()[kind] });
+    if (state === 'failed') return [above('failed'), ...list];
+    if (state === 'loading' || thread.next) return [above('loading'), ...list];
+    return count ? list : [above('empty')];
+  }
+
+  #aboves() {
+    return {
+      loading: () => el('p', { class: 'log-note' }, t('thread.loading')),
+      empty: () => el('div', { class: 'log-empty' }, avatar(nameOf(this.#other()), { size: 'large' }), el('p', {}, t('thread.empty', { name: nameOf(this.#other()) }))),
+      failed: () => el('div', { class: 'log-note' }, el('p', {}, t('thread.load_failed')), button(t('common.try_again'), { onclick: () => openThread(this.#conversation) })),
+    };
+  }
+
+  /** The other side is a phone when it says so, or when the last words came or went that way. */
+  #toPhone(messages) {
+    const via = this.#other()?.presence?.via ?? messages.at(-1)?.via;
+    return via === 'sms';
+  }
+
+  #actions() {
+    return {
+      retry: message => {
+        if (!message.id) {
+          resend(message.client_id);
+          return;
+        }
+        this.#retried.add(message.id);
+        sendMessage({ conversationId: this.#conversation, text: message.text });
+        this.#toEnd(false);
+      },
+      discard: message => {
+        discard(message.client_id);
+        toast(t('message.discarded'));
+      },
+    };
+  }
+
+  /** Remembers what stands where, before rows are added above it. */
+  #hold() {
+    if (this.#stuck) return null;
+    const top = this.#log.getBoundingClientRect().top;
+    const node = [...this.#inner.children].find(child => child.matches('.row') && child.getBoundingClientRect().bottom > top);
+    return node ? { node, top: node.getBoundingClientRect().top } : null;
+  }
+
+  #settle(hold, thread, count) {
+    if (!this.#placed && thread?.state === 'ready' && count) {
+      this.#placed = true;
+      const line = this.#inner.querySelector('.new-line');
+      if (line) {
+        line.scrollIntoView({ block: 'center' });
+        this.#stuck = this.#nearEnd();
+      } else this.#toEnd(false);
+    } else if (this.#stuck) this.#toEnd(false);
+    else if (hold?.node.isConnected) this.#log.scrollTop += hold.node.getBoundingClientRect().top - hold.top;
+    this.#showDown();
+    if (this.#placed) this.#older();
+  }
+
+  #nearEnd() {
+    return this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight < NEAR_END_PX;
+  }
+
+  #toEnd(smooth) {
+    this.#stuck = true;
+    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    this.#log.scrollTo({ top: this.#log.scrollHeight, behavior: smooth && !calm ? 'smooth' : 'instant' });
+  }
+
+  #scrolled() {
+    this.#stuck = this.#nearEnd();
+    this.#showDown();
+    this.#read();
+    this.#older();
+  }
+
+  #showDown() {
+    this.#down.hidden = this.#stuck;
+  }
+
+  async #older() {
+    if (!this.#conversation || this.#log.scrollTop > NEAR_START_PX || !now().threads[this.#conversation]?.next) return;
+    try {
+      await loadOlder(this.#conversation);
+    } catch {
+      /* the next scroll tries again */
+    }
+  }
+
+  /** Read is what was on the screen of somebody who looks. */
+  #read() {
+    const framed = window.parent !== window;
+    if (!this.#conversation || document.hidden || (!document.hasFocus() && !framed) || !this.#nearEnd()) return;
+    const newest = now().threads[this.#conversation]?.messages.findLast(({ mine }) => !mine);
+    const known = now().conversations[this.#conversation];
+    if (newest && known?.unread > 0) markRead(this.#conversation, newest.id);
+  }
+}
+
+customElements.define('m-thread', Thread);
