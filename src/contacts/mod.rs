@@ -5,6 +5,7 @@
 //! a number as long as its account has a verified mobile.
 
 mod address;
+pub mod api;
 mod card_convert;
 mod card_filter;
 mod contact;

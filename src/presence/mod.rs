@@ -5,6 +5,7 @@
 //! from and since when the network cannot find it. Friends that have a client open are told when the outcome changes;
 //! others read it when they come. Quiet hours begin and end without a word: clients know the time themselves.
 
+pub mod api;
 mod clients;
 mod signs;
 mod store;
@@ -110,9 +111,12 @@ pub fn of_contacts(
         let of: Vec<AccountId> = peers.iter().map(|(_, peer)| *peer).collect();
         let blockers: HashSet<AccountId> = store::list_blockers(db, account, &of)?.into_iter().collect();
         let known = of_accounts(db, now, &of)?;
-        shown.extend(peers.into_iter().filter(|(_, peer)| !blockers.contains(peer)).filter_map(|(id, peer)| {
-            known.get(&peer).map(|presence| (id, presence.clone()))
-        }));
+        shown.extend(
+            peers
+                .into_iter()
+                .filter(|(_, peer)| !blockers.contains(peer))
+                .filter_map(|(id, peer)| known.get(&peer).map(|presence| (id, presence.clone()))),
+        );
     }
     Ok(shown)
 }

@@ -54,8 +54,10 @@ pub fn find(db: &mut Db, account: AccountId) -> Result<Option<Row>> {
 }
 
 pub fn list(db: &mut Db, of: &[AccountId]) -> Result<HashMap<AccountId, Row>> {
-    let rows: Vec<Row> =
-        each!(db, |c| presence::table.filter(presence::account_id.eq_any(of)).select(Row::as_select()).load(c))?;
+    let rows: Vec<Row> = each!(db, |c| presence::table
+        .filter(presence::account_id.eq_any(of))
+        .select(Row::as_select())
+        .load(c))?;
     Ok(rows.into_iter().map(|row| (row.account_id, row)).collect())
 }
 
