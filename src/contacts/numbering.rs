@@ -4,6 +4,7 @@
 //! phone. Without any verified mobile nobody can dial the numbers, so they are released and the cards leave the phone;
 //! a second verified mobile keeps everything as it is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::contact::{Contact, NumberState};
@@ -12,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::db::{Db, Topics};
 use crate::error::Result;
 use crate::events::{self, EventKind};
-use crate::ids::{AccountId, ContactId};
+use crate::ids::{AccountId, AssignmentId, ContactId};
 use crate::numbers::{self, Wanted};
 use crate::queue;
 
@@ -168,6 +169,19 @@ pub(super) fn tell_of_peer(
         queue::enqueue(db, now, jobs::PEER_CHANGED, Some(&order), &payload)?;
     }
     Ok(())
+}
+
+/// Frees pairs whose rest is over, at most `limit`; answers how many.
+pub fn free_rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<usize> {
+    let rested = numbers::rested(db, now, limit)?;
+    let mut by_account: BTreeMap<AccountId, Vec<AssignmentId>> = BTreeMap::new();
+    for (account, assignment, _) in &rested {
+        by_account.entry(*account).or_default().push(*assignment);
+    }
+    for (account, ids) in by_account {
+        numbers::free(db, account, &ids)?;
+    }
+    Ok(rested.len())
 }
 
 fn updated(db: &mut Db, now: Timestamp, account: AccountId, ids: &[ContactId]) -> Result<()> {

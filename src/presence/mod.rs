@@ -6,7 +6,7 @@
 //! others read it when they come. Quiet hours begin and end without a word: clients know the time themselves.
 
 pub mod api;
-mod clients;
+pub mod clients;
 mod signs;
 mod store;
 
@@ -23,7 +23,6 @@ use crate::error::{Error, Result};
 use crate::events::{self, EventKind};
 use crate::ids::{AccountId, ContactId, HandsetId};
 
-pub use clients::{SWEEP, SWEEP_EVERY, closed, keep, opened, run, sweep};
 pub use signs::{CHOICE_LASTS, Choice, Phone, Presence, PresenceState, Signs, Via, decide, is_quiet};
 
 /// Without a touch a client counts as connected for this long: a node that dies tells nobody.
@@ -291,6 +290,14 @@ pub fn heard_from_many(db: &mut Db, now: Timestamp, handsets: &[(AccountId, Hand
 /// The network could not find a handset (switched off, out of reach).
 pub fn absent(db: &mut Db, now: Timestamp, account: AccountId, handset: HandsetId) -> Result<()> {
     announcing(db, now, account, |db| store::set_absent(db, account, handset, now).map(drop)).map(drop)
+}
+
+/// A handset was reached by something of ours (a delivery receipt): it is not absent. Nothing was heard from it.
+pub fn reached(db: &mut Db, now: Timestamp, account: AccountId, handset: HandsetId) -> Result<()> {
+    if store::set_present(db, account, handset)? {
+        announce(db, now, &[account])?;
+    }
+    Ok(())
 }
 
 /// Everything held of the account's presence, for its owner.

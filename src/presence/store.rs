@@ -152,6 +152,17 @@ pub fn set_absent(db: &mut Db, account: AccountId, id: HandsetId, now: Timestamp
     Ok(changed > 0)
 }
 
+/// Answers whether it was absent.
+pub fn set_present(db: &mut Db, account: AccountId, id: HandsetId) -> Result<bool> {
+    let changed = each!(db, |c| diesel::update(handsets::table)
+        .filter(handsets::account_id.eq(account))
+        .filter(handsets::id.eq(id))
+        .filter(handsets::absent_since.is_not_null())
+        .set(handsets::absent_since.eq(None::<Timestamp>))
+        .execute(c))?;
+    Ok(changed > 0)
+}
+
 /// Friends with a client connected now, and as which contact they see the account.
 pub fn list_watchers(
     db: &mut Db,
