@@ -168,12 +168,12 @@ impl CallbackRequest {
             return false;
         }
         let Some(policy) = overrides.policy else { return *outcome != Outcome::BadUrl };
-        policy.split(',').any(|word| match (word, outcome) {
-            ("all", _) | ("4xx", Outcome::Answered(400..=499)) | ("5xx", Outcome::Answered(500..=599)) => {
-                true
-            }
-            ("ct", Outcome::Unreachable) | ("rt", Outcome::TimedOut) => true,
-            _ => false,
+        policy.split(',').any(|word| match outcome {
+            Outcome::Answered(400..=499) => matches!(word, "all" | "4xx"),
+            Outcome::Answered(500..=599) => matches!(word, "all" | "5xx"),
+            Outcome::Unreachable => matches!(word, "all" | "ct"),
+            Outcome::TimedOut => matches!(word, "all" | "rt"),
+            Outcome::Answered(_) | Outcome::BadUrl => word == "all",
         })
     }
 

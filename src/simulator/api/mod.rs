@@ -31,13 +31,14 @@ pub fn routes(simulator: Simulator) -> impl FnOnce(&mut ServiceConfig) {
         config
             .app_data(web::Data::new(simulator))
             .app_data(web::PayloadConfig::new(BODY_BYTES_MAX))
+            // Before the scope, whose prefix would match it too.
+            .route("/2010-04-01/Accounts/{account}.json", web::get().to(account::find_account))
             .service(
                 web::scope("/2010-04-01/Accounts/{account}")
                     .configure(messages::routes)
                     .configure(numbers::routes)
                     .default_service(web::to(account::not_found)),
             )
-            .route("/2010-04-01/Accounts/{account}.json", web::get().to(account::find_account))
             .configure(phones::routes)
             .configure(events::routes)
             .configure(world::routes)
