@@ -6,6 +6,8 @@
 
 mod address;
 pub mod api;
+mod book_store;
+pub mod books;
 mod card_convert;
 mod card_filter;
 mod contact;

@@ -1,0 +1,387 @@
+//! Queries of address books, their objects, tombstones and kept properties. No decisions.
+
+use diesel::dsl::{exists, not};
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+
+use super::books::{AddressBook, AddressObject, Change, Fetch, KeptProperty, Listed};
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::each;
+use crate::error::Result;
+use crate::ids::{AccountId, AddressBookId, ContactId};
+use crate::schema::{address_books, address_objects, address_tombstones, card_fetches, dav_properties};
+
+/// Rows of one statement at most: eleven parameters each must stay under the engines' limits.
+const CHUNK: usize = 500;
+
+pub fn list_books(db: &mut Db, account: AccountId) -> Result<Vec<AddressBook>> {
+    Ok(each!(db, |c| address_books::table
+        .filter(address_books::account_id.eq(account))
+        .order(address_books::created_at.asc())
+        .then_order_by(address_books::id.asc())
+        .select(AddressBook::as_select())
+        .load(c))?)
+}
+
+pub fn find_book(db: &mut Db, account: AccountId, book: AddressBookId) -> Result<Option<AddressBook>> {
+    Ok(each!(db, |c| address_books::table
+        .find((account, book))
+        .select(AddressBook::as_select())
+        .first(c)
+        .optional())?)
+}
+
+pub fn insert_book(db: &mut Db, book: &AddressBook) -> Result<()> {
+    each!(db, |c| diesel::insert_into(address_books::table).values(book).execute(c))?;
+    Ok(())
+}
+
+pub fn rename_book(db: &mut Db, book: &AddressBook) -> Result<()> {
+    each!(db, |c| diesel::update(address_books::table.find((book.account_id, book.id)))
+        .set((
+            address_books::display_name.eq(&book.display_name),
+            address_books::description.eq(&book.description),
+        ))
+        .execute(c))?;
+    Ok(())
+}
+
+/// Moves a book's counter on and keeps its sums.
+pub fn touch_book(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    seq: i64,
+    objects: i64,
+    bytes: i64,
+) -> Result<()> {
+    each!(db, |c| diesel::update(address_books::table.find((account, book)))
+        .set((
+            address_books::seq.eq(seq),
+            address_books::object_count.eq(address_books::object_count + objects),
+            address_books::size_bytes.eq(address_books::size_bytes + bytes),
+        ))
+        .execute(c))?;
+    Ok(())
+}
+
+pub fn raise_floor(db: &mut Db, account: AccountId, book: AddressBookId, floor: i64) -> Result<()> {
+    each!(db, |c| diesel::update(address_books::table.find((account, book)))
+        .set(address_books::floor_seq.eq(floor))
+        .execute(c))?;
+    Ok(())
+}
+
+pub fn delete_book(db: &mut Db, account: AccountId, book: AddressBookId) -> Result<()> {
+    each!(db, |c| diesel::delete(address_objects::table)
+        .filter(address_objects::account_id.eq(account))
+        .filter(address_objects::book_id.eq(book))
+        .execute(c))?;
+    each!(db, |c| diesel::delete(address_tombstones::table)
+        .filter(address_tombstones::account_id.eq(account))
+        .filter(address_tombstones::book_id.eq(book))
+        .execute(c))?;
+    each!(db, |c| diesel::delete(dav_properties::table)
+        .filter(dav_properties::account_id.eq(account))
+        .filter(dav_properties::book_id.eq(book))
+        .execute(c))?;
+    each!(db, |c| diesel::delete(card_fetches::table)
+        .filter(card_fetches::account_id.eq(account))
+        .filter(card_fetches::book_id.eq(book))
+        .execute(c))?;
+    each!(db, |c| diesel::delete(address_books::table.find((account, book))).execute(c))?;
+    Ok(())
+}
+
+pub fn find_object(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    name: &str,
+) -> Result<Option<AddressObject>> {
+    Ok(each!(db, |c| address_objects::table
+        .find((account, book, name))
+        .select(AddressObject::as_select())
+        .first(c)
+        .optional())?)
+}
+
+/// Who holds a UID.
+pub fn find_holder(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    uid: &str,
+) -> Result<Option<String>> {
+    Ok(each!(db, |c| address_objects::table
+        .filter(address_objects::account_id.eq(account))
+        .filter(address_objects::book_id.eq(book))
+        .filter(address_objects::uid.eq(uid))
+        .select(address_objects::name)
+        .first(c)
+        .optional())?)
+}
+
+pub fn list_by_names(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    names: &[&str],
+) -> Result<Vec<AddressObject>> {
+    let mut rows = Vec::with_capacity(names.len());
+    for part in names.chunks(CHUNK) {
+        let mut found: Vec<AddressObject> = each!(db, |c| address_objects::table
+            .filter(address_objects::account_id.eq(account))
+            .filter(address_objects::book_id.eq(book))
+            .filter(address_objects::name.eq_any(part.iter().copied()))
+            .select(AddressObject::as_select())
+            .load(c))?;
+        rows.append(&mut found);
+    }
+    Ok(rows)
+}
+
+/// A page of whole objects in the order of their counters, after `after`.
+pub fn page_after(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<AddressObject>> {
+    Ok(each!(db, |c| address_objects::table
+        .filter(address_objects::account_id.eq(account))
+        .filter(address_objects::book_id.eq(book))
+        .filter(address_objects::seq.gt(after))
+        .order(address_objects::seq.asc())
+        .limit(limit)
+        .select(AddressObject::as_select())
+        .load(c))?)
+}
+
+pub fn list_objects(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Listed>> {
+    Ok(each!(db, |c| address_objects::table
+        .filter(address_objects::account_id.eq(account))
+        .filter(address_objects::book_id.eq(book))
+        .filter(address_objects::seq.gt(after))
+        .order(address_objects::seq.asc())
+        .limit(limit)
+        .select(Listed::as_select())
+        .load(c))?)
+}
+
+/// What is gone since `after` and has not come back.
+pub fn list_tombstones(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Change>> {
+    let back = |_: ()| {
+        address_objects::table
+            .filter(address_objects::account_id.eq(address_tombstones::account_id))
+            .filter(address_objects::book_id.eq(address_tombstones::book_id))
+            .filter(address_objects::name.eq(address_tombstones::name))
+            .select(address_objects::seq)
+    };
+    let rows: Vec<(i64, String)> = each!(db, |c| address_tombstones::table
+        .filter(address_tombstones::account_id.eq(account))
+        .filter(address_tombstones::book_id.eq(book))
+        .filter(address_tombstones::seq.gt(after))
+        .filter(not(exists(back(()))))
+        .order(address_tombstones::seq.asc())
+        .limit(limit)
+        .select((address_tombstones::seq, address_tombstones::name))
+        .load(c))?;
+    Ok(rows.into_iter().map(|(seq, name)| Change { seq, name, etag: None, size_bytes: 0 }).collect())
+}
+
+pub fn insert_objects(db: &mut Db, objects: &[AddressObject]) -> Result<()> {
+    for part in objects.chunks(CHUNK) {
+        each!(db, |c| diesel::insert_into(address_objects::table).values(part).execute(c))?;
+    }
+    Ok(())
+}
+
+pub fn update_object(db: &mut Db, object: &AddressObject) -> Result<()> {
+    let key = (object.account_id, object.book_id, object.name.as_str());
+    each!(db, |c| diesel::update(address_objects::table.find(key))
+        .set((
+            address_objects::uid.eq(&object.uid),
+            address_objects::etag.eq(&object.etag),
+            address_objects::contact_id.eq(object.contact_id),
+            address_objects::size_bytes.eq(object.size_bytes),
+            address_objects::seq.eq(object.seq),
+            address_objects::updated_at.eq(object.updated_at),
+            address_objects::body.eq(&object.body),
+            address_objects::base.eq(&object.base),
+        ))
+        .execute(c))?;
+    Ok(())
+}
+
+/// Takes an object away and leaves a tombstone.
+pub fn bury_object(db: &mut Db, account: AccountId, book: AddressBookId, name: &str, seq: i64) -> Result<()> {
+    each!(db, |c| diesel::delete(address_objects::table.find((account, book, name))).execute(c))?;
+    each!(db, |c| diesel::delete(dav_properties::table)
+        .filter(dav_properties::account_id.eq(account))
+        .filter(dav_properties::book_id.eq(book))
+        .filter(dav_properties::name.eq(name))
+        .execute(c))?;
+    each!(db, |c| diesel::insert_into(address_tombstones::table)
+        .values((
+            address_tombstones::account_id.eq(account),
+            address_tombstones::book_id.eq(book),
+            address_tombstones::seq.eq(seq),
+            address_tombstones::name.eq(name),
+        ))
+        .execute(c))?;
+    Ok(())
+}
+
+/// The counter of the newest tombstone that is not among the last `keep`.
+pub fn find_old_tombstone(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    keep: i64,
+) -> Result<Option<i64>> {
+    Ok(each!(db, |c| address_tombstones::table
+        .filter(address_tombstones::account_id.eq(account))
+        .filter(address_tombstones::book_id.eq(book))
+        .order(address_tombstones::seq.desc())
+        .offset(keep)
+        .select(address_tombstones::seq)
+        .first(c)
+        .optional())?)
+}
+
+pub fn delete_tombstones(db: &mut Db, account: AccountId, book: AddressBookId, up_to: i64) -> Result<()> {
+    each!(db, |c| diesel::delete(address_tombstones::table)
+        .filter(address_tombstones::account_id.eq(account))
+        .filter(address_tombstones::book_id.eq(book))
+        .filter(address_tombstones::seq.le(up_to))
+        .execute(c))?;
+    Ok(())
+}
+
+/// The objects that stand for a contact: name and counter.
+pub fn list_of_contact(
+    db: &mut Db,
+    account: AccountId,
+    contact: ContactId,
+) -> Result<Vec<(AddressBookId, String, i64)>> {
+    Ok(each!(db, |c| address_objects::table
+        .filter(address_objects::account_id.eq(account))
+        .filter(address_objects::contact_id.eq(contact))
+        .select((address_objects::book_id, address_objects::name, address_objects::seq))
+        .load(c))?)
+}
+
+pub fn was_fetched(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    name: &str,
+    seq: i64,
+) -> Result<bool> {
+    let row: Option<i64> = each!(db, |c| card_fetches::table
+        .filter(card_fetches::account_id.eq(account))
+        .filter(card_fetches::book_id.eq(book))
+        .filter(card_fetches::name.eq(name))
+        .filter(card_fetches::seq.ge(seq))
+        .select(card_fetches::seq)
+        .first(c)
+        .optional())?;
+    Ok(row.is_some())
+}
+
+pub fn upsert_fetches(db: &mut Db, now: Timestamp, fetches: &[Fetch]) -> Result<()> {
+    for part in fetches.chunks(CHUNK) {
+        let rows: Vec<_> = part
+            .iter()
+            .map(|f| {
+                (
+                    card_fetches::account_id.eq(f.account),
+                    card_fetches::app_password_id.eq(f.app_password),
+                    card_fetches::book_id.eq(f.book),
+                    card_fetches::name.eq(f.name.as_str()),
+                    card_fetches::seq.eq(f.seq),
+                    card_fetches::at.eq(now),
+                )
+            })
+            .collect();
+        each!(db, |c| diesel::insert_into(card_fetches::table)
+            .values(&rows)
+            .on_conflict((
+                card_fetches::account_id,
+                card_fetches::app_password_id,
+                card_fetches::book_id,
+                card_fetches::name,
+            ))
+            .do_update()
+            .set((
+                card_fetches::seq.eq(excluded(card_fetches::seq)),
+                card_fetches::at.eq(excluded(card_fetches::at))
+            ))
+            .execute(c))?;
+    }
+    Ok(())
+}
+
+/// Kept properties of a book's objects and of the book itself; of one resource when `name` says which.
+pub fn list_properties(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    name: Option<&str>,
+) -> Result<Vec<KeptProperty>> {
+    each!(db, |c| {
+        let mut query = dav_properties::table
+            .filter(dav_properties::account_id.eq(account))
+            .filter(dav_properties::book_id.eq(book))
+            .select((dav_properties::name, dav_properties::property, dav_properties::value))
+            .into_boxed();
+        if let Some(name) = name {
+            query = query.filter(dav_properties::name.eq(name));
+        }
+        Ok(query.load(c)?)
+    })
+}
+
+pub fn delete_property(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    name: &str,
+    property: &str,
+) -> Result<()> {
+    each!(db, |c| diesel::delete(dav_properties::table.find((account, book, name, property))).execute(c))?;
+    Ok(())
+}
+
+pub fn insert_property(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    kept: &KeptProperty,
+) -> Result<()> {
+    each!(db, |c| diesel::insert_into(dav_properties::table)
+        .values((
+            dav_properties::account_id.eq(account),
+            dav_properties::book_id.eq(book),
+            dav_properties::name.eq(&kept.name),
+            dav_properties::property.eq(&kept.property),
+            dav_properties::value.eq(&kept.value),
+        ))
+        .execute(c))?;
+    Ok(())
+}
