@@ -95,7 +95,6 @@ function showUnder(node, message, actions) {
 
 function reason({ state, error }) {
   if (state === 'unknown') return t('message.unknown_reason');
-  const key = `error.${error?.code}`;
-  if (error?.code && has(key)) return t(key, { seconds: 30 });
+  for (const key of [`failure.${error?.code}`, `error.${error?.code}`]) if (has(key)) return t(key);
   return error?.detail || t(`message.${state}_reason`);
 }

@@ -1,6 +1,6 @@
 /** One contact: who it is, the number that reaches them from a plain phone, what one can do; or the form to add one. */
 import { actOn, addContact, removeContact, renameContact } from './contact-actions.js';
-import { el } from './dom.js';
+import { el, fill } from './dom.js';
 import { number } from './format.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
@@ -25,14 +25,14 @@ class ContactDetail extends View {
   }
 
   #page(...children) {
-    this.replaceChildren(el('div', { class: 'page' },
+    fill(this, el('div', { class: 'page' },
       el('a', { class: 'button bare back', href: '#/contacts', title: t('common.back') }, icon('back'), el('span', { class: 'unseen' }, t('common.back'))), ...children));
   }
 
   #showAdd() {
     const fields = [
-      field(t('contacts.address'), { name: 'address', hint: t('contacts.address_hint'), autocapitalize: 'none', autocomplete: 'off', spellcheck: 'false', maxlength: '255', required: true }),
-      field(t('contacts.name'), { name: 'display_name', hint: t('contacts.name_hint'), autocomplete: 'off', maxlength: '80' }),
+      field(t('contacts.address'), { name: 'address', hint: t('contacts.address_hint'), autocapitalize: 'none', autocomplete: 'off', spellcheck: 'false', maxlength: '320', required: true }),
+      field(t('contacts.name'), { name: 'display_name', hint: t('contacts.name_hint'), autocomplete: 'off', maxlength: '100' }),
     ];
     this.#page(el('h1', {}, t('contacts.add')), el('p', { class: 'lead' }, t('contacts.add_lead')),
       form({ fields, label: t('contacts.ask'), submit: async ({ address, display_name: name }) => {
@@ -87,7 +87,7 @@ class ContactDetail extends View {
   }
 
   #rename(contact) {
-    const name = field(t('contacts.name'), { name: 'display_name', value: contact.display_name, autocomplete: 'off', maxlength: '80', required: true });
+    const name = field(t('contacts.name'), { name: 'display_name', value: contact.display_name, autocomplete: 'off', maxlength: '100', required: true });
     return el('section', { class: 'card' }, form({ fields: [name], label: t('common.save'), kind: '', submit: async values => {
       const next = values.display_name.trim();
       document.activeElement?.blur();

@@ -73,7 +73,7 @@ function showRow(node, contact) {
   apply(node.firstChild, { 'aria-current': contact.id === route().id ? 'page' : 'false' });
   setText(node.querySelector('.item-name'), nameOf(contact));
   setText(node.querySelector('.item-text'), contact.number ? number(contact.number) : contact.address);
-  showPresence(node.querySelector('.presence'), contact.state === 'accepted' ? contact.presence : null);
+  showPresence(node.querySelector('.presence'), contact.state === 'accepted' ? contact.presence : null, { short: true });
 }
 
 customElements.define('m-contacts', Contacts);

@@ -123,7 +123,7 @@ function showRow(node, { id, conversation, contact }, { drafts, waiting, current
     face.replaceChildren(avatar(name));
   }
   setText(node.querySelector('.item-name'), name);
-  showPresence(node.querySelector('.presence'), contact?.presence);
+  showPresence(node.querySelector('.presence'), contact?.presence, { short: true });
   const last = waiting[id] ?? conversation?.last_message;
   const time = node.querySelector('time');
   setText(time, last ? shortTime(last.sent_at) : '');

@@ -35,6 +35,11 @@ export function svg(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Replaces the children of a node; what is not there is left out. */
+export function fill(node, ...children) {
+  node.replaceChildren(...children.flat(Infinity).filter(child => child !== null && child !== undefined && child !== false));
+}
+
 /** Writes text only when it changed, so that selections and live regions are left in peace. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;

@@ -45,7 +45,7 @@ export function has(key) {
 /** What to tell about an error: our own words for codes we know, else the server's sentence. */
 export function explain(error) {
   const key = `error.${error.code}`;
-  if (has(key)) return t(key, { n: undefined, seconds: error.retryAfter ?? 30 });
+  if (has(key)) return t(key);
   if (!error.status) return t('error.offline');
   return error.message || t('error.internal');
 }

@@ -70,7 +70,7 @@ export class Live {
       if (socket !== this.#socket) return;
       const frame = read(data);
       if (!frame) return;
-      if (frame.type === 'hello') {
+      if (frame.type === 'hello' || frame.type === 'resync') {
         greeted = true;
         clearTimeout(patience);
         this.#hello(frame);
@@ -84,10 +84,10 @@ export class Live {
     };
   }
 
-  #hello({ seq, resumed }) {
+  #hello({ type, seq }) {
     this.#failures = 0;
-    // A server whose newest event is older than our cursor is a restored or another one: start afresh.
-    const fits = this.#cursor !== null && seq >= this.#cursor && resumed !== false;
+    // `resync`: what lies between is forgotten. A newest event older than our cursor: the server is a restored one.
+    const fits = type === 'hello' && this.#cursor !== null && seq >= this.#cursor;
     if (!fits) this.#cursor = seq;
     this.#callbacks.onHello(seq, fits);
     this.#callbacks.onState('online');

@@ -67,17 +67,17 @@ class MyPhone extends View {
   }
 
   #passwordForm() {
-    const label = field(t('phone.label'), { name: 'label', value: t('phone.label_value'), maxlength: '60', autocomplete: 'off', required: true });
+    const label = field(t('phone.label'), { name: 'label', value: t('phone.label_value'), maxlength: '64', autocomplete: 'off', required: true });
     return form({ fields: [label], label: t('phone.make'), submit: async values => {
       const made = await api.post('/v1/me/app-passwords', { label: values.label.trim() });
-      await this.#showFresh(made);
+      this.#showFresh(made);
       this.#loadPasswords();
     } });
   }
 
   /** Shown once, with every way to get it into a phone. */
-  async #showFresh({ username, password, carddav_url: url, mobileconfig_url: profile, qr_svg_url: qr }) {
-    const picture = qr ? await imageOf(qr) : null;
+  #showFresh({ username, password, carddav_url: url, mobileconfig_url: profile, qr_svg_url: qr }) {
+    const picture = qr ? localPath(qr) : null;
     this.#fresh.replaceChildren(el('div', { class: 'fresh', tabindex: '-1' },
       el('p', { class: 'notice' }, t('phone.once')),
       copyable(t('phone.server'), url), copyable(t('phone.username'), username), copyable(t('door.password'), password),
@@ -112,14 +112,10 @@ async function refreshAccount() {
   set({ account: await api.get('/v1/me') });
 }
 
-/** A picture that only the signed-in may load, as an address for `<img>`. */
-async function imageOf(address) {
-  try {
-    const url = new URL(address, location.href);
-    return URL.createObjectURL(await api.file(url.pathname + url.search));
-  } catch {
-    return null;
-  }
+/** The same thing by the address under which this page was reached, which may not be the public one. */
+function localPath(address) {
+  const url = new URL(address, location.href);
+  return url.pathname + url.search;
 }
 
 customElements.define('m-my-phone', MyPhone);

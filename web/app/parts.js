@@ -17,11 +17,11 @@ export function avatar(name, { size = '' } = {}) {
 }
 
 /** Presence in words. Someone on a plain phone is reachable by SMS, whatever the hour. */
-export function presenceWords(presence) {
+export function presenceWords(presence, short = false) {
   if (!presence) return '';
   if (presence.quiet) return t('presence.quiet');
-  if (presence.via === 'sms') return t('presence.sms');
-  if (presence.state === 'offline' && presence.last_active_at) return t('presence.last', { ago: ago(presence.last_active_at) });
+  if (presence.via === 'sms') return t(short ? 'presence.sms_short' : 'presence.sms');
+  if (presence.state === 'offline' && presence.last_active_at && !short) return t('presence.last', { ago: ago(presence.last_active_at) });
   return t(`presence.${presence.state ?? 'offline'}`);
 }
 
@@ -38,9 +38,9 @@ export function presenceMark() {
 }
 
 /** Shows a presence in a mark. `note` adds what the person wrote. */
-export function showPresence(markNode, presence, { note = false } = {}) {
+export function showPresence(markNode, presence, { note = false, short = false } = {}) {
   markNode.dataset.presence = presenceShape(presence);
-  const words = presenceWords(presence);
+  const words = presenceWords(presence, short);
   setText(markNode.querySelector('.presence-text'), note && presence?.note ? `${words} · ${presence.note}` : words);
   markNode.hidden = !words;
 }
@@ -112,7 +112,7 @@ export function form({ fields, label, submit, kind = 'primary', extra = [] }) {
 
 /** What is required has to be there before anything is sent. */
 function filled(fields) {
-  const empty = fields.filter(item => item.input?.required && !item.input.value.trim());
+  const empty = fields.filter(item => !item.hidden && item.input?.required && !item.input.value.trim());
   for (const item of empty) showFieldError(item, t('error.required'));
   empty[0]?.input.focus();
   return empty.length === 0;

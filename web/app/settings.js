@@ -2,7 +2,7 @@
 import { api, signOut } from './api.js';
 import { el } from './dom.js';
 import { t, useLanguage } from './i18n.js';
-import { attempt, avatar, button, confirmDialog, field, form, nameOf, showFieldError, toast } from './parts.js';
+import { attempt, avatar, button, confirmDialog, field, form, nameOf, toast } from './parts.js';
 import { forgetSession, keep, recall } from './storage.js';
 import { now, set } from './store.js';
 import { chooseTheme, theme } from './theme.js';
@@ -20,14 +20,14 @@ class Settings extends View {
       card(t('settings.profile'), this.#profile(account)),
       card(t('settings.quiet'), this.#quiet(account)),
       card(t('settings.theme'), this.#theme()),
-      card(t('settings.data'), this.#data(account)),
+      card(t('settings.data'), this.#data()),
       el('div', { class: 'form-actions page-end' }, button(t('settings.sign_out'), { onclick: () => signOut() }))));
   }
 
   #presence() {
     const kept = recall('presence', { state: 'available', note: '' });
     const state = choices('presence', PRESENCES.map(name => [name, t(`presence.${name}`)]), kept.state);
-    const note = field(t('settings.note'), { name: 'note', value: kept.note, maxlength: '80', autocomplete: 'off', hint: t('settings.note_hint') });
+    const note = field(t('settings.note'), { name: 'note', value: kept.note, maxlength: '140', autocomplete: 'off', hint: t('settings.note_hint') });
     return form({ fields: [state, note], label: t('common.save'), kind: '', submit: async values => {
       const presence = { state: values.presence, note: values.note.trim() || null };
       await api.put('/v1/me/presence', presence);
@@ -40,7 +40,7 @@ class Settings extends View {
     const locale = el('select', { class: 'input' }, [['en', 'English'], ['ko', '한국어']].map(([value, name]) => el('option', { value, lang: value, selected: value === account.locale }, name)));
     const zones = el('select', { class: 'input' }, zoneNames(account.time_zone).map(name => el('option', { value: name, selected: name === account.time_zone }, name.replaceAll('_', ' '))));
     const fields = [
-      field(t('door.display_name'), { name: 'display_name', value: account.display_name, maxlength: '80', autocomplete: 'name', required: true }),
+      field(t('door.display_name'), { name: 'display_name', value: account.display_name, maxlength: '64', autocomplete: 'name', required: true }),
       field(t('settings.locale'), { name: 'locale', control: locale }),
       field(t('settings.time_zone'), { name: 'time_zone', control: zones, hint: t('settings.time_zone_hint') }),
     ];
@@ -72,12 +72,12 @@ class Settings extends View {
     return group;
   }
 
-  #data(account) {
+  #data() {
     return el('div', { class: 'stack' },
       el('p', {}, t('settings.export_text')),
       el('div', { class: 'form-actions' }, button(t('settings.export'), { glyph: 'download', onclick: () => attempt(exportAll) })),
       el('p', {}, t('settings.delete_text')),
-      el('div', { class: 'form-actions' }, button(t('settings.delete'), { kind: 'danger', onclick: () => remove(account) })));
+      el('div', { class: 'form-actions' }, button(t('settings.delete'), { kind: 'danger', onclick: () => remove() })));
   }
 }
 
@@ -109,17 +109,13 @@ async function exportAll() {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Deleting an account takes typing its handle: it cannot be pressed by accident. */
-async function remove(account) {
-  const handle = field(t('settings.delete_handle', { handle: account.handle }), { name: 'handle', autocomplete: 'off', autocapitalize: 'none' });
-  const check = () => {
-    const right = handle.input.value.trim().toLowerCase() === account.handle;
-    showFieldError(handle, right ? '' : t('settings.delete_wrong'));
-    return right;
-  };
-  if (!await confirmDialog({ title: t('settings.delete_title'), text: t('settings.delete_warning'), yes: t('settings.delete'), danger: true, body: handle, check })) return;
+/** Deleting an account takes the password: neither a slip nor somebody at an unlocked screen can do it. */
+async function remove() {
+  const password = field(t('door.password'), { name: 'password', type: 'password', autocomplete: 'current-password', hint: t('settings.delete_password') });
+  const sure = await confirmDialog({ title: t('settings.delete_title'), text: t('settings.delete_warning'), yes: t('settings.delete'), danger: true, body: password });
+  if (!sure) return;
   await attempt(async () => {
-    await api.delete('/v1/me');
+    await api.delete('/v1/me', { password: password.input.value });
     forgetSession();
     location.assign('/');
   });

@@ -1,5 +1,5 @@
 /** The frame of the client: who is signed in decides what is shown, the route decides where. */
-import { apply, el, setText } from './dom.js';
+import { apply, el, fill, setText } from './dom.js';
 import { t } from './i18n.js';
 import { icon, mark } from './icons.js';
 import { avatar, nameOf } from './parts.js';
@@ -177,7 +177,7 @@ class Placeholder extends View {
     const key = /Mac|iP/.test(navigator.platform) ? '⌘K' : 'Ctrl K';
     this.watch(({ account, conversations, ready }) => [needsPhone(account), Object.keys(conversations).length === 0, ready],
       ([phoneless, empty, ready]) => {
-        this.replaceChildren(mark(), el('h2', {}, t(`empty.${place}.title`)),
+        fill(this, mark(), el('h2', {}, t(`empty.${place}.title`)),
           el('p', {}, t(`empty.${place}.text`)),
           place === 'chats' ? el('p', { class: 'hint' }, el('kbd', {}, key), ' ', t('empty.search')) : null,
           ready && empty && place === 'chats' ? el('a', { class: 'button primary', href: '#/contacts/add' }, icon('plus'), t('contacts.add')) : null,

@@ -35,14 +35,27 @@ class SignIn extends View {
 
   #signUp() {
     const fields = [
-      field(t('door.display_name'), { name: 'display_name', autocomplete: 'name', maxlength: '80', required: true }),
+      field(t('door.display_name'), { name: 'display_name', autocomplete: 'name', maxlength: '64', required: true }),
       field(t('door.handle'), { name: 'handle', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', maxlength: '32', hint: t('door.handle_hint'), required: true }),
       field(t('door.password'), { name: 'password', type: 'password', autocomplete: 'new-password', hint: t('door.password_hint'), required: true }),
     ];
+    const invite = field(t('door.invite'), { name: 'invite', autocomplete: 'off', hint: t('door.invite_hint'), required: true });
+    invite.hidden = true;
+    const submit = async values => {
+      try {
+        await signUp({
+          handle: values.handle.trim().replace(/^@/, '').toLowerCase(), password: values.password,
+          display_name: values.display_name.trim(), locale: currentLanguage(),
+          time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC',
+          ...(values.invite ? { invite: values.invite.trim() } : {}) });
+      } catch (error) {
+        // Only a server that asks for invitations shows the field for one.
+        if (error.fields?.some(({ field: name }) => name === 'invite')) invite.hidden = false;
+        throw error;
+      }
+    };
     return el('div', {}, el('h1', {}, t('door.sign_up')),
-      form({ fields, label: t('door.sign_up'), submit: values => signUp({
-        handle: values.handle.trim().replace(/^@/, '').toLowerCase(), password: values.password,
-        display_name: values.display_name.trim(), locale: currentLanguage() }) }),
+      form({ fields: [...fields, invite], label: t('door.sign_up'), submit }),
       el('p', { class: 'door-switch' }, t('door.have_account'), ' ', this.#turn('in', t('door.sign_in'))));
   }
 
