@@ -1,0 +1,178 @@
+//! The carriers that the operator has set, by their ids.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+
+use super::{Carrier, CarrierSettings, twilio};
+use crate::net::Net;
+
+/// The kinds that can be named in the settings. The simulator speaks Twilio's wire.
+pub const KINDS: [&str; 2] = ["twilio", "simulator"];
+/// An id is a part of an address that people type into a carrier's console.
+const ID_CHARS_MAX: usize = 32;
+
+/// All carriers, by id.
+#[derive(Clone, Default)]
+pub struct Registry(BTreeMap<String, Arc<dyn Carrier>>);
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+impl Registry {
+    /// Builds every carrier of the settings. `net` must allow whatever addresses the operator may enter
+    /// (`Policy::Operator`).
+    ///
+    /// # Errors
+    /// A sentence for the operator that names the carrier, the key and what to write.
+    pub fn build(settings: &[CarrierSettings], net: &Net) -> Result<Registry, String> {
+        let mut registry = Registry::default();
+        for entry in settings {
+            let named = |error: String| format!("carrier “{}”: {error}", entry.id);
+            let carrier: Arc<dyn Carrier> = match entry.kind.as_str() {
+                "twilio" => Arc::new(twilio::Twilio::new("twilio", entry, net.clone()).map_err(named)?),
+                "simulator" => Arc::new(twilio::Twilio::new("simulator", entry, net.clone()).map_err(named)?),
+                other => return Err(named(unknown_kind(other))),
+            };
+            registry.add(carrier)?;
+        }
+        Ok(registry)
+    }
+
+    /// Adds one that was made by hand.
+    ///
+    /// # Errors
+    /// When its id is not usable in an address, or taken.
+    pub fn add(&mut self, carrier: Arc<dyn Carrier>) -> Result<(), String> {
+        let id = carrier.id().to_owned();
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        if id.is_empty() || id.len() > ID_CHARS_MAX || !id.bytes().all(plain) {
+            return Err(format!(
+                "carrier “{id}”: id must be 1 to {ID_CHARS_MAX} of a-z, 0-9, - and _, because it is a part of the \
+                 callback addresses"
+            ));
+        }
+        if self.0.contains_key(&id) {
+            return Err(format!("carrier “{id}”: two carriers have this id; each needs its own"));
+        }
+        self.0.insert(id, carrier);
+        Ok(())
+    }
+
+    /// One of them.
+    pub fn get(&self, id: &str) -> Option<&Arc<dyn Carrier>> {
+        self.0.get(id)
+    }
+
+    /// All of them, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Carrier>> {
+        self.0.values()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn unknown_kind(kind: &str) -> String {
+    let known = KINDS.join(", ");
+    let near = KINDS.iter().find(|known| strsim::damerau_levenshtein(known, kind) <= 2);
+    let hint = near.map(|near| format!("; did you mean “{near}”?")).unwrap_or_default();
+    format!("kind “{kind}” is not one of {known}{hint}")
+}
+
+/// Reads a carrier's own options and complains in a way that helps.
+pub(super) struct OptionReader<'a> {
+    settings: &'a CarrierSettings,
+}
+
+impl<'a> OptionReader<'a> {
+    /// Checks that every key is one of `known`.
+    pub(super) fn new(settings: &'a CarrierSettings, known: &[&str]) -> Result<Self, String> {
+        for key in settings.options.keys() {
+            if !known.contains(&key.as_str()) {
+                let near = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
+                let hint = near.map(|near| format!("; the nearest known one is {near}")).unwrap_or_default();
+                return Err(format!("{key} is not a setting of kind {}{hint}", settings.kind));
+            }
+        }
+        Ok(OptionReader { settings })
+    }
+
+    /// An option that may be absent; an empty one counts as absent.
+    pub(super) fn optional(&self, key: &str) -> Option<&'a str> {
+        self.settings.options.get(key).map(|value| value.expose_secret()).filter(|value| !value.is_empty())
+    }
+
+    /// An option that must be there.
+    pub(super) fn required(&self, key: &str, what: &str) -> Result<&'a str, String> {
+        self.optional(key)
+            .ok_or_else(|| format!("{key} is missing: {what} (kind {} needs it)", self.settings.kind))
+    }
+
+    /// Two options that make sense only together.
+    pub(super) fn pair(&self, first: &str, second: &str) -> Result<Option<(&'a str, &'a str)>, String> {
+        match (self.optional(first), self.optional(second)) {
+            (Some(a), Some(b)) => Ok(Some((a, b))),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(format!("{second} is missing: {first} is set and needs it")),
+            (None, Some(_)) => Err(format!("{first} is missing: {second} is set and needs it")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Policy;
+
+    fn entry(id: &str, kind: &str, options: &[(&str, &str)]) -> CarrierSettings {
+        let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect();
+        CarrierSettings { id: id.to_owned(), kind: kind.to_owned(), api_base: None, options }
+    }
+
+    fn build(entries: &[CarrierSettings]) -> Result<Registry, String> {
+        Registry::build(entries, &Net::new(Policy::Operator).unwrap())
+    }
+
+    const GOOD: [(&str, &str); 2] = [("account_sid", "AC0123456789abcdef"), ("auth_token", "geheim")];
+
+    #[test]
+    fn carriers_are_found_by_id() {
+        let registry = build(&[entry("main", "twilio", &GOOD), entry("sim", "simulator", &GOOD)]).unwrap();
+        assert_eq!(registry.get("main").map(|c| (c.id(), c.kind())), Some(("main", "twilio")));
+        assert_eq!(registry.get("sim").map(|c| c.kind()), Some("simulator"));
+        assert!(registry.get("other").is_none() && registry.iter().count() == 2);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let with = |key: &'static str, value: &'static str| [GOOD[0], GOOD[1], (key, value)];
+        let bad_base = CarrierSettings { api_base: Some("twilio.com".into()), ..entry("a", "twilio", &GOOD) };
+        let table: [(Vec<CarrierSettings>, &[&str]); 11] = [
+            (vec![entry("a", "twillio", &GOOD)], &["a", "twillio", "twilio, simulator", "did you mean"]),
+            (vec![entry("a", "sigfox", &GOOD)], &["sigfox", "twilio, simulator"]),
+            (vec![entry("a", "twilio", &GOOD[..1])], &["auth_token is missing"]),
+            (vec![entry("a", "twilio", &GOOD[1..])], &["account_sid is missing"]),
+            (vec![entry("a", "twilio", &[("account_sid", ""), GOOD[1]])], &["account_sid is missing"]),
+            (vec![entry("a", "twilio", &[("account_sid", "SK01"), GOOD[1]])], &["account_sid", "AC"]),
+            (vec![entry("a", "twilio", &with("auth_tokn", "x"))], &["auth_tokn", "nearest", "auth_token"]),
+            (vec![entry("a", "twilio", &with("api_key", "SK1"))], &["api_secret is missing"]),
+            (vec![entry("A b", "twilio", &GOOD)], &["A b", "a-z"]),
+            (vec![entry("a", "twilio", &GOOD), entry("a", "simulator", &GOOD)], &["two carriers"]),
+            (vec![bad_base], &["api_base", "https://"]),
+        ];
+        for (entries, words) in table {
+            let error = build(&entries).unwrap_err();
+            for word in words {
+                assert!(error.contains(word), "{error:?} should say {word:?}");
+            }
+            assert!(!error.contains("geheim"), "{error}");
+        }
+    }
+}
