@@ -49,10 +49,10 @@ impl Registry {
     /// When its id is not usable in an address, or taken.
     pub fn add(&mut self, carrier: Arc<dyn Carrier>) -> Result<(), String> {
         let id = carrier.id().to_owned();
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if id.is_empty() || id.len() > ID_CHARS_MAX || !id.bytes().all(plain) {
             return Err(format!(
-                "carrier “{id}”: id must be 1 to {ID_CHARS_MAX} of a-z, 0-9, - and _, because it is a part of the \
+                "carrier “{id}”: id must be 1 to {ID_CHARS_MAX} of a-z, 0-9 and -, because it is a part of the \
                  callback addresses"
             ));
         }
