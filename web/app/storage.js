@@ -1,7 +1,7 @@
 /** What this browser keeps: small JSON values under our own prefix. Never fails: a full or forbidden store is an empty one. */
 
-/** `?as=bob` (the guided demo) keeps its own session beside the visitor's. */
-const space = new URLSearchParams(location.search).get('as');
+/** `?as=bob` and pages that say so (the guided demo) keep a session of their own beside the visitor's. */
+const space = new URLSearchParams(location.search).get('as') ?? document.documentElement.dataset.as;
 const prefix = space ? `meari:as-${space}:` : 'meari:';
 
 /** The value kept under `key`, or `fallback`. */
