@@ -3,14 +3,18 @@
 use std::ops::Deref;
 use std::sync::{Arc, RwLock};
 
+use secrecy::ExposeSecret;
 use tokio::sync::Notify;
 
+use crate::carriers::Registry;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::db::{Database, Options, Signal};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::Hub;
 use crate::keys::Keys;
+use crate::mail::Mailer;
+use crate::net::{Net, Policy};
 
 type SignalListener = Box<dyn Fn(&Signal) + Send + Sync>;
 
@@ -30,6 +34,10 @@ pub struct Parts {
     pub keys: Keys,
     /// Who waits for which account on this node.
     pub hub: Hub,
+    /// The telephone side.
+    pub carriers: Registry,
+    /// Letters.
+    pub mail: Mailer,
     /// Rung when there is work in the queue.
     pub jobs: Notify,
     listeners: RwLock<Vec<SignalListener>>,
@@ -45,6 +53,13 @@ impl Deref for App {
 impl App {
     /// Opens the database (its schema must be up to date) and puts the parts together.
     pub fn open(settings: Settings, clock: Clock, keys: Keys) -> Result<App> {
+        let net = Net::new(Policy::Operator)?;
+        let carriers = Registry::build(&settings.carriers, &net)
+            .map_err(|fault| Error::invalid("carriers", "bad_carrier", fault))?;
+        let mail = match (&settings.smtp_url, &settings.mail_from) {
+            (Some(url), Some(from)) => Mailer::from_url(url.expose_secret(), from)?,
+            _ => Mailer::none(),
+        };
         let db = Database::open(&settings.database_url, &Options::default())?;
         let parts = Parts {
             settings,
@@ -52,6 +67,8 @@ impl App {
             clock,
             keys,
             hub: Hub::default(),
+            carriers,
+            mail,
             jobs: Notify::new(),
             listeners: RwLock::new(Vec::new()),
         };

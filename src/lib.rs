@@ -35,6 +35,7 @@ pub mod presence;
 pub mod messaging;
 
 // The top: sees everything, is seen only by the command line.
+pub mod live;
 pub mod router;
 pub mod worker;
 pub mod web;

@@ -41,6 +41,20 @@ pub struct Claimed {
     pub order_key: Option<String>,
 }
 
+/// What a handler says when nothing went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// The job is done.
+    Done,
+    /// The job runs again at `at`; who waits behind it goes on waiting.
+    Again {
+        /// When.
+        at: Timestamp,
+        /// Why, for the operator.
+        why: String,
+    },
+}
+
 /// Enqueues work in the caller's transaction.
 pub fn enqueue(
     db: &mut Db,

@@ -1,1 +1,84 @@
-//! Every route on one screen.
+//! Every route on one screen, in the order of who calls: carriers, clients, phones, people.
+
+use std::sync::Arc;
+
+use actix_web::web;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::accounts::auth::Doors;
+use crate::app::App;
+use crate::http;
+use crate::live::{self, Live};
+use crate::messaging::arrivals::Arrivals;
+use crate::{accounts, carriers, contacts, messaging, numbers, presence, web as client};
+
+/// What the edges of one process share: the app and the caches in front of it.
+#[derive(Clone)]
+pub struct Edges {
+    /// The running service.
+    pub app: App,
+    /// Credentials that were found good.
+    pub doors: Arc<Doors>,
+    /// The carriers' way in.
+    pub arrivals: Arc<Arrivals>,
+    /// Live connections.
+    pub live: Arc<Live>,
+}
+
+impl Edges {
+    /// Puts the caches in front of the app. Once for each process.
+    pub fn open(app: &App) -> Edges {
+        Edges {
+            app: app.clone(),
+            doors: Doors::open(app),
+            arrivals: Arc::new(Arrivals::open(app)),
+            live: Arc::default(),
+        }
+    }
+
+    /// Hands everything to one actix worker.
+    pub fn configure(&self, cfg: &mut web::ServiceConfig) {
+        cfg.app_data(web::Data::new(self.app.clone()))
+            .app_data(web::Data::from(self.doors.clone()))
+            .app_data(web::Data::from(self.arrivals.clone()))
+            .app_data(web::Data::from(self.live.clone()))
+            .app_data(http::json_config())
+            .app_data(http::query_config())
+            .app_data(http::path_config())
+            .app_data(web::PayloadConfig::new(http::JSON_MAX));
+        rest(&mut ServiceConfig::new(cfg));
+        cfg.configure(client::routes);
+    }
+}
+
+/// The part that the OpenAPI document describes.
+fn rest(cfg: &mut ServiceConfig) {
+    cfg.configure(carriers::api::routes)
+        .configure(accounts::api::routes)
+        .configure(contacts::api::routes)
+        .configure(presence::api::routes)
+        .configure(messaging::api::routes)
+        .configure(live::routes)
+        .configure(numbers::api::routes);
+}
+
+/// The OpenAPI document, from the same routes.
+pub fn openapi() -> OpenApi {
+    let (_, paths) = actix_web::App::new().into_utoipa_app().configure(rest).split_for_parts();
+    let bearer =
+        SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
+    let info = InfoBuilder::new()
+        .title("Meari")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Messenger friends reachable from any phone: numbers, contacts, messages, calls."))
+        .build();
+    let mut document = OpenApiBuilder::new()
+        .info(info)
+        .components(Some(ComponentsBuilder::new().security_scheme("bearer", bearer).build()))
+        .build();
+    document.merge(paths);
+    document
+}

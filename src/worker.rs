@@ -1,1 +1,139 @@
-//! Every job and every long-lived listener.
+//! Every job and the loops that run them: one place where all of them can be seen.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::db::Lane;
+use crate::error::{Error, Result};
+use crate::queue::{self, Claimed, Next};
+use crate::{accounts, contacts, messaging, presence};
+
+/// Jobs running at the same time at most.
+const RUNNING_MAX: usize = 64;
+/// How long the worker sleeps when nothing rings.
+const NAP: Duration = Duration::from_secs(1);
+/// How often old rows are swept up.
+const SWEEP_EVERY: Duration = Duration::from_secs(300);
+
+/// Runs one job: the table of all kinds.
+async fn run(app: &App, job: &Claimed) -> Result<Next> {
+    match job.kind.as_str() {
+        messaging::outbox::SEND_SMS => messaging::jobs::send_sms(app, job).await,
+        messaging::outbox::SETTLE_SMS => messaging::jobs::settle_sms(app, job).await,
+        kind if contacts::jobs::KINDS.contains(&kind) => {
+            contacts::jobs::run(app, job).await.map(|()| Next::Done)
+        }
+        presence::clients::SWEEP => presence::clients::run(app, job).await.map(|()| Next::Done),
+        kind => Err(Error::internal(format!("no handler for jobs of the kind {kind}"))),
+    }
+}
+
+/// Runs a claimed job to its end and writes down what came of it.
+async fn perform(app: App, job: Claimed) {
+    let outcome = run(&app, &job).await;
+    let (id, now, attempts) = (job.id, app.now(), job.attempts);
+    let (kind, order_key) = (job.kind.clone(), job.order_key.clone());
+    let written = app
+        .db
+        .write(Lane::Any, move |db| match &outcome {
+            Ok(Next::Done) => queue::finish(db, id),
+            Ok(Next::Again { at, why }) => queue::retry(db, id, *at, why),
+            Err(error) if error.is_retryable() && attempts + 1 < queue::ATTEMPTS_MAX => {
+                queue::retry(db, id, now.plus(queue::backoff(attempts)), &error.report())
+            }
+            Err(error) => {
+                tracing::error!(job.id = %id, job.kind = %kind, reason = %error.report(), "a job was given up");
+                queue::give_up(db, id, &error.report())
+            }
+        })
+        .await;
+    if let Err(error) = written {
+        // The lease runs out and the job is taken up again; every job can run twice.
+        tracing::error!(job.id = %id, order = ?order_key, reason = %error.report(), "a job's outcome could not be stored");
+    }
+}
+
+async fn claim(app: &App, room: usize) -> Vec<Claimed> {
+    let now = app.now();
+    let limit = i64::try_from(room).unwrap_or(1);
+    match app.db.write(Lane::Any, move |db| queue::claim(db, now, limit)).await {
+        Ok(jobs) => jobs,
+        Err(error) => {
+            tracing::warn!(reason = %error.report(), "no jobs could be claimed");
+            Vec::new()
+        }
+    }
+}
+
+/// Runs jobs until `stop` turns true; then finishes what it took.
+pub async fn work(app: App, mut stop: watch::Receiver<bool>) {
+    let mut running: JoinSet<()> = JoinSet::new();
+    while !*stop.borrow() {
+        while running.try_join_next().is_some() {}
+        let room = RUNNING_MAX.saturating_sub(running.len());
+        let claimed = if room > 0 { claim(&app, room).await } else { Vec::new() };
+        let idle = claimed.is_empty();
+        for job in claimed {
+            running.spawn(perform(app.clone(), job));
+        }
+        if idle {
+            tokio::select! {
+                () = app.jobs.notified() => {}
+                () = tokio::time::sleep(NAP) => {}
+                Some(_) = running.join_next(), if !running.is_empty() => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+/// Runs due jobs until none is due; for tests and for the command line.
+pub async fn drain(app: &App) -> usize {
+    let mut count = 0;
+    loop {
+        let jobs = claim(app, RUNNING_MAX).await;
+        if jobs.is_empty() {
+            return count;
+        }
+        count += jobs.len();
+        let mut running: JoinSet<()> = JoinSet::new();
+        for job in jobs {
+            running.spawn(perform(app.clone(), job));
+        }
+        while running.join_next().await.is_some() {}
+    }
+}
+
+/// Sweeps up old rows now and then until `stop` turns true.
+pub async fn sweep_regularly(app: App, mut stop: watch::Receiver<bool>) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                if let Err(error) = sweep(&app).await {
+                    tracing::warn!(reason = %error.report(), "old rows could not be swept up");
+                }
+            }
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Rows swept in one transaction: a few milliseconds of the lane.
+const SWEEP_ROWS: i64 = 1_000;
+/// How long events can be resumed from.
+const EVENTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// One round of sweeping: old events, counters, sessions, claims; pairs whose rest is over.
+pub async fn sweep(app: &App) -> Result<()> {
+    let now = app.now();
+    app.db.write(Lane::Any, move |db| crate::events::prune(db, now.minus(EVENTS_KEPT), SWEEP_ROWS)).await?;
+    app.db.write(Lane::Any, move |db| accounts::limits::prune(db, now, SWEEP_ROWS)).await?;
+    app.db.write(Lane::Any, move |db| accounts::session::prune(db, now)).await?;
+    app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, SWEEP_ROWS)).await?;
+    Ok(())
+}

@@ -83,6 +83,18 @@ pub fn take(db: &mut Db, now: Timestamp, limit: &Limit, subject: &str) -> Result
     Err(Error::unavailable("busy", "Too many at once. Try again in a moment."))
 }
 
+/// Whether this is the first time within `every`, to the microsecond; counts it when it is. For words that are said
+/// once a day, where an approximation would be noticed.
+pub fn first_within(db: &mut Db, now: Timestamp, name: &str, subject: &str, every: Duration) -> Result<bool> {
+    let bucket = bucket_named(name, subject);
+    let found = store::find_counter(db, &bucket)?;
+    if found.is_some_and(|counter| now.since(counter.window_at) < every) {
+        return Ok(false);
+    }
+    let next = Counter { window_at: now, count: 1, previous_count: 0 };
+    store::replace_counter(db, &bucket, found, next)
+}
+
 /// Forgets counters that are long over, at most `rows`; answers how many went.
 pub fn prune(db: &mut Db, now: Timestamp, rows: i64) -> Result<usize> {
     store::delete_counters(db, now.minus(FORGET_AFTER), rows)
@@ -100,8 +112,12 @@ pub fn subject_of(address: IpAddr) -> String {
 }
 
 fn bucket(limit: &Limit, subject: &str) -> String {
+    bucket_named(limit.name, subject)
+}
+
+fn bucket_named(name: &str, subject: &str) -> String {
     let hash = blake3::hash(subject.as_bytes()).to_hex();
-    format!("{}:{}", limit.name, hash.get(..24).unwrap_or_default())
+    format!("{name}:{}", hash.get(..24).unwrap_or_default())
 }
 
 /// One row of the table.

@@ -5,6 +5,7 @@
 //! believed. No carrier sends exactly once, so a send that may have gone out says so ([`SendError::certain`]) and is
 //! settled by [`Carrier::find`] or by a delivery receipt that carries our reference.
 
+pub mod api;
 pub mod receipt;
 pub mod registry;
 pub mod twilio;

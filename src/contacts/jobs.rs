@@ -1,12 +1,15 @@
 //! Work on the roster that does not fit into one transaction. Every job can run twice.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{conversation, numbering, store};
 use crate::app::App;
-use crate::db::Lane;
+use crate::clock::Timestamp;
+use crate::db::{Db, Lane};
 use crate::error::{Error, Result};
-use crate::ids::{AccountId, ConversationId};
+use crate::ids::{AccountId, ContactId, ConversationId};
 use crate::queue::{self, Claimed};
 
 /// Numbers for contacts of one account that have none: [`GiveNumbers`].
@@ -18,8 +21,11 @@ pub const PEER_CHANGED: &str = "contacts.peer_changed";
 /// What was said in conversations that nobody can read any more: [`PurgeConversations`].
 pub const PURGE_CONVERSATIONS: &str = "contacts.purge_conversations";
 
+/// A number was taken away: other ones for those who knew a contact by it: [`ReplaceNumbers`].
+pub const REPLACE_NUMBERS: &str = "contacts.replace_numbers";
+
 /// All kinds this slice runs.
-pub const KINDS: [&str; 4] = [GIVE_NUMBERS, FILL_WAITING, PEER_CHANGED, PURGE_CONVERSATIONS];
+pub const KINDS: [&str; 5] = [GIVE_NUMBERS, FILL_WAITING, PEER_CHANGED, PURGE_CONVERSATIONS, REPLACE_NUMBERS];
 
 /// Accounts that get numbers in one run of [`FILL_WAITING`].
 const ACCOUNTS_PER_RUN: i64 = 100;
@@ -56,6 +62,27 @@ pub struct PurgeConversations {
     pub conversations: Vec<ConversationId>,
 }
 
+/// Payload of [`REPLACE_NUMBERS`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReplaceNumbers {
+    /// Whose contacts.
+    pub account: AccountId,
+    /// Which of them.
+    pub contacts: Vec<ContactId>,
+}
+
+/// Enqueues what follows when a number is taken away, a job for each account that used it.
+pub fn enqueue_replacements(db: &mut Db, now: Timestamp, holders: &[(AccountId, ContactId)]) -> Result<()> {
+    let mut by_account: BTreeMap<AccountId, Vec<ContactId>> = BTreeMap::new();
+    for (account, contact) in holders {
+        by_account.entry(*account).or_default().push(*contact);
+    }
+    for (account, contacts) in by_account {
+        queue::enqueue(db, now, REPLACE_NUMBERS, None, &ReplaceNumbers { account, contacts })?;
+    }
+    Ok(())
+}
+
 impl PurgeConversations {
     pub(super) fn one(conversation: ConversationId) -> Self {
         PurgeConversations { conversations: vec![conversation] }
@@ -76,6 +103,11 @@ pub async fn run(app: &App, job: &Claimed) -> Result<()> {
             let PeerChanged { peer, after } = serde_json::from_str(&job.payload)?;
             let now = app.now();
             app.db.write(peer, move |db| numbering::tell_of_peer(db, now, peer, Some(after))).await
+        }
+        REPLACE_NUMBERS => {
+            let ReplaceNumbers { account, contacts } = serde_json::from_str(&job.payload)?;
+            let now = app.now();
+            app.db.write(account, move |db| numbering::replace_numbers(db, now, account, &contacts)).await
         }
         PURGE_CONVERSATIONS => purge(app, serde_json::from_str(&job.payload)?).await,
         other => Err(Error::internal(format!("no job of the roster is called {other}"))),

@@ -24,7 +24,7 @@ pub use address::{ContactAddress, Network};
 pub use contact::{Contact, ContactState, ContactView, Direction, NumberState};
 pub use messenger_card::{CardPhoto, MessengerCard, render_messenger_card};
 pub use numbering::{
-    REST, free_rested, give_numbers, handset_removed, hide_on_phone, peer_changed, replace_numbers,
+    REST, count_waiting, free_rested, give_numbers, handset_removed, hide_on_phone, peer_changed, replace_numbers,
     show_on_phone,
 };
 pub use roster::{

@@ -89,6 +89,11 @@ pub fn replace_numbers(db: &mut Db, now: Timestamp, account: AccountId, ids: &[C
     updated(db, now, account, &ids)
 }
 
+/// Contacts of anybody that wait because the pool has run out.
+pub fn count_waiting(db: &mut Db) -> Result<i64> {
+    store::count_waiting(db)
+}
+
 /// A mobile was removed. While another verified one is left nothing changes; without any, the numbers rest and the
 /// cards go, and the contacts get their old numbers back when a mobile is verified in time.
 pub fn handset_removed(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {

@@ -336,3 +336,10 @@ mod tests {
         assert_eq!(like_pattern("50%_a\\"), "%50\\%\\_a\\\\%");
     }
 }
+
+pub fn count_waiting(db: &mut Db) -> Result<i64> {
+    Ok(each!(db, |c| contacts::table
+        .filter(contacts::number_state.eq(NumberState::Waiting))
+        .count()
+        .get_result(c))?)
+}

@@ -8,7 +8,7 @@
 //! Assigning is set-based: one read of what the account holds, one read of the pool, one insert, for one contact or
 //! for a thousand. The account's turn (`account_counters.number_turn`) is taken first; it is the lock.
 
-
+pub mod api;
 pub mod assignment;
 pub mod plan;
 mod store;
@@ -59,7 +59,11 @@ impl Capabilities {
             bits |= capability.0;
         }
         if bits == 0 {
-            return Err(Error::invalid("capabilities", "no_capability", "Name at least one of sms, mms and voice."));
+            return Err(Error::invalid(
+                "capabilities",
+                "no_capability",
+                "Name at least one of sms, mms and voice.",
+            ));
         }
         Ok(Capabilities(bits))
     }
@@ -172,8 +176,10 @@ pub fn assign(
     store::take_turn(db, account)?;
     let held = store::list_assignments(db, account)?;
     let region = near.region();
-    let pool: Vec<Number> =
-        store::list_pool(db, &region)?.into_iter().filter(|n| n.capabilities.has(Capabilities::SMS)).collect();
+    let pool: Vec<Number> = store::list_pool(db, &region)?
+        .into_iter()
+        .filter(|n| n.capabilities.has(Capabilities::SMS))
+        .collect();
     let numbers: HashMap<NumberId, E164> = pool.iter().map(|n| (n.id, n.number.clone())).collect();
 
     let used: HashSet<NumberId> = held.iter().filter(|a| a.state != "past").map(|a| a.number_id).collect();
@@ -197,7 +203,8 @@ pub fn assign(
     for want in wanted {
         let number = if let Some(number) = active.get(&want.contact) {
             Some(*number)
-        } else if let Some((id, number)) = resting.get(&want.contact).filter(|(_, n)| numbers.contains_key(n)) {
+        } else if let Some((id, number)) = resting.get(&want.contact).filter(|(_, n)| numbers.contains_key(n))
+        {
             back.push(*id);
             Some(*number)
         } else {
@@ -263,7 +270,11 @@ pub fn free(db: &mut Db, account: AccountId, ids: &[AssignmentId]) -> Result<()>
 }
 
 /// The active numbers of these contacts.
-pub fn numbers_of(db: &mut Db, account: AccountId, contacts: &[ContactId]) -> Result<HashMap<ContactId, E164>> {
+pub fn numbers_of(
+    db: &mut Db,
+    account: AccountId,
+    contacts: &[ContactId],
+) -> Result<HashMap<ContactId, E164>> {
     let rows = store::list_numbers_of(db, account, contacts)?;
     Ok(rows.into_iter().map(|(contact, _, number)| (contact, number)).collect())
 }

@@ -33,7 +33,11 @@ pub struct Plan {
 pub fn plan(demand: &Demand) -> Plan {
     let pairs = u64::from(demand.contacts_max) + u64::from(demand.resting_max);
     let for_contacts = (pairs * (100 + u64::from(demand.headroom_percent))).div_ceil(100);
-    let for_traffic = if demand.sms_per_number > 0.0 { (demand.sms_per_second / demand.sms_per_number).ceil() } else { 0.0 };
+    let for_traffic = if demand.sms_per_number > 0.0 {
+        (demand.sms_per_second / demand.sms_per_number).ceil()
+    } else {
+        0.0
+    };
     let for_contacts = u32::try_from(for_contacts).unwrap_or(u32::MAX);
     // Saturates, which is what a plan of four billion numbers deserves.
     let for_traffic = for_traffic.clamp(0.0, f64::from(u32::MAX)) as u32;

@@ -53,7 +53,16 @@ type NumberRow = (NumberId, E164, String, String, String, i32, String, Timestamp
 
 fn to_number((id, number, region, area, carrier_id, capabilities, state, created_at): NumberRow) -> Number {
     let state = NumberState::parse(&state);
-    Number { id, number, region, area, carrier_id, capabilities: super::Capabilities(capabilities), state, created_at }
+    Number {
+        id,
+        number,
+        region,
+        area,
+        carrier_id,
+        capabilities: super::Capabilities(capabilities),
+        state,
+        created_at,
+    }
 }
 
 macro_rules! columns {
@@ -116,8 +125,11 @@ pub fn find_by_id(db: &mut Db, id: NumberId) -> Result<Option<Number>> {
 }
 
 pub fn find_by_number(db: &mut Db, number: &E164) -> Result<Option<Number>> {
-    let row: Option<NumberRow> =
-        each!(db, |c| numbers::table.filter(numbers::number.eq(number)).select(columns!()).first(c).optional())?;
+    let row: Option<NumberRow> = each!(db, |c| numbers::table
+        .filter(numbers::number.eq(number))
+        .select(columns!())
+        .first(c)
+        .optional())?;
     Ok(row.map(to_number))
 }
 
@@ -187,7 +199,11 @@ pub fn rest(
     Ok(count)
 }
 
-pub fn list_rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<Vec<(AccountId, AssignmentId, ContactId)>> {
+pub fn list_rested(
+    db: &mut Db,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<(AccountId, AssignmentId, ContactId)>> {
     Ok(each!(db, |c| assignments::table
         .filter(assignments::state.eq("resting"))
         .filter(assignments::rests_until.le(now))

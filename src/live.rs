@@ -1,0 +1,433 @@
+//! The live door: an account's events over a WebSocket or as `text/event-stream`.
+//!
+//! The log is the delivery: a connection waits for its account, reads the log on from its cursor and renders what it
+//! finds. A client that comes back with its cursor has neither gap nor double, whatever happened in between. A slow
+//! client delays nobody but itself.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use actix_ws::AggregatedMessage;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::accounts::auth::{Doors, SignedIn};
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::events::{self, Event, EventKind};
+use crate::http::Problems;
+use crate::ids::{AccountId, ContactId, ConversationId, MessageId, SessionId};
+use crate::keys::{Purpose, same};
+use crate::{accounts, messaging, presence};
+
+/// How long a ticket opens the door.
+const TICKET_LIFE: Duration = Duration::from_secs(30);
+/// How often a silent connection is pinged, and its session looked at.
+const PING_EVERY: Duration = Duration::from_secs(25);
+/// How long a client may take to read one frame.
+const SEND_PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes a client may send in one frame; it has nothing to say but pongs.
+const FRAME_MAX: usize = 1_024;
+
+/// The live door.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(create_ticket).service(open_events);
+}
+
+/// Live connections of this node and the tickets it has seen.
+#[derive(Default)]
+pub struct Live {
+    open: AtomicI64,
+    used: Mutex<HashMap<[u8; 16], Timestamp>>,
+}
+
+impl Live {
+    /// How many connections are open.
+    pub fn open_count(&self) -> i64 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Whether this is the ticket's first use here.
+    fn redeem(&self, nonce: [u8; 16], expires_at: Timestamp, now: Timestamp) -> bool {
+        let mut used = self.used.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        used.retain(|_, expires_at| *expires_at > now);
+        used.insert(nonce, expires_at).is_none()
+    }
+}
+
+/// A ticket for the live door.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct TicketView {
+    /// Give it as `?ticket=`; it opens the door once.
+    pub ticket: String,
+    /// Seconds until it is worthless.
+    pub expires_in: u64,
+}
+
+/// A ticket is what it says, and a keyed hash of it: any node can read it.
+fn make_ticket(app: &App, who: &SignedIn) -> TicketView {
+    let mut body = Vec::with_capacity(88);
+    body.extend_from_slice(who.account.as_bytes());
+    body.extend_from_slice(who.session.as_bytes());
+    body.extend_from_slice(&app.now().plus(TICKET_LIFE).0.to_be_bytes());
+    body.extend_from_slice(&rand::random::<[u8; 16]>());
+    let mac = app.keys.hash(Purpose::Ticket, &body);
+    body.extend_from_slice(&mac);
+    TicketView { ticket: URL_SAFE_NO_PAD.encode(body), expires_in: TICKET_LIFE.as_secs() }
+}
+
+fn read_ticket(app: &App, live: &Live, text: &str) -> Option<(AccountId, SessionId)> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|b| b.len() == 88)?;
+    let (body, mac) = bytes.split_at_checked(56)?;
+    if !same(&app.keys.hash(Purpose::Ticket, body), mac) {
+        return None;
+    }
+    let part = |from: usize| -> Option<[u8; 16]> { body.get(from..from + 16)?.try_into().ok() };
+    let expires_at = Timestamp(i64::from_be_bytes(body.get(32..40)?.try_into().ok()?));
+    let now = app.now();
+    if expires_at <= now || !live.redeem(part(40)?, expires_at, now) {
+        return None;
+    }
+    let id = |bytes| uuid::Uuid::from_bytes(bytes);
+    Some((AccountId(id(part(0)?)), SessionId(id(part(16)?))))
+}
+
+/// Makes a ticket for the live door, for clients that cannot set headers on a WebSocket.
+#[utoipa::path(tag = "events", security(("bearer" = [])), responses((status = 201, body = TicketView), Problems))]
+#[post("/v1/events/tickets")]
+async fn create_ticket(app: web::Data<App>, who: SignedIn) -> HttpResponse {
+    HttpResponse::Created().json(make_ticket(&app, &who))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct OpenEvents {
+    /// A ticket in place of the Authorization header.
+    ticket: Option<String>,
+    /// The last `seq` you have seen; without it only what is new comes.
+    after: Option<i64>,
+}
+
+/// Opens the live door: a WebSocket, or `text/event-stream` when that is accepted.
+#[utoipa::path(tag = "events", params(OpenEvents), security(("bearer" = [])), responses(
+    (status = 101, description = "A WebSocket of JSON frames `{seq, at, type, data}`."),
+    (status = 200, content_type = "text/event-stream", description = "The same as server-sent events."), Problems))]
+#[get("/v1/events")]
+async fn open_events(
+    app: web::Data<App>,
+    live: web::Data<Live>,
+    doors: web::Data<Doors>,
+    query: web::Query<OpenEvents>,
+    who: Option<SignedIn>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, actix_web::Error> {
+    let wrong_ticket =
+        || Error::unauthenticated("bad_ticket", "The ticket is not good (any more). Ask for another one.");
+    let (account, session) = match (&query.ticket, who) {
+        (Some(ticket), _) => read_ticket(&app, &live, ticket).ok_or_else(wrong_ticket)?,
+        (None, Some(who)) => (who.account, who.session),
+        (None, None) => return Err(Error::unauthenticated("not_signed_in", "Sign in first.").into()),
+    };
+    if !doors.is_open(account, session).await? {
+        return Err(wrong_ticket().into());
+    }
+    let feed = Feed::open(app.get_ref().clone(), account, query.after).await?;
+    presence::clients::opened(&app, account).await?;
+    let guard = Guard::new(live.into_inner(), app.get_ref().clone(), account);
+    let wants_stream = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/event-stream"));
+    if wants_stream {
+        return Ok(stream(feed, guard));
+    }
+    let (response, socket, frames) = actix_ws::handle(&request, payload)?;
+    let frames = frames.max_frame_size(FRAME_MAX).aggregate_continuations().max_continuation_size(FRAME_MAX);
+    actix_web::rt::spawn(async move {
+        let ended = run_socket(feed, session, doors.into_inner(), socket, frames).await;
+        tracing::debug!(account.id = %account, reason = ended, "a live connection ended");
+        drop(guard);
+    });
+    Ok(response)
+}
+
+/// Counts a connection for as long as it lives, and takes note of its end.
+struct Guard {
+    live: Arc<Live>,
+    app: App,
+    account: AccountId,
+}
+
+impl Guard {
+    fn new(live: Arc<Live>, app: App, account: AccountId) -> Self {
+        live.open.fetch_add(1, Ordering::Relaxed);
+        Guard { live, app, account }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.live.open.fetch_sub(1, Ordering::Relaxed);
+        let (app, account) = (self.app.clone(), self.account);
+        actix_web::rt::spawn(async move {
+            if let Err(error) = presence::clients::closed(&app, account).await {
+                tracing::warn!(reason = %error.report(), "the end of a connection could not be noted");
+            }
+        });
+    }
+}
+
+/// One connection's place in the log.
+struct Feed {
+    app: App,
+    account: AccountId,
+    cursor: i64,
+    rings: watch::Receiver<i64>,
+    greeting: Option<String>,
+}
+
+/// A rendered event and its place.
+struct Frame {
+    seq: i64,
+    text: String,
+}
+
+impl Feed {
+    async fn open(app: App, account: AccountId, after: Option<i64>) -> Result<Feed> {
+        // Subscribed before the log is read: what happens in between rings.
+        let rings = app.hub.subscribe(account).ok_or_else(|| Error::internal("no such shard"))?;
+        let (newest, floor) =
+            app.db.read(move |db| Ok((events::newest(db, account)?, events::floor(db, account)?))).await?;
+        let (cursor, word) = match after {
+            Some(after) if after >= floor && after <= newest => (after, "hello"),
+            // What lies between is forgotten, or the cursor is not ours: the client must read everything anew.
+            Some(_) => (newest, "resync"),
+            None => (newest, "hello"),
+        };
+        let greeting = json!({ "type": word, "seq": newest }).to_string();
+        Ok(Feed { app, account, cursor, rings, greeting: Some(greeting) })
+    }
+
+    /// What has happened since the last call; empty when nothing has.
+    async fn read(&mut self) -> Result<Vec<Frame>> {
+        self.rings.mark_unchanged();
+        let (account, cursor, now) = (self.account, self.cursor, self.app.now());
+        let frames = self.app.db.read(move |db| render(db, now, account, cursor)).await?;
+        if let Some(last) = frames.last() {
+            self.cursor = last.seq;
+        }
+        Ok(frames)
+    }
+
+    async fn wait(&mut self) {
+        // The sender lives in the hub; should it be gone, the regular ping is our clock.
+        if self.rings.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Reads and renders one page of the log.
+fn render(db: &mut Db, now: Timestamp, account: AccountId, after: i64) -> Result<Vec<Frame>> {
+    let log = events::since(db, account, after)?;
+    let Some(last) = log.last().map(|event| event.seq) else { return Ok(Vec::new()) };
+    let views = Views::load(db, now, account, &log)?;
+    let mut frames: Vec<Frame> = log
+        .iter()
+        .filter_map(|event| {
+            let data = views.data(event)?;
+            let frame = json!({ "seq": event.seq, "at": event.at, "type": event.kind.name(), "data": data });
+            Some(Frame { seq: event.seq, text: frame.to_string() })
+        })
+        .collect();
+    if frames.last().map(|frame| frame.seq) != Some(last) {
+        // What can no longer be shown is passed over, but the cursor goes on.
+        let frame = json!({ "seq": last, "type": "cursor", "data": {} });
+        frames.push(Frame { seq: last, text: frame.to_string() });
+    }
+    Ok(frames)
+}
+
+/// Everything a page of the log speaks of, read set by set.
+#[derive(Default)]
+struct Views {
+    messages: HashMap<MessageId, Value>,
+    contacts: HashMap<ContactId, Value>,
+    conversations: HashMap<ConversationId, Value>,
+    presence: HashMap<ContactId, Value>,
+    account: Option<Value>,
+}
+
+impl Views {
+    fn load(db: &mut Db, now: Timestamp, account: AccountId, log: &[Event]) -> Result<Views> {
+        let mut views = Views::default();
+        let subjects = |kinds: &[EventKind]| -> Vec<uuid::Uuid> {
+            let mut ids: Vec<uuid::Uuid> = log
+                .iter()
+                .filter(|event| kinds.contains(&event.kind))
+                .filter_map(|event| event.subject.map(uuid::Uuid::from_bytes))
+                .collect();
+            ids.sort_unstable();
+            ids.dedup();
+            ids
+        };
+        let messages: Vec<MessageId> = subjects(&[EventKind::MessageCreated, EventKind::MessageUpdated])
+            .into_iter()
+            .map(MessageId)
+            .collect();
+        if !messages.is_empty() {
+            for view in messaging::view::messages(db, account, &messages)? {
+                views.messages.insert(view.id, serde_json::to_value(view)?);
+            }
+        }
+        let contacts: Vec<ContactId> = subjects(&[EventKind::ContactCreated, EventKind::ContactUpdated])
+            .into_iter()
+            .map(ContactId)
+            .collect();
+        if !contacts.is_empty() {
+            for view in presence::contact_views(db, now, account, &contacts)? {
+                views.contacts.insert(view.contact.id, serde_json::to_value(view)?);
+            }
+        }
+        for id in subjects(&[EventKind::ConversationUpdated]) {
+            let id = ConversationId(id);
+            if let Some(view) = messaging::view::conversations(db, account, Some(id))?.into_iter().next() {
+                views.conversations.insert(id, serde_json::to_value(view)?);
+            }
+        }
+        let present: Vec<ContactId> =
+            subjects(&[EventKind::PresenceChanged]).into_iter().map(ContactId).collect();
+        if !present.is_empty() {
+            for (contact, view) in presence::of_contacts(db, now, account, &present)? {
+                views.presence.insert(contact, json!({ "contact_id": contact, "presence": view }));
+            }
+        }
+        if log.iter().any(|event| event.kind == EventKind::AccountUpdated) {
+            views.account = Some(serde_json::to_value(accounts::view::load(db, account)?)?);
+        }
+        Ok(views)
+    }
+
+    fn data(&self, event: &Event) -> Option<Value> {
+        let subject = event.subject.map(uuid::Uuid::from_bytes);
+        match event.kind {
+            EventKind::MessageCreated | EventKind::MessageUpdated => {
+                self.messages.get(&MessageId(subject?)).cloned()
+            }
+            EventKind::ConversationUpdated => self.conversations.get(&ConversationId(subject?)).cloned(),
+            EventKind::ContactCreated | EventKind::ContactUpdated => {
+                self.contacts.get(&ContactId(subject?)).cloned()
+            }
+            EventKind::ContactDeleted => Some(json!({ "id": ContactId(subject?) })),
+            EventKind::PresenceChanged => self.presence.get(&ContactId(subject?)).cloned(),
+            EventKind::AccountUpdated => self.account.clone(),
+            EventKind::BookChanged => None,
+        }
+    }
+}
+
+/// Runs a WebSocket to its end and says why it ended.
+async fn run_socket(
+    mut feed: Feed,
+    session: SessionId,
+    doors: Arc<Doors>,
+    mut socket: actix_ws::Session,
+    mut frames: actix_ws::AggregatedMessageStream,
+) -> &'static str {
+    if let Some(greeting) = feed.greeting.take()
+        && !sent(socket.text(greeting)).await
+    {
+        return "it was closed at once";
+    }
+    let mut ping = tokio::time::interval(PING_EVERY);
+    ping.reset();
+    loop {
+        // Pages until nothing is left, then wait.
+        match feed.read().await {
+            Ok(page) if page.is_empty() => {}
+            Ok(page) => {
+                for frame in page {
+                    if !sent(socket.text(frame.text)).await {
+                        return "it does not read";
+                    }
+                }
+                continue;
+            }
+            Err(error) => tracing::warn!(reason = %error.report(), "the event log could not be read"),
+        }
+        tokio::select! {
+            () = feed.wait() => {}
+            _ = ping.tick() => {
+                if !matches!(doors.is_open(feed.account, session).await, Ok(true)) {
+                    let _ = socket.close(None).await;
+                    return "the session ended";
+                }
+                if !sent(socket.ping(b"")).await {
+                    return "it does not answer";
+                }
+            }
+            frame = frames.next() => match frame {
+                Some(Ok(AggregatedMessage::Ping(bytes))) => {
+                    if !sent(socket.pong(&bytes)).await {
+                        return "it does not read";
+                    }
+                }
+                Some(Ok(AggregatedMessage::Pong(_) | AggregatedMessage::Text(_) | AggregatedMessage::Binary(_))) => {}
+                Some(Ok(AggregatedMessage::Close(reason))) => {
+                    let _ = socket.close(reason).await;
+                    return "the client closed it";
+                }
+                Some(Err(_)) => return "the client broke the protocol",
+                None => return "the client went away",
+            },
+        }
+    }
+}
+
+async fn sent(send: impl Future<Output = Result<(), actix_ws::Closed>>) -> bool {
+    matches!(tokio::time::timeout(SEND_PATIENCE, send).await, Ok(Ok(())))
+}
+
+/// The same as server-sent events, with the place as `id`, so that a browser resumes by itself.
+fn stream(feed: Feed, guard: Guard) -> HttpResponse {
+    let body = futures_util::stream::unfold((feed, guard), |(mut feed, guard)| async move {
+        if let Some(greeting) = feed.greeting.take() {
+            return Some((
+                Ok::<_, actix_web::Error>(web::Bytes::from(format!("data: {greeting}\n\n"))),
+                (feed, guard),
+            ));
+        }
+        loop {
+            if let Ok(page) = feed.read().await
+                && !page.is_empty()
+            {
+                let mut text = String::new();
+                for frame in page {
+                    text.push_str(&format!("id: {}\ndata: {}\n\n", frame.seq, frame.text));
+                }
+                return Some((Ok(web::Bytes::from(text)), (feed, guard)));
+            }
+            if tokio::time::timeout(PING_EVERY, feed.wait()).await.is_err() {
+                return Some((Ok(web::Bytes::from_static(b": still here\n\n")), (feed, guard)));
+            }
+        }
+    });
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .streaming(body)
+}

@@ -1,0 +1,219 @@
+//! Conversations and messages over REST.
+
+use actix_web::{HttpResponse, get, post, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::view::{self, ConversationView, MessageView};
+use super::{Draft, Submitted, bridge, segments};
+use crate::accounts::auth::SignedIn;
+use crate::app::App;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::http::{Page, Paging, Problem};
+use crate::ids::{AccountId, ContactId, ConversationId, MessageId};
+
+/// Conversations and messages.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(list_conversations)
+        .service(find_conversation)
+        .service(list_messages)
+        .service(create_message)
+        .service(create_message_to_contact)
+        .service(update_read_mark)
+        .service(create_preview);
+}
+
+/// What to say.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateMessage {
+    /// Up to 4,000 characters; by SMS up to ten segments.
+    pub text: String,
+    /// Your own id of it (a UUID): repeating the request with it sends nothing twice.
+    pub client_id: Option<String>,
+}
+
+/// How far you have read.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateReadMark {
+    /// The newest message you have seen, `msg_…`.
+    pub up_to: String,
+}
+
+/// A text to be measured.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreatePreview {
+    /// The text.
+    pub text: String,
+}
+
+/// What a text costs as an SMS.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub struct PreviewView {
+    /// `gsm7` or `ucs2`.
+    pub encoding: String,
+    /// Segments.
+    pub segments: u16,
+    /// Units that are left in the last segment.
+    pub units_left: u32,
+    /// The character that makes it dear, if one does.
+    pub culprit: Option<String>,
+}
+
+fn id<T: std::str::FromStr>(text: &str, thing: &'static str) -> Result<T> {
+    text.parse().map_err(|_| Error::not_found(thing))
+}
+
+/// Lists the conversations, the liveliest first.
+#[utoipa::path(tag = "messages", params(Paging), security(("bearer" = [])), responses(
+    (status = 200, body = Page<ConversationView>),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/v1/conversations")]
+async fn list_conversations(
+    app: web::Data<App>,
+    who: SignedIn,
+    paging: web::Query<Paging>,
+) -> Result<web::Json<Page<ConversationView>>> {
+    let (limit, account) = (paging.limit()?, who.account);
+    let after: Option<ConversationId> = paging.after()?;
+    let all = app.db.read(move |db| view::conversations(db, account, None)).await?;
+    let start = after.and_then(|id| all.iter().position(|c| c.id == id)).map_or(0, |place| place + 1);
+    let take = usize::try_from(limit).unwrap_or(0) + 1;
+    let items: Vec<ConversationView> = all.into_iter().skip(start).take(take).collect();
+    Ok(web::Json(Page::from_extra(items, limit, |c| c.id.to_string())))
+}
+
+/// Shows one conversation.
+#[utoipa::path(tag = "messages", security(("bearer" = [])), params(("id" = String, Path)), responses(
+    (status = 200, body = ConversationView),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/v1/conversations/{id}")]
+async fn find_conversation(
+    app: web::Data<App>,
+    who: SignedIn,
+    path: web::Path<String>,
+) -> Result<web::Json<ConversationView>> {
+    let (account, conversation) = (who.account, id::<ConversationId>(&path, "conversation")?);
+    let found = app.db.read(move |db| view::conversations(db, account, Some(conversation))).await?;
+    found.into_iter().next().map(web::Json).ok_or_else(|| Error::not_found("conversation"))
+}
+
+/// Lists the messages of a conversation, newest first.
+#[utoipa::path(tag = "messages", security(("bearer" = [])), params(("id" = String, Path), Paging), responses(
+    (status = 200, body = Page<MessageView>),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[get("/v1/conversations/{id}/messages")]
+async fn list_messages(
+    app: web::Data<App>,
+    who: SignedIn,
+    path: web::Path<String>,
+    paging: web::Query<Paging>,
+) -> Result<web::Json<Page<MessageView>>> {
+    let (account, conversation) = (who.account, id::<ConversationId>(&path, "conversation")?);
+    let (limit, before) = (paging.limit()?, paging.after::<MessageId>()?);
+    let items = app.db.read(move |db| view::thread(db, account, conversation, before, limit + 1)).await?;
+    Ok(web::Json(Page::from_extra(items, limit, |m| m.id.to_string())))
+}
+
+fn shown(db: &mut Db, account: AccountId, submitted: Submitted) -> Result<(bool, MessageView)> {
+    let created = submitted.created;
+    let view = view::show(db, account, vec![submitted.message])?.into_iter().next();
+    Ok((created, view.ok_or_else(|| Error::internal("the writer cannot see his own message"))?))
+}
+
+fn answer((created, view): (bool, MessageView)) -> HttpResponse {
+    if created { HttpResponse::Created().json(view) } else { HttpResponse::Ok().json(view) }
+}
+
+/// Writes to a conversation.
+#[utoipa::path(tag = "messages", security(("bearer" = [])), params(("id" = String, Path)), responses(
+    (status = 201, body = MessageView),
+    (status = 200, body = MessageView, description = "A message with this client_id was there already."),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/v1/conversations/{id}/messages")]
+async fn create_message(
+    app: web::Data<App>,
+    who: SignedIn,
+    path: web::Path<String>,
+    body: web::Json<CreateMessage>,
+) -> Result<HttpResponse> {
+    let (now, account) = (app.now(), who.account);
+    let conversation: ConversationId = id(&path, "conversation")?;
+    let draft = Draft { text: body.text.clone(), client_id: body.client_id.clone() };
+    let outcome = app
+        .db
+        .write(account, move |db| {
+            let submitted = super::submit(db, now, account, conversation, &draft)?;
+            shown(db, account, submitted)
+        })
+        .await?;
+    Ok(answer(outcome))
+}
+
+/// Writes to a contact.
+#[utoipa::path(tag = "messages", security(("bearer" = [])), params(("id" = String, Path)), responses(
+    (status = 201, body = MessageView),
+    (status = 200, body = MessageView, description = "A message with this client_id was there already."),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/v1/contacts/{id}/messages")]
+async fn create_message_to_contact(
+    app: web::Data<App>,
+    who: SignedIn,
+    path: web::Path<String>,
+    body: web::Json<CreateMessage>,
+) -> Result<HttpResponse> {
+    let (now, account) = (app.now(), who.account);
+    let contact: ContactId = id(&path, "contact")?;
+    let draft = Draft { text: body.text.clone(), client_id: body.client_id.clone() };
+    let outcome = app
+        .db
+        .write(account, move |db| {
+            let submitted = super::submit_to_contact(db, now, account, contact, &draft)?;
+            shown(db, account, submitted)
+        })
+        .await?;
+    Ok(answer(outcome))
+}
+
+/// Notes how far you have read.
+#[utoipa::path(tag = "messages", security(("bearer" = [])), params(("id" = String, Path)), responses(
+    (status = 204, description = "Noted."),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/v1/conversations/{id}/read")]
+async fn update_read_mark(
+    app: web::Data<App>,
+    who: SignedIn,
+    path: web::Path<String>,
+    body: web::Json<UpdateReadMark>,
+) -> Result<HttpResponse> {
+    let (now, account) = (app.now(), who.account);
+    let conversation: ConversationId = id(&path, "conversation")?;
+    let up_to: MessageId = id(&body.up_to, "message")?;
+    app.db.write(account, move |db| super::read_up_to(db, now, account, conversation, up_to)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Says what a text costs as an SMS, before it is sent.
+#[utoipa::path(tag = "messages", security(("bearer" = [])), responses(
+    (status = 200, body = PreviewView),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/v1/messages/preview")]
+async fn create_preview(who: SignedIn, body: web::Json<CreatePreview>) -> Result<web::Json<PreviewView>> {
+    let _ = who;
+    let text = bridge::check_draft(&body.text)?;
+    let cost = segments::Segments::count(&text);
+    let encoding = match cost.encoding {
+        segments::Encoding::Gsm7 => "gsm7",
+        segments::Encoding::Ucs2 => "ucs2",
+    };
+    Ok(web::Json(PreviewView {
+        encoding: encoding.to_owned(),
+        segments: cost.segment_count,
+        units_left: cost.units_left,
+        culprit: cost.culprit.map(String::from),
+    }))
+}

@@ -1,0 +1,211 @@
+//! What carriers hand over, brought to the operations: routes from memory, batches, polite answers to the lost.
+
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use super::outbox::{self, NewSms, Purpose, Settled};
+use super::receive::{self, Arrived, Received};
+use super::routes::{Meaning, Route, Routes, SmsLine, handset_of, resolve};
+use super::{bridge, receive_and_forward};
+use crate::accounts::limits::{self, Limit};
+use crate::app::App;
+use crate::carriers::{DeliveryReceipt, InboundSms, ReceiptState};
+use crate::clock::Timestamp;
+use crate::db::{Db, HotOperation, Lane};
+use crate::error::{Kind, Result};
+use crate::ids::{AccountId, HandsetId};
+use crate::phone::E164;
+use crate::presence;
+use crate::texts::{Locale, Text};
+
+/// The lost are told once a day what the number is.
+const NOTICE_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// Answers to strangers altogether, so that nobody makes us send by forged senders.
+const NOTICES_ALL: Limit =
+    Limit { name: "notices_all", code: "too_many_notices", max: 600, window: Duration::from_secs(3600) };
+/// A sign of life is written down once a minute at most.
+const HEARD_EVERY: Duration = Duration::from_secs(60);
+
+/// The carriers' way in. One for each process.
+pub struct Arrivals {
+    routes: std::sync::Arc<Routes>,
+    receive: HotOperation<Arrived, Received>,
+    heard: Cache<HandsetId, ()>,
+}
+
+impl Arrivals {
+    /// Puts the caches in front of the database and has them told of changes.
+    pub fn open(app: &App) -> Arrivals {
+        let routes = std::sync::Arc::new(Routes::default());
+        let listener = routes.clone();
+        app.on_signal(move |signal| listener.hear(signal));
+        Arrivals {
+            routes,
+            receive: HotOperation::new(&app.db, receive::receive),
+            heard: Cache::builder().max_capacity(200_000).time_to_live(HEARD_EVERY).build(),
+        }
+    }
+
+    /// An SMS from the telephone network. Returns when it is durable, or was before.
+    pub async fn sms(&self, app: &App, carrier_id: &str, sms: InboundSms) -> Result<()> {
+        let Some(from) = sms.from.phone().cloned() else {
+            // Short codes and names cannot be anybody's handset and cannot be answered.
+            tracing::info!(carrier = carrier_id, "an SMS from no telephone was passed over");
+            return Ok(());
+        };
+        // A route may be as old as a minute when another node changed it; the second look is fresh.
+        for attempt in 0..2 {
+            let meaning = self.meaning(app, &from, &sms.to, attempt > 0).await?;
+            let Meaning::Contact(route) = meaning else {
+                return self.lost(app, carrier_id, &sms, &from, meaning).await;
+            };
+            if self.to_contact(app, carrier_id, &sms, *route).await? != Received::Stale {
+                return Ok(());
+            }
+            self.routes.forget(&from, &sms.to);
+        }
+        Ok(())
+    }
+
+    async fn meaning(&self, app: &App, from: &E164, to: &E164, fresh: bool) -> Result<Meaning> {
+        if let Some(route) = self.routes.get(from, to).filter(|_| !fresh) {
+            return Ok(Meaning::Contact(Box::new(route)));
+        }
+        let stamp = self.routes.stamp();
+        let (sender, number) = (from.clone(), to.clone());
+        let meaning = app.db.read(move |db| resolve(db, &sender, &number)).await?;
+        if let Meaning::Contact(route) = &meaning {
+            self.routes.put(from, to, route, stamp);
+        }
+        Ok(meaning)
+    }
+
+    async fn to_contact(
+        &self,
+        app: &App,
+        carrier_id: &str,
+        sms: &InboundSms,
+        route: Route,
+    ) -> Result<Received> {
+        self.note_heard(app, route.account, route.handset);
+        if !route.open {
+            // Whoever is blocked is not told.
+            return Ok(Received::Duplicate);
+        }
+        let (lane, forward) = (route.account, route.onward.is_some());
+        let arrived = Arrived {
+            now: app.now(),
+            carrier_id: carrier_id.to_owned(),
+            carrier_message_id: sms.carrier_message_id.clone(),
+            route,
+            text: bridge::normalize(&sms.text),
+            segment_count: i16::try_from(sms.segment_count).unwrap_or(i16::MAX),
+        };
+        if forward {
+            app.db.write(lane, move |db| receive_and_forward(db, &arrived)).await
+        } else {
+            self.receive.call(lane, arrived).await
+        }
+    }
+
+    /// Notes a sign of life without making the SMS wait for it.
+    fn note_heard(&self, app: &App, account: AccountId, handset: HandsetId) {
+        if self.heard.contains_key(&handset) {
+            return;
+        }
+        self.heard.insert(handset, ());
+        let (app, now) = (app.clone(), app.now());
+        actix_web::rt::spawn(async move {
+            let noted =
+                app.db.write(account, move |db| presence::heard_from(db, now, account, handset)).await;
+            if let Err(error) = noted {
+                tracing::warn!(reason = %error.report(), "a sign of life could not be noted");
+            }
+        });
+    }
+
+    /// An SMS that means nothing here: a code that proves a handset, or somebody to be told what this number is.
+    async fn lost(
+        &self,
+        app: &App,
+        carrier_id: &str,
+        sms: &InboundSms,
+        from: &E164,
+        meaning: Meaning,
+    ) -> Result<()> {
+        let locale = match &meaning {
+            Meaning::Nobody { locale, .. } => Locale::parse(locale).unwrap_or_default(),
+            Meaning::Stranger if from.region() == "KR" => Locale::Ko,
+            Meaning::Stranger => Locale::En,
+            Meaning::Contact(_) | Meaning::Ourselves | Meaning::NotOurs => {
+                tracing::warn!(
+                    carrier = carrier_id,
+                    "an SMS for a number that is not ours, or from one that is, was passed over"
+                );
+                return Ok(());
+            }
+        };
+        let now = app.now();
+        let service = app.settings.service_name.clone();
+        let line = SmsLine { carrier_id: carrier_id.to_owned(), from: sms.to.clone(), to: from.clone() };
+        let (sid, stranger) = (sms.carrier_message_id.clone(), meaning == Meaning::Stranger);
+        app.db
+            .write(Lane::Any, move |db| {
+                if !receive::claim(db, &line.carrier_id, receive::CLAIM_INBOUND, &sid, "", None, now)? {
+                    return Ok(());
+                }
+                if !may_tell(db, now, &line.to)? {
+                    return Ok(());
+                }
+                let words =
+                    if stranger { Text::UnknownHandset { service: &service } } else { Text::UnknownNumber };
+                notice(db, now, &line, words.render(locale))
+            })
+            .await
+    }
+
+    /// The network's word on an SMS of ours.
+    pub async fn receipt(&self, app: &App, carrier_id: &str, receipt: DeliveryReceipt) -> Result<()> {
+        let now = app.now();
+        let carrier_id = carrier_id.to_owned();
+        app.db
+            .write(Lane::Any, move |db| {
+                let settled = outbox::delivery_receipt(db, now, &carrier_id, &receipt)?;
+                let Settled::News(sms) = settled else { return Ok(()) };
+                let Some(account) = sms.account else { return Ok(()) };
+                let Some(handset) = handset_of(db, account, &sms.to)? else { return Ok(()) };
+                if receipt.error.as_ref().is_some_and(|error| error.handset_absent) {
+                    presence::absent(db, now, account, handset)?;
+                } else if receipt.state == ReceiptState::Delivered {
+                    presence::reached(db, now, account, handset)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+fn may_tell(db: &mut Db, now: Timestamp, handset: &E164) -> Result<bool> {
+    if !limits::first_within(db, now, "notice_handset", handset.as_str(), NOTICE_EVERY)? {
+        return Ok(false);
+    }
+    match limits::take(db, now, &NOTICES_ALL, "all") {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind(), Kind::Limited { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn notice(db: &mut Db, now: Timestamp, line: &SmsLine, text: String) -> Result<()> {
+    let sms = NewSms {
+        account: None,
+        message: None,
+        purpose: Purpose::Notice,
+        order_key: format!("notice:{}", line.to),
+        line: line.clone(),
+        text,
+    };
+    outbox::enqueue(db, now, &sms)?;
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! What an account may take with it, and what goes when it goes.
+
+use serde_json::{Value, json};
+
+use super::{outbox, store, view};
+use crate::db::Db;
+use crate::error::Result;
+use crate::ids::AccountId;
+
+/// Messages of one conversation read at once.
+const PAGE: i64 = 500;
+
+/// Everything this slice holds of an account, as JSON.
+pub fn export(db: &mut Db, account: AccountId) -> Result<Value> {
+    let mut conversations = Vec::new();
+    for conversation in view::conversations(db, account, None)? {
+        let mut messages = Vec::new();
+        let mut before = None;
+        loop {
+            let page = view::thread(db, account, conversation.id, before, PAGE)?;
+            let full = i64::try_from(page.len()).unwrap_or(0) == PAGE;
+            before = page.last().map(|m| m.id);
+            messages.extend(page);
+            if !full {
+                break;
+            }
+        }
+        conversations.push(json!({ "conversation": conversation, "messages": messages }));
+    }
+    Ok(json!({ "conversations": conversations }))
+}
+
+/// Forgets everything this slice holds of an account.
+pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
+    store::erase_conversations(db, account)?;
+    outbox::erase(db, account)
+}

@@ -1,0 +1,139 @@
+//! The jobs that talk to carriers: read, talk to the world, write.
+
+use std::time::Duration;
+
+use super::outbox::{self, OutboundSms, SmsJob, Turn};
+use crate::app::App;
+use crate::carriers::{Found, Retry, SendError, SentQuery, SmsToSend};
+use crate::db::Lane;
+use crate::error::Result;
+use crate::queue::{self, Claimed, Next};
+
+/// How often a carrier is asked about an unknown before it stays unknown.
+const ASK_MAX: i32 = 7;
+/// How long a sender waits when the whole carrier refuses us.
+const CARRIER_PAUSE: Duration = Duration::from_secs(60);
+
+fn lane(job: &SmsJob) -> Lane {
+    job.account.map_or(Lane::Any, Lane::Of)
+}
+
+/// Sends one SMS. Safe to run twice: whoever finds the intent of a dead attempt does not send again.
+pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
+    let job: SmsJob = serde_json::from_str(&claimed.payload)?;
+    let (now, id) = (app.now(), job.sms);
+    let turn = app
+        .db
+        .write(lane(&job), move |db| {
+            let turn = outbox::begin_sending(db, now, id)?;
+            if let Turn::MayHaveGone(sms) = &turn {
+                outbox::enqueue_settling(db, now, sms)?;
+            }
+            Ok(turn)
+        })
+        .await?;
+    let Turn::Send(sms) = turn else { return Ok(Next::Done) };
+    let Some(carrier) = app.carriers.get(&sms.carrier_id) else {
+        tracing::error!(carrier = %sms.carrier_id, sms.id = %id, "no such carrier is configured any more");
+        app.db.write(lane(&job), move |db| outbox::failed(db, now, id, "no_such_carrier")).await?;
+        return Ok(Next::Done);
+    };
+    let outgoing = SmsToSend {
+        id,
+        from: sms.from.clone(),
+        to: sms.to.clone(),
+        text: sms.text.clone(),
+        status_callback: format!("{}/carriers/{}/status", app.settings.public_url, sms.carrier_id),
+    };
+    match carrier.send(&outgoing).await {
+        Ok(accepted) => {
+            let now = app.now();
+            let state = outbox::state_from_receipt(accepted.state);
+            let segments = accepted.segment_count.and_then(|n| i16::try_from(n).ok());
+            app.db
+                .write(lane(&job), move |db| {
+                    outbox::sent(db, now, id, &accepted.carrier_message_id, state, segments)
+                })
+                .await?;
+            Ok(Next::Done)
+        }
+        Err(error) => after_refusal(app, &job, claimed, sms, error).await,
+    }
+}
+
+async fn after_refusal(
+    app: &App,
+    job: &SmsJob,
+    claimed: &Claimed,
+    sms: OutboundSms,
+    error: SendError,
+) -> Result<Next> {
+    let (now, id) = (app.now(), sms.id);
+    if error.whole_carrier {
+        tracing::error!(carrier = %sms.carrier_id, code = %error.code, "the carrier refuses our account: check its settings");
+    }
+    if !error.certain {
+        app.db
+            .write(lane(job), move |db| {
+                outbox::unknown(db, now, id, &error.code)?;
+                outbox::enqueue_settling(db, now, &sms)
+            })
+            .await?;
+        return Ok(Next::Done);
+    }
+    let pause = match error.retry {
+        _ if error.whole_carrier => Some(CARRIER_PAUSE),
+        Retry::Never => None,
+        Retry::After(pause) => Some(pause),
+        Retry::Backoff => Some(queue::backoff(claimed.attempts)),
+    };
+    match pause.filter(|_| claimed.attempts + 1 < queue::ATTEMPTS_MAX) {
+        Some(pause) => {
+            // Jitter of a quarter, so that those who were refused together do not come back together.
+            let jitter = pause.mul_f64(f64::from(rand::random::<u8>()) / 1020.0);
+            let why = error.code.clone();
+            app.db.write(lane(job), move |db| outbox::put_back(db, now, id)).await?;
+            Ok(Next::Again { at: now.plus(pause + jitter), why })
+        }
+        None => {
+            app.db.write(lane(job), move |db| outbox::failed(db, now, id, &error.code)).await?;
+            Ok(Next::Done)
+        }
+    }
+}
+
+/// Asks the carrier what became of a send that may have gone out.
+pub async fn settle_sms(app: &App, claimed: &Claimed) -> Result<Next> {
+    let job: SmsJob = serde_json::from_str(&claimed.payload)?;
+    let id = job.sms;
+    let Some(sms) = app.db.read(move |db| outbox::find(db, id)).await? else { return Ok(Next::Done) };
+    if sms.state != "unknown" {
+        return Ok(Next::Done);
+    }
+    let Some(carrier) = app.carriers.get(&sms.carrier_id) else { return Ok(Next::Done) };
+    let query = SentQuery {
+        id,
+        from: sms.from.clone(),
+        to: sms.to.clone(),
+        text: sms.text.clone(),
+        not_before: sms.created_at,
+    };
+    let now = app.now();
+    match carrier.find(&query).await {
+        Ok(Found::Sent { carrier_message_id, state }) => {
+            let state = outbox::state_from_receipt(state);
+            app.db
+                .write(lane(&job), move |db| outbox::sent(db, now, id, &carrier_message_id, state, None))
+                .await?;
+            Ok(Next::Done)
+        }
+        Ok(Found::No | Found::CannotTell) | Err(_) if claimed.attempts + 1 < ASK_MAX => {
+            let pause = Duration::from_secs(30).mul_f64(f64::from(1 << claimed.attempts.clamp(0, 6)));
+            Ok(Next::Again { at: now.plus(pause), why: "the carrier does not know it (yet)".to_owned() })
+        }
+        Ok(Found::No | Found::CannotTell) | Err(_) => {
+            tracing::warn!(sms.id = %id, carrier = %sms.carrier_id, "an SMS stays unknown: the carrier cannot say whether it was sent");
+            Ok(Next::Done)
+        }
+    }
+}

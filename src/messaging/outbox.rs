@@ -1,0 +1,413 @@
+//! Every SMS that leaves: queued in the transaction that causes it, sent by a job, settled by receipts.
+//!
+//! `sending` is committed before the request is made. A process that dies after that leaves the row in `sending`, and
+//! whoever finds it there makes it `unknown`: it may have gone out, so it is never sent again by itself. What settles
+//! it is the carrier's callback, which carries our id, or asking the carrier.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::receive::{CLAIM_RECEIPT, CLAIM_SENT, announce, claim};
+use super::routes::SmsLine;
+use super::{MessageState, segments, store};
+use crate::carriers::{DeliveryReceipt, ReceiptState};
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::each;
+use crate::error::Result;
+use crate::events::EventKind;
+use crate::ids::{AccountId, MessageId, OutboundSmsId};
+use crate::phone::E164;
+use crate::queue;
+use crate::schema::{carrier_callbacks, outbound_sms};
+
+/// The kind of the job that sends.
+pub const SEND_SMS: &str = "send_sms";
+/// The kind of the job that asks the carrier about an unknown.
+pub const SETTLE_SMS: &str = "settle_sms";
+
+/// How long a callback may take before the carrier is asked.
+const SETTLE_AFTER: Duration = Duration::from_secs(30);
+
+/// Why an SMS leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A message of a conversation.
+    Message,
+    /// A verification code.
+    Verification,
+    /// A word from the service itself.
+    Notice,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Message => "message",
+            Purpose::Verification => "verification",
+            Purpose::Notice => "notice",
+        }
+    }
+}
+
+/// An SMS to be sent.
+#[derive(Debug, Clone)]
+pub struct NewSms {
+    /// Whose handset it goes to, when it is a user's.
+    pub account: Option<AccountId>,
+    /// The message it carries.
+    pub message: Option<MessageId>,
+    /// Why.
+    pub purpose: Purpose,
+    /// What it may not overtake.
+    pub order_key: String,
+    /// From where to where, and through whom.
+    pub line: SmsLine,
+    /// The text as the phone shows it.
+    pub text: String,
+}
+
+/// A row of the outbox.
+#[derive(Debug, Clone)]
+pub struct OutboundSms {
+    /// Which.
+    pub id: OutboundSmsId,
+    /// Whose handset it goes to.
+    pub account: Option<AccountId>,
+    /// The message it carries.
+    pub message: Option<MessageId>,
+    /// Through which carrier.
+    pub carrier_id: String,
+    /// From which of our numbers.
+    pub from: E164,
+    /// To whom.
+    pub to: E164,
+    /// The text.
+    pub text: String,
+    /// Where it stands; `sending` is an intent that is committed before the request.
+    pub state: String,
+    /// What it costs.
+    pub segment_count: i16,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// The carrier's id, once known.
+    pub carrier_message_id: Option<String>,
+    /// When it was queued.
+    pub created_at: Timestamp,
+}
+
+/// What the job that sends is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SmsJob {
+    /// Which SMS.
+    pub sms: OutboundSmsId,
+    /// Whose handset it goes to; the write lane.
+    pub account: Option<AccountId>,
+}
+
+/// Queues an SMS and its job in the caller's transaction.
+pub fn enqueue(db: &mut Db, now: Timestamp, sms: &NewSms) -> Result<OutboundSmsId> {
+    let id = OutboundSmsId::new(now);
+    let count = segments::Segments::count(&sms.text).segment_count;
+    let segment_count = i16::try_from(count).unwrap_or(i16::MAX);
+    each!(db, |c| diesel::insert_into(outbound_sms::table)
+        .values((
+            outbound_sms::id.eq(id),
+            outbound_sms::account_id.eq(sms.account),
+            outbound_sms::message_id.eq(sms.message),
+            outbound_sms::purpose.eq(sms.purpose.as_str()),
+            outbound_sms::order_key.eq(&sms.order_key),
+            outbound_sms::carrier_id.eq(&sms.line.carrier_id),
+            outbound_sms::from_number.eq(&sms.line.from),
+            outbound_sms::to_number.eq(&sms.line.to),
+            outbound_sms::text.eq(&sms.text),
+            outbound_sms::state.eq("queued"),
+            outbound_sms::segment_count.eq(segment_count),
+            outbound_sms::attempts.eq(0),
+            outbound_sms::created_at.eq(now),
+            outbound_sms::updated_at.eq(now),
+        ))
+        .execute(c))?;
+    queue::enqueue(db, now, SEND_SMS, Some(&sms.order_key), &SmsJob { sms: id, account: sms.account })?;
+    Ok(id)
+}
+
+type Row = (
+    OutboundSmsId,
+    Option<AccountId>,
+    Option<MessageId>,
+    String,
+    E164,
+    E164,
+    String,
+    String,
+    i16,
+    i32,
+    Option<String>,
+    Timestamp,
+);
+
+/// Reads a row.
+pub fn find(db: &mut Db, id: OutboundSmsId) -> Result<Option<OutboundSms>> {
+    let row: Option<Row> = each!(db, |c| outbound_sms::table
+        .filter(outbound_sms::id.eq(id))
+        .select((
+            outbound_sms::id,
+            outbound_sms::account_id,
+            outbound_sms::message_id,
+            outbound_sms::carrier_id,
+            outbound_sms::from_number,
+            outbound_sms::to_number,
+            outbound_sms::text,
+            outbound_sms::state,
+            outbound_sms::segment_count,
+            outbound_sms::attempts,
+            outbound_sms::carrier_message_id,
+            outbound_sms::created_at,
+        ))
+        .first(c)
+        .optional())?;
+    let to_sms = |(
+        id,
+        account,
+        message,
+        carrier_id,
+        from,
+        to,
+        text,
+        state,
+        segment_count,
+        attempts,
+        carrier_message_id,
+        created_at,
+    ): Row| {
+        OutboundSms {
+            id,
+            account,
+            message,
+            carrier_id,
+            from,
+            to,
+            text,
+            state,
+            segment_count,
+            attempts,
+            carrier_message_id,
+            created_at,
+        }
+    };
+    Ok(row.map(to_sms))
+}
+
+/// What the job found when it came to send.
+#[derive(Debug, Clone)]
+pub enum Turn {
+    /// Send it now; `sending` is committed when the caller's transaction is.
+    Send(OutboundSms),
+    /// An earlier attempt died after it had begun: it may have gone out.
+    MayHaveGone(OutboundSms),
+    /// Nothing to do.
+    Settled,
+}
+
+/// Takes the SMS in hand: from here on a crash leaves a trace.
+pub fn begin_sending(db: &mut Db, now: Timestamp, id: OutboundSmsId) -> Result<Turn> {
+    let Some(sms) = find(db, id)? else { return Ok(Turn::Settled) };
+    match sms.state.as_str() {
+        "queued" => {
+            each!(db, |c| diesel::update(outbound_sms::table)
+                .filter(outbound_sms::id.eq(id))
+                .set((
+                    outbound_sms::state.eq("sending"),
+                    outbound_sms::attempts.eq(outbound_sms::attempts + 1),
+                    outbound_sms::updated_at.eq(now),
+                ))
+                .execute(c))?;
+            Ok(Turn::Send(sms))
+        }
+        "sending" => {
+            settle(db, now, &sms, MessageState::Unknown, Some("interrupted"), None)?;
+            Ok(Turn::MayHaveGone(sms))
+        }
+        _ => Ok(Turn::Settled),
+    }
+}
+
+/// The carrier refused for now and certainly did not send: back to the queue.
+pub fn put_back(db: &mut Db, now: Timestamp, id: OutboundSmsId) -> Result<()> {
+    each!(db, |c| diesel::update(outbound_sms::table)
+        .filter(outbound_sms::id.eq(id))
+        .filter(outbound_sms::state.eq("sending"))
+        .set((outbound_sms::state.eq("queued"), outbound_sms::updated_at.eq(now)))
+        .execute(c))?;
+    Ok(())
+}
+
+/// The carrier took it and gave it an id.
+pub fn sent(
+    db: &mut Db,
+    now: Timestamp,
+    id: OutboundSmsId,
+    carrier_message_id: &str,
+    state: MessageState,
+    segment_count: Option<i16>,
+) -> Result<()> {
+    let Some(sms) = find(db, id)? else { return Ok(()) };
+    note_carrier_id(db, now, &sms, carrier_message_id)?;
+    settle(db, now, &sms, state.merge(MessageState::Sent), None, segment_count)
+}
+
+/// It certainly did not go out and will not.
+pub fn failed(db: &mut Db, now: Timestamp, id: OutboundSmsId, code: &str) -> Result<()> {
+    let Some(sms) = find(db, id)? else { return Ok(()) };
+    settle(db, now, &sms, MessageState::Failed, Some(code), None)
+}
+
+/// Asks for an unknown to be settled by asking the carrier, some time after its callback should have come.
+pub fn enqueue_settling(db: &mut Db, now: Timestamp, sms: &OutboundSms) -> Result<()> {
+    let job = SmsJob { sms: sms.id, account: sms.account };
+    queue::enqueue_at(db, now, now.plus(SETTLE_AFTER), SETTLE_SMS, None, &job)?;
+    Ok(())
+}
+
+/// It may have gone out.
+pub fn unknown(db: &mut Db, now: Timestamp, id: OutboundSmsId, code: &str) -> Result<()> {
+    let Some(sms) = find(db, id)? else { return Ok(()) };
+    settle(db, now, &sms, MessageState::Unknown, Some(code), None)
+}
+
+fn note_carrier_id(db: &mut Db, now: Timestamp, sms: &OutboundSms, carrier_message_id: &str) -> Result<()> {
+    claim(db, &sms.carrier_id, CLAIM_SENT, carrier_message_id, "", Some(sms.id.as_bytes()), now)?;
+    each!(db, |c| diesel::update(outbound_sms::table)
+        .filter(outbound_sms::id.eq(sms.id))
+        .set(outbound_sms::carrier_message_id.eq(carrier_message_id))
+        .execute(c))?;
+    Ok(())
+}
+
+/// Moves the row and the message it carries forward, and tells both sides.
+fn settle(
+    db: &mut Db,
+    now: Timestamp,
+    sms: &OutboundSms,
+    news: MessageState,
+    code: Option<&str>,
+    segment_count: Option<i16>,
+) -> Result<()> {
+    let before = state_of(&sms.state);
+    let after = before.merge(news);
+    if after == before && sms.state != "sending" {
+        return Ok(());
+    }
+    each!(db, |c| diesel::update(outbound_sms::table)
+        .filter(outbound_sms::id.eq(sms.id))
+        .set((
+            outbound_sms::state.eq(after.as_str()),
+            outbound_sms::error_code.eq(code),
+            outbound_sms::updated_at.eq(now),
+        ))
+        .execute(c))?;
+    let Some(message) = sms.message else { return Ok(()) };
+    let Some(message) = store::find_message(db, message)? else { return Ok(()) };
+    let state = message.state.merge(after);
+    if state != message.state {
+        let segments = segment_count.or(Some(sms.segment_count));
+        store::update_message_state(db, message.id, state, code, segments, now)?;
+        announce(db, now, EventKind::MessageUpdated, message.id, message.sender, message.recipient)?;
+    }
+    Ok(())
+}
+
+/// The row's state as a message's: an intent counts as queued.
+fn state_of(text: &str) -> MessageState {
+    if text == "sending" { MessageState::Queued } else { MessageState::parse(text) }
+}
+
+/// What a receipt means for a message.
+pub fn state_from_receipt(state: ReceiptState) -> MessageState {
+    match state {
+        ReceiptState::Queued | ReceiptState::Sending => MessageState::Queued,
+        ReceiptState::Sent => MessageState::Sent,
+        ReceiptState::Delivered => MessageState::Delivered,
+        ReceiptState::Undelivered => MessageState::Undelivered,
+        ReceiptState::Failed => MessageState::Failed,
+    }
+}
+
+/// What came of a receipt.
+#[derive(Debug, Clone)]
+pub enum Settled {
+    /// It was news about this SMS.
+    News(Box<OutboundSms>),
+    /// We had it before.
+    Duplicate,
+    /// We know of no such SMS.
+    NotOurs,
+}
+
+/// Takes a carrier's word on an SMS. Repeated and late words change nothing.
+pub fn delivery_receipt(
+    db: &mut Db,
+    now: Timestamp,
+    carrier_id: &str,
+    receipt: &DeliveryReceipt,
+) -> Result<Settled> {
+    let known = match receipt.reference {
+        Some(reference) => find(db, reference)?,
+        None => None,
+    };
+    let sms = match known {
+        // A reference is only a claim: it must have been sent through this carrier.
+        Some(sms) if sms.carrier_id == carrier_id => Some(sms),
+        _ => match find_by_carrier_id(db, carrier_id, &receipt.carrier_message_id)? {
+            Some(id) => find(db, id)?,
+            None => None,
+        },
+    };
+    let Some(sms) = sms else { return Ok(Settled::NotOurs) };
+    if sms.carrier_message_id.as_deref().is_some_and(|id| id != receipt.carrier_message_id) {
+        return Ok(Settled::NotOurs);
+    }
+    let word = receipt.state.as_str();
+    let subject = Some(sms.id.as_bytes().as_slice());
+    if !claim(db, carrier_id, CLAIM_RECEIPT, &receipt.carrier_message_id, word, subject, now)? {
+        return Ok(Settled::Duplicate);
+    }
+    if sms.carrier_message_id.is_none() {
+        note_carrier_id(db, now, &sms, &receipt.carrier_message_id)?;
+    }
+    // The carrier knows the message, so it has left us, whatever the first word about it says.
+    let news = MessageState::Sent.merge(state_from_receipt(receipt.state));
+    let code = receipt.error.as_ref().map(|e| e.code.as_str());
+    settle(db, now, &sms, news, code, None)?;
+    Ok(Settled::News(Box::new(sms)))
+}
+
+fn find_by_carrier_id(db: &mut Db, carrier_id: &str, sid: &str) -> Result<Option<OutboundSmsId>> {
+    let subject: Option<Option<OutboundSmsId>> = each!(db, |c| carrier_callbacks::table
+        .filter(carrier_callbacks::carrier_id.eq(carrier_id))
+        .filter(carrier_callbacks::sid.eq(sid))
+        .filter(carrier_callbacks::kind.eq(CLAIM_SENT))
+        .select(carrier_callbacks::ref_id.nullable())
+        .first(c)
+        .optional())?;
+    Ok(subject.flatten())
+}
+
+/// Outbound SMS by state, for metrics.
+pub fn counts(db: &mut Db) -> Result<Vec<(String, i64)>> {
+    Ok(each!(db, |c| outbound_sms::table
+        .group_by(outbound_sms::state)
+        .select((outbound_sms::state, diesel::dsl::count_star()))
+        .load(c))?)
+}
+
+/// Forgets what went to an account's handsets.
+pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
+    each!(db, |c| diesel::delete(outbound_sms::table)
+        .filter(outbound_sms::account_id.eq(account))
+        .execute(c))?;
+    Ok(())
+}

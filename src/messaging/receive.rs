@@ -1,0 +1,287 @@
+//! SMS that arrive: the hot path. One call stores many, exactly once each.
+//!
+//! A repeated callback is recognised by the claim in `carrier_callbacks`, never by looking first. On PostgreSQL the
+//! whole batch is one statement that is prepared once; on SQLite a loop inside the lane's transaction is as quick.
+
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Binary, SmallInt, Text};
+
+use super::routes::Route;
+use super::{Message, MessageState, Source, Via, outbox, store};
+use crate::clock::Timestamp;
+use crate::db::{Conn, Db, Signal, Topics};
+use crate::each;
+use crate::error::Result;
+use crate::events::{self, EventKind};
+use crate::ids::{AccountId, MessageId};
+use crate::schema::carrier_callbacks;
+
+/// What a row of `carrier_callbacks` claims. The numbers are stored: never reuse one.
+pub(super) const CLAIM_INBOUND: i16 = 1;
+pub(super) const CLAIM_RECEIPT: i16 = 2;
+pub(super) const CLAIM_SENT: i16 = 3;
+
+/// An SMS from a user's handset, with its route.
+#[derive(Debug, Clone)]
+pub struct Arrived {
+    /// When.
+    pub now: Timestamp,
+    /// Through which carrier.
+    pub carrier_id: String,
+    /// The carrier's id of it.
+    pub carrier_message_id: String,
+    /// Who is meant.
+    pub route: Route,
+    /// What it says, normalised.
+    pub text: String,
+    /// What it cost the sender, in segments.
+    pub segment_count: i16,
+}
+
+/// What became of an [`Arrived`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// It is stored now.
+    Stored(MessageId),
+    /// It was stored before; nothing changed.
+    Duplicate,
+    /// The route no longer holds; resolve again. Nothing was stored.
+    Stale,
+}
+
+/// Claims a carrier's word; false when it was claimed before.
+pub(super) fn claim(
+    db: &mut Db,
+    carrier_id: &str,
+    kind: i16,
+    sid: &str,
+    status: &str,
+    subject: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<bool> {
+    let count = each!(db, |c| diesel::insert_into(carrier_callbacks::table)
+        .values((
+            carrier_callbacks::carrier_id.eq(carrier_id),
+            carrier_callbacks::kind.eq(kind),
+            carrier_callbacks::sid.eq(sid),
+            carrier_callbacks::status.eq(status),
+            carrier_callbacks::ref_id.eq(subject),
+            carrier_callbacks::at.eq(now),
+        ))
+        .on_conflict_do_nothing()
+        .execute(c))?;
+    Ok(count == 1)
+}
+
+/// Stores many at once. None of them goes on to another phone: see [`receive_and_forward`].
+pub fn receive(db: &mut Db, items: &[Arrived]) -> Result<Vec<Received>> {
+    match db.conn() {
+        Conn::Sqlite(_) => items.iter().map(|item| receive_one(db, item)).collect(),
+        Conn::Pg(_) => receive_batch(db, items),
+    }
+}
+
+/// Stores one and, when the other side is a phone user too, sends it on from the number the sender has over there.
+pub fn receive_and_forward(db: &mut Db, item: &Arrived) -> Result<Received> {
+    let received = receive_one(db, item)?;
+    if let (Received::Stored(message), Some(line)) = (received, &item.route.onward) {
+        let sms = outbox::NewSms {
+            account: Some(item.route.peer),
+            message: Some(message),
+            purpose: outbox::Purpose::Message,
+            order_key: item.route.conversation.to_string(),
+            line: line.clone(),
+            text: item.text.clone(),
+        };
+        outbox::enqueue(db, item.now, &sms)?;
+    }
+    Ok(received)
+}
+
+fn receive_one(db: &mut Db, item: &Arrived) -> Result<Received> {
+    let (now, route) = (item.now, &item.route);
+    let id = MessageId::new(now);
+    if !claim(db, &item.carrier_id, CLAIM_INBOUND, &item.carrier_message_id, "", Some(id.as_bytes()), now)? {
+        return Ok(Received::Duplicate);
+    }
+    let there = store::touch_member(db, route.peer, route.conversation, id, now, 1)?
+        && store::touch_member(db, route.account, route.conversation, id, now, 0)?;
+    if !there {
+        // The conversation ended meanwhile: whoever resolves again must find the claim free.
+        store::delete_claim(db, &item.carrier_id, CLAIM_INBOUND, &item.carrier_message_id)?;
+        return Ok(Received::Stale);
+    }
+    let via = if route.onward.is_some() { Via::Sms } else { Via::Chat };
+    let message = Message {
+        id,
+        conversation: route.conversation,
+        sender: route.account,
+        recipient: route.peer,
+        source: Source::Sms,
+        via,
+        text: item.text.clone(),
+        state: if via == Via::Sms { MessageState::Queued } else { MessageState::Received },
+        error_code: None,
+        segment_count: Some(item.segment_count),
+        client_id: None,
+        sent_at: now,
+        updated_at: now,
+    };
+    store::insert_message(db, &message)?;
+    announce(db, now, EventKind::MessageCreated, id, route.account, route.peer)?;
+    Ok(Received::Stored(id))
+}
+
+/// One event at each side, the accounts in the order of their ids.
+pub(super) fn announce(
+    db: &mut Db,
+    now: Timestamp,
+    kind: EventKind,
+    message: MessageId,
+    one: AccountId,
+    other: AccountId,
+) -> Result<()> {
+    let (first, second) = if one <= other { (one, other) } else { (other, one) };
+    events::append(db, now, first, kind, Some(message.as_bytes()), Topics::EVENTS)?;
+    if first != second {
+        events::append(db, now, second, kind, Some(message.as_bytes()), Topics::EVENTS)?;
+    }
+    Ok(())
+}
+
+/// Locks the counters of a batch in the order of the ids, so that two lanes never wait for each other.
+#[derive(QueryId)]
+struct LockCounters {
+    accounts: Vec<Vec<u8>>,
+}
+
+impl QueryFragment<Pg> for LockCounters {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT seq FROM account_counters WHERE account_id = ANY(");
+        out.push_bind_param::<Array<Binary>, _>(&self.accounts)?;
+        out.push_sql(") ORDER BY account_id FOR UPDATE");
+        Ok(())
+    }
+}
+
+impl Query for LockCounters {
+    type SqlType = BigInt;
+}
+
+impl<C> RunQueryDsl<C> for LockCounters {}
+
+/// The batch as columns, for `unnest`.
+#[derive(QueryId, Default)]
+struct StoreBatch {
+    carriers: Vec<String>,
+    sids: Vec<String>,
+    ids: Vec<Vec<u8>>,
+    conversations: Vec<Vec<u8>>,
+    senders: Vec<Vec<u8>>,
+    recipients: Vec<Vec<u8>>,
+    texts: Vec<String>,
+    segments: Vec<i16>,
+    times: Vec<i64>,
+}
+
+impl QueryFragment<Pg> for StoreBatch {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH t AS (SELECT * FROM unnest(");
+        out.push_bind_param::<Array<Text>, _>(&self.carriers)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.sids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.conversations)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.senders)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.recipients)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.texts)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<SmallInt>, _>(&self.segments)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.times)?;
+        out.push_sql(
+            ") WITH ORDINALITY AS t(carrier, sid, id, conversation, sender, recipient, body, segments, at, n)), \
+             there AS (SELECT t.* FROM t \
+               WHERE EXISTS (SELECT 1 FROM conversation_members m WHERE m.account_id = t.recipient AND m.conversation_id = t.conversation) \
+                 AND EXISTS (SELECT 1 FROM conversation_members m WHERE m.account_id = t.sender AND m.conversation_id = t.conversation)), \
+             claimed AS (INSERT INTO carrier_callbacks (carrier_id, kind, sid, status, ref, at) \
+               SELECT carrier, 1, sid, '', id, at FROM there ON CONFLICT DO NOTHING RETURNING ref), \
+             fresh AS (SELECT there.* FROM there JOIN claimed ON claimed.ref = there.id), \
+             stored AS (INSERT INTO messages (id, conversation_id, sender_account_id, recipient_account_id, source, via, \
+                 text, state, segment_count, sent_at, updated_at) \
+               SELECT id, conversation, sender, recipient, 'sms', 'chat', body, 'received', segments, at, at FROM fresh), \
+             sides AS (SELECT recipient AS account, conversation, id, at, n, 1 AS unread FROM fresh \
+               UNION ALL SELECT sender, conversation, id, at, n, 0 FROM fresh), \
+             newest AS (SELECT account, conversation, sum(unread) AS unread, \
+                 (array_agg(id ORDER BY n DESC))[1] AS id, (array_agg(at ORDER BY n DESC))[1] AS at \
+               FROM sides GROUP BY account, conversation), \
+             touched AS (UPDATE conversation_members m SET last_message_id = newest.id, last_message_at = newest.at, \
+                 unread_count = m.unread_count + newest.unread \
+               FROM newest WHERE m.account_id = newest.account AND m.conversation_id = newest.conversation), \
+             counts AS (SELECT account, count(*) AS k FROM sides GROUP BY account), \
+             bumped AS (UPDATE account_counters c SET seq = c.seq + counts.k FROM counts \
+               WHERE c.account_id = counts.account RETURNING c.account_id, c.seq, counts.k), \
+             placed AS (SELECT s.account, s.id, s.at, b.seq - b.k + row_number() OVER (PARTITION BY s.account ORDER BY s.n) AS seq \
+               FROM sides s JOIN bumped b ON b.account_id = s.account), \
+             logged AS (INSERT INTO account_events (account_id, seq, kind, ref, at) SELECT account, seq, 1, id, at FROM placed) \
+             SELECT t.n, (CASE WHEN f.id IS NOT NULL THEN 0 WHEN e.id IS NOT NULL THEN 1 ELSE 2 END)::int8, \
+               COALESCE((SELECT seq FROM bumped WHERE account_id = t.sender), 0), \
+               COALESCE((SELECT seq FROM bumped WHERE account_id = t.recipient), 0) \
+             FROM t LEFT JOIN fresh f ON f.id = t.id LEFT JOIN there e ON e.id = t.id ORDER BY t.n",
+        );
+        Ok(())
+    }
+}
+
+impl Query for StoreBatch {
+    type SqlType = (BigInt, BigInt, BigInt, BigInt);
+}
+
+impl<C> RunQueryDsl<C> for StoreBatch {}
+
+fn receive_batch(db: &mut Db, items: &[Arrived]) -> Result<Vec<Received>> {
+    let mut batch = StoreBatch::default();
+    let mut ids = Vec::with_capacity(items.len());
+    let mut accounts: Vec<AccountId> = Vec::with_capacity(items.len() * 2);
+    for item in items {
+        let id = MessageId::new(item.now);
+        ids.push(id);
+        accounts.extend([item.route.account, item.route.peer]);
+        batch.carriers.push(item.carrier_id.clone());
+        batch.sids.push(item.carrier_message_id.clone());
+        batch.ids.push(id.as_bytes().to_vec());
+        batch.conversations.push(item.route.conversation.as_bytes().to_vec());
+        batch.senders.push(item.route.account.as_bytes().to_vec());
+        batch.recipients.push(item.route.peer.as_bytes().to_vec());
+        batch.texts.push(item.text.clone());
+        batch.segments.push(item.segment_count);
+        batch.times.push(item.now.0);
+    }
+    accounts.sort_unstable();
+    accounts.dedup();
+    let lock = LockCounters { accounts: accounts.iter().map(|a| a.as_bytes().to_vec()).collect() };
+    let Conn::Pg(c) = db.conn() else { return Ok(Vec::new()) };
+    let _: Vec<i64> = lock.load(c)?;
+    let rows: Vec<(i64, i64, i64, i64)> = batch.load(c)?;
+    let mut outcomes = Vec::with_capacity(items.len());
+    for ((_, outcome, sender_seq, recipient_seq), (item, id)) in rows.into_iter().zip(items.iter().zip(ids)) {
+        outcomes.push(match outcome {
+            0 => {
+                let topics = Topics::EVENTS;
+                db.signal(Signal::Account { account: item.route.account, seq: sender_seq, topics });
+                db.signal(Signal::Account { account: item.route.peer, seq: recipient_seq, topics });
+                Received::Stored(id)
+            }
+            1 => Received::Duplicate,
+            _ => Received::Stale,
+        });
+    }
+    Ok(outcomes)
+}

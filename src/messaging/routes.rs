@@ -1,0 +1,227 @@
+//! Who is meant: (handset, our number) → contact, and how the other side is reached.
+//!
+//! The answer is a cache in front of a join over five tables; the writer drops an account's entries after the commit
+//! of a change, before it answers, so a route is never older than what its user has seen.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use diesel::prelude::*;
+use moka::sync::Cache;
+
+use crate::db::{Db, Signal, Topics};
+use crate::each;
+use crate::error::Result;
+use crate::ids::{AccountId, ContactId, ConversationId, HandsetId};
+use crate::phone::E164;
+use crate::schema::{accounts, assignments, contacts, handsets, numbers};
+
+/// Entries at most: a busy node's hour.
+const ENTRIES_MAX: u64 = 200_000;
+/// What another node changed is noticed after this at the latest, should its doorbell be lost.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// How an account's contact reaches the account's handset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmsLine {
+    /// Through which carrier.
+    pub carrier_id: String,
+    /// From which of our numbers.
+    pub from: E164,
+    /// To which handset.
+    pub to: E164,
+}
+
+/// The two sides of a conversation, as seen from a handset's SMS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Whose handset it is.
+    pub account: AccountId,
+    /// Which handset.
+    pub handset: HandsetId,
+    /// Whom he wrote to, as he sees him.
+    pub contact: ContactId,
+    /// Where it is said.
+    pub conversation: ConversationId,
+    /// The other side.
+    pub peer: AccountId,
+    /// Whether the other side still wants to hear from him.
+    pub open: bool,
+    /// When the other side is a phone user too: how his phone is reached.
+    pub onward: Option<SmsLine>,
+}
+
+/// What (handset, number) means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meaning {
+    /// A contact.
+    Contact(Box<Route>),
+    /// A user dialled a number that names nobody for him.
+    Nobody {
+        /// Whose handset it is.
+        account: AccountId,
+        /// In which language to answer.
+        locale: String,
+    },
+    /// The handset is no user's.
+    Stranger,
+    /// The sender is one of our own numbers: answering would make a loop.
+    Ourselves,
+    /// The number is not ours.
+    NotOurs,
+}
+
+/// Asks the database.
+pub fn resolve(db: &mut Db, from: &E164, to: &E164) -> Result<Meaning> {
+    let ours: Option<crate::ids::NumberId> =
+        each!(db, |c| numbers::table.filter(numbers::number.eq(to)).select(numbers::id).first(c).optional())?;
+    let Some(number) = ours else { return Ok(Meaning::NotOurs) };
+    let holder: Option<(AccountId, HandsetId, String)> = each!(db, |c| handsets::table
+        .inner_join(accounts::table.on(accounts::id.eq(handsets::account_id)))
+        .filter(handsets::number.eq(from))
+        .filter(handsets::state.eq("verified"))
+        .select((handsets::account_id, handsets::id, accounts::locale))
+        .first(c)
+        .optional())?;
+    let Some((account, handset, locale)) = holder else {
+        let looping: i64 =
+            each!(db, |c| numbers::table.filter(numbers::number.eq(from)).count().get_result(c))?;
+        return Ok(if looping > 0 { Meaning::Ourselves } else { Meaning::Stranger });
+    };
+    let pair: Option<(ContactId, Option<ConversationId>, Option<AccountId>, Option<ContactId>, String)> =
+        each!(db, |c| assignments::table
+            .inner_join(
+                contacts::table.on(contacts::account_id
+                    .eq(assignments::account_id)
+                    .and(contacts::id.eq(assignments::contact_id)))
+            )
+            .filter(assignments::account_id.eq(account))
+            .filter(assignments::number_id.eq(number))
+            .filter(assignments::state.eq("active"))
+            .select((
+                contacts::id,
+                contacts::conversation_id,
+                contacts::peer_account_id,
+                contacts::peer_contact_id,
+                contacts::state,
+            ))
+            .first(c)
+            .optional())?;
+    let Some((contact, Some(conversation), Some(peer), peer_contact, state)) = pair else {
+        return Ok(Meaning::Nobody { account, locale });
+    };
+    let peer_state = match peer_contact {
+        Some(peer_contact) => contact_state(db, peer, peer_contact)?,
+        None => None,
+    };
+    let open = state == "accepted" && peer_state.as_deref() == Some("accepted");
+    let onward = match peer_contact {
+        Some(peer_contact) if open => sms_line(db, peer, peer_contact)?,
+        _ => None,
+    };
+    Ok(Meaning::Contact(Box::new(Route { account, handset, contact, conversation, peer, open, onward })))
+}
+
+fn contact_state(db: &mut Db, account: AccountId, contact: ContactId) -> Result<Option<String>> {
+    Ok(each!(db, |c| contacts::table
+        .filter(contacts::account_id.eq(account))
+        .filter(contacts::id.eq(contact))
+        .select(contacts::state)
+        .first(c)
+        .optional())?)
+}
+
+/// How `contact` reaches the handset of `account`, if the account has a verified one and the contact a number.
+///
+/// With several handsets the one that was heard from last counts.
+pub fn sms_line(db: &mut Db, account: AccountId, contact: ContactId) -> Result<Option<SmsLine>> {
+    let from: Option<(String, E164)> = each!(db, |c| assignments::table
+        .inner_join(numbers::table.on(numbers::id.eq(assignments::number_id)))
+        .filter(assignments::account_id.eq(account))
+        .filter(assignments::contact_id.eq(contact))
+        .filter(assignments::state.eq("active"))
+        .select((numbers::carrier_id, numbers::number))
+        .first(c)
+        .optional())?;
+    let Some((carrier_id, from)) = from else { return Ok(None) };
+    let heard: Vec<(E164, Option<crate::clock::Timestamp>)> = each!(db, |c| handsets::table
+        .filter(handsets::account_id.eq(account))
+        .filter(handsets::state.eq("verified"))
+        .select((handsets::number, handsets::last_heard_at))
+        .order(handsets::id.asc())
+        .load(c))?;
+    let latest = heard.into_iter().max_by_key(|(_, heard_at)| *heard_at);
+    Ok(latest.map(|(to, _)| SmsLine { carrier_id, from, to }))
+}
+
+/// The account's verified handset of this number.
+pub fn handset_of(db: &mut Db, account: AccountId, number: &E164) -> Result<Option<HandsetId>> {
+    Ok(each!(db, |c| handsets::table
+        .filter(handsets::account_id.eq(account))
+        .filter(handsets::number.eq(number))
+        .filter(handsets::state.eq("verified"))
+        .select(handsets::id)
+        .first(c)
+        .optional())?)
+}
+
+/// The cache in front of [`resolve`].
+pub struct Routes {
+    entries: Cache<(E164, E164), Route>,
+    changes: AtomicU64,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        let entries = Cache::builder()
+            .max_capacity(ENTRIES_MAX)
+            .time_to_live(FRESH)
+            .support_invalidation_closures()
+            .build();
+        Routes { entries, changes: AtomicU64::new(0) }
+    }
+}
+
+impl Routes {
+    /// What is remembered of (handset, number).
+    pub fn get(&self, from: &E164, to: &E164) -> Option<Route> {
+        self.entries.get(&(from.clone(), to.clone()))
+    }
+
+    /// Take it before [`resolve`] and give it to [`Routes::put`].
+    pub fn stamp(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Remembers a route, unless something changed since `stamp`: what was read before a commit must not outlive it.
+    /// What names nobody is asked anew each time, as it is rare and must heal at once.
+    pub fn put(&self, from: &E164, to: &E164, route: &Route, stamp: u64) {
+        if self.stamp() == stamp {
+            self.entries.insert((from.clone(), to.clone()), route.clone());
+        }
+    }
+
+    /// Forgets one route that turned out to be stale.
+    pub fn forget(&self, from: &E164, to: &E164) {
+        self.entries.invalidate(&(from.clone(), to.clone()));
+    }
+
+    /// Drops what a commit made stale.
+    pub fn hear(&self, signal: &Signal) {
+        match signal {
+            Signal::Account { account, topics, .. } if topics.has(Topics::ROUTES) => {
+                let account = *account;
+                self.changes.fetch_add(1, Ordering::AcqRel);
+                // Refused only when closures are not supported, which the builder asked for.
+                let _ = self
+                    .entries
+                    .invalidate_entries_if(move |_, route| route.account == account || route.peer == account);
+            }
+            Signal::Pool => {
+                self.changes.fetch_add(1, Ordering::AcqRel);
+                self.entries.invalidate_all();
+            }
+            Signal::Account { .. } | Signal::Jobs => {}
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Queries of `messages`, `outbound_sms`, `carrier_callbacks` and the messaging half of `conversation_members`.
+
+use diesel::prelude::*;
+
+use super::{Message, MessageState, Source, Via};
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::each;
+use crate::error::Result;
+use crate::ids::{AccountId, ContactId, ConversationId, MessageId};
+use crate::schema::{carrier_callbacks, contacts, conversation_members, conversations, messages};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = messages)]
+struct MessageRow {
+    id: MessageId,
+    conversation_id: ConversationId,
+    sender_account_id: AccountId,
+    recipient_account_id: AccountId,
+    source: String,
+    via: String,
+    text: String,
+    state: String,
+    error_code: Option<String>,
+    segment_count: Option<i16>,
+    client_id: Option<String>,
+    sent_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<MessageRow> for Message {
+    fn from(row: MessageRow) -> Self {
+        Message {
+            id: row.id,
+            conversation: row.conversation_id,
+            sender: row.sender_account_id,
+            recipient: row.recipient_account_id,
+            source: Source::parse(&row.source),
+            via: Via::parse(&row.via),
+            text: row.text,
+            state: MessageState::parse(&row.state),
+            error_code: row.error_code,
+            segment_count: row.segment_count,
+            client_id: row.client_id,
+            sent_at: row.sent_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+pub fn insert_message(db: &mut Db, message: &Message) -> QueryResult<usize> {
+    each!(db, |c| diesel::insert_into(messages::table)
+        .values((
+            messages::id.eq(message.id),
+            messages::conversation_id.eq(message.conversation),
+            messages::sender_account_id.eq(message.sender),
+            messages::recipient_account_id.eq(message.recipient),
+            messages::source.eq(message.source.as_str()),
+            messages::via.eq(message.via.as_str()),
+            messages::text.eq(&message.text),
+            messages::state.eq(message.state.as_str()),
+            messages::error_code.eq(message.error_code.as_deref()),
+            messages::segment_count.eq(message.segment_count),
+            messages::client_id.eq(message.client_id.as_deref()),
+            messages::sent_at.eq(message.sent_at),
+            messages::updated_at.eq(message.updated_at),
+        ))
+        .execute(c))
+}
+
+pub fn find_message(db: &mut Db, id: MessageId) -> Result<Option<Message>> {
+    let row: Option<MessageRow> = each!(db, |c| messages::table
+        .filter(messages::id.eq(id))
+        .select(MessageRow::as_select())
+        .first(c)
+        .optional())?;
+    Ok(row.map(Message::from))
+}
+
+pub fn find_by_client_id(db: &mut Db, sender: AccountId, client_id: &str) -> Result<Option<Message>> {
+    let row: Option<MessageRow> = each!(db, |c| messages::table
+        .filter(messages::sender_account_id.eq(sender))
+        .filter(messages::client_id.eq(client_id))
+        .select(MessageRow::as_select())
+        .first(c)
+        .optional())?;
+    Ok(row.map(Message::from))
+}
+
+pub fn list_messages(db: &mut Db, ids: &[MessageId]) -> Result<Vec<Message>> {
+    let rows: Vec<MessageRow> = each!(db, |c| messages::table
+        .filter(messages::id.eq_any(ids))
+        .select(MessageRow::as_select())
+        .load(c))?;
+    Ok(rows.into_iter().map(Message::from).collect())
+}
+
+/// Newest first, older than `before`.
+pub fn list_thread(
+    db: &mut Db,
+    conversation: ConversationId,
+    before: Option<MessageId>,
+    limit: i64,
+) -> Result<Vec<Message>> {
+    let rows: Vec<MessageRow> = each!(db, |c| {
+        let mut query = messages::table
+            .filter(messages::conversation_id.eq(conversation))
+            .select(MessageRow::as_select())
+            .order(messages::id.desc())
+            .limit(limit)
+            .into_boxed();
+        if let Some(before) = before {
+            query = query.filter(messages::id.lt(before));
+        }
+        query.load(c)
+    })?;
+    Ok(rows.into_iter().map(Message::from).collect())
+}
+
+pub fn update_message_state(
+    db: &mut Db,
+    id: MessageId,
+    state: MessageState,
+    error_code: Option<&str>,
+    segment_count: Option<i16>,
+    now: Timestamp,
+) -> Result<()> {
+    each!(db, |c| diesel::update(messages::table)
+        .filter(messages::id.eq(id))
+        .set((
+            messages::state.eq(state.as_str()),
+            messages::error_code.eq(error_code),
+            messages::segment_count.eq(segment_count),
+            messages::updated_at.eq(now),
+        ))
+        .execute(c))?;
+    Ok(())
+}
+
+/// One side of a conversation.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = conversation_members)]
+pub struct Member {
+    pub account_id: AccountId,
+    pub conversation_id: ConversationId,
+    pub contact_id: ContactId,
+    pub unread_count: i64,
+    pub read_up_to: Option<MessageId>,
+    pub last_message_id: Option<MessageId>,
+    pub last_message_at: Option<Timestamp>,
+}
+
+pub fn find_member(db: &mut Db, account: AccountId, conversation: ConversationId) -> Result<Option<Member>> {
+    Ok(each!(db, |c| conversation_members::table
+        .filter(conversation_members::account_id.eq(account))
+        .filter(conversation_members::conversation_id.eq(conversation))
+        .select(Member::as_select())
+        .first(c)
+        .optional())?)
+}
+
+pub fn list_members(db: &mut Db, account: AccountId) -> Result<Vec<Member>> {
+    Ok(each!(db, |c| conversation_members::table
+        .filter(conversation_members::account_id.eq(account))
+        .select(Member::as_select())
+        .load(c))?)
+}
+
+/// Notes the newest message at one side; answers whether that side is still there.
+pub fn touch_member(
+    db: &mut Db,
+    account: AccountId,
+    conversation: ConversationId,
+    message: MessageId,
+    at: Timestamp,
+    unread: i64,
+) -> Result<bool> {
+    let count = each!(db, |c| diesel::update(conversation_members::table)
+        .filter(conversation_members::account_id.eq(account))
+        .filter(conversation_members::conversation_id.eq(conversation))
+        .set((
+            conversation_members::last_message_id.eq(message),
+            conversation_members::last_message_at.eq(at),
+            conversation_members::unread_count.eq(conversation_members::unread_count + unread),
+        ))
+        .execute(c))?;
+    Ok(count == 1)
+}
+
+pub fn mark_read(
+    db: &mut Db,
+    account: AccountId,
+    conversation: ConversationId,
+    up_to: MessageId,
+    unread: i64,
+) -> Result<()> {
+    each!(db, |c| diesel::update(conversation_members::table)
+        .filter(conversation_members::account_id.eq(account))
+        .filter(conversation_members::conversation_id.eq(conversation))
+        .set((conversation_members::read_up_to.eq(up_to), conversation_members::unread_count.eq(unread)))
+        .execute(c))?;
+    Ok(())
+}
+
+/// Messages of others newer than `after`.
+pub fn count_unread(
+    db: &mut Db,
+    account: AccountId,
+    conversation: ConversationId,
+    after: MessageId,
+) -> Result<i64> {
+    Ok(each!(db, |c| messages::table
+        .filter(messages::conversation_id.eq(conversation))
+        .filter(messages::recipient_account_id.eq(account))
+        .filter(messages::id.gt(after))
+        .count()
+        .get_result(c))?)
+}
+
+/// Chat messages to `reader` up to `up_to` that he has not been seen to read: (message, sender).
+pub fn list_unread_chat(
+    db: &mut Db,
+    reader: AccountId,
+    conversation: ConversationId,
+    up_to: MessageId,
+    limit: i64,
+) -> Result<Vec<(MessageId, AccountId)>> {
+    Ok(each!(db, |c| messages::table
+        .filter(messages::conversation_id.eq(conversation))
+        .filter(messages::recipient_account_id.eq(reader))
+        .filter(messages::id.le(up_to))
+        .filter(messages::state.eq(MessageState::Sent.as_str()))
+        .filter(messages::via.eq(Via::Chat.as_str()))
+        .select((messages::id, messages::sender_account_id))
+        .order(messages::id.desc())
+        .limit(limit)
+        .load(c))?)
+}
+
+/// How this account's contact can be written to.
+#[derive(Debug, Clone, Queryable)]
+pub struct Line {
+    pub contact_id: ContactId,
+    pub state: String,
+    pub conversation_id: Option<ConversationId>,
+    pub peer_account_id: Option<AccountId>,
+    pub peer_contact_id: Option<ContactId>,
+}
+
+pub fn find_line(db: &mut Db, account: AccountId, contact: ContactId) -> Result<Option<Line>> {
+    Ok(each!(db, |c| contacts::table
+        .filter(contacts::account_id.eq(account))
+        .filter(contacts::id.eq(contact))
+        .select((
+            contacts::id,
+            contacts::state,
+            contacts::conversation_id,
+            contacts::peer_account_id,
+            contacts::peer_contact_id,
+        ))
+        .first(c)
+        .optional())?)
+}
+
+pub fn message_counts(db: &mut Db) -> Result<Vec<(String, i64)>> {
+    Ok(each!(db, |c| messages::table
+        .group_by(messages::state)
+        .select((messages::state, diesel::dsl::count_star()))
+        .load(c))?)
+}
+
+/// Both sides' words go: what one of two has deleted is not kept for the other.
+pub fn erase_conversations(db: &mut Db, account: AccountId) -> Result<()> {
+    let conversations: Vec<ConversationId> =
+        list_members(db, account)?.into_iter().map(|member| member.conversation_id).collect();
+    for chunk in conversations.chunks(500) {
+        each!(db, |c| diesel::delete(messages::table)
+            .filter(messages::conversation_id.eq_any(chunk))
+            .execute(c))?;
+        each!(db, |c| diesel::delete(conversation_members::table)
+            .filter(conversation_members::conversation_id.eq_any(chunk))
+            .execute(c))?;
+        each!(db, |c| diesel::delete(conversations::table)
+            .filter(conversations::id.eq_any(chunk))
+            .execute(c))?;
+    }
+    Ok(())
+}
+
+pub fn delete_claim(db: &mut Db, carrier_id: &str, kind: i16, sid: &str) -> Result<()> {
+    each!(db, |c| diesel::delete(carrier_callbacks::table)
+        .filter(carrier_callbacks::carrier_id.eq(carrier_id))
+        .filter(carrier_callbacks::sid.eq(sid))
+        .filter(carrier_callbacks::kind.eq(kind))
+        .execute(c))?;
+    Ok(())
+}
+
+/// Whether this account's phone has had an SMS of this conversation before.
+pub fn has_sms_before(db: &mut Db, conversation: ConversationId, recipient: AccountId) -> Result<bool> {
+    let one: Option<MessageId> = each!(db, |c| messages::table
+        .filter(messages::conversation_id.eq(conversation))
+        .filter(
+            messages::recipient_account_id
+                .eq(recipient)
+                .and(messages::via.eq(Via::Sms.as_str()))
+                .or(messages::sender_account_id.eq(recipient).and(messages::source.eq(Source::Sms.as_str()))),
+        )
+        .select(messages::id)
+        .limit(1)
+        .first(c)
+        .optional())?;
+    Ok(one.is_some())
+}

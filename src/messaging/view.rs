@@ -1,0 +1,221 @@
+//! Messages and conversations as a client sees them: by one of the two sides.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Message, Source, Via, store};
+use crate::db::Db;
+use crate::each;
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, ContactId, ConversationId, MessageId};
+use crate::schema::{accounts, contacts};
+
+/// Why a message did not arrive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MessageError {
+    /// A stable word, or the carrier's own number.
+    pub code: String,
+    /// A sentence.
+    pub detail: String,
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MessageView {
+    /// `msg_…`
+    #[schema(value_type = String)]
+    pub id: MessageId,
+    /// `cnv_…`
+    #[schema(value_type = String)]
+    pub conversation_id: ConversationId,
+    /// The writer's address, `meari:bob`.
+    pub sender: String,
+    /// Whether the asking account wrote it.
+    pub mine: bool,
+    /// `inbound` came from the telephone network, `outbound` goes there, `internal` does neither.
+    pub direction: String,
+    /// `sms` when the telephone network carries it, else `chat`.
+    pub via: String,
+    /// What it says.
+    pub text: String,
+    /// Pictures and files.
+    pub media: Vec<String>,
+    /// `received`, `queued`, `sent`, `delivered`, `undelivered`, `failed`, `unknown` or `read`.
+    pub state: String,
+    /// Why it did not arrive.
+    pub error: Option<MessageError>,
+    /// What it costs, in SMS segments.
+    pub segments: Option<i16>,
+    /// The writer's own id; only he sees it.
+    pub client_id: Option<String>,
+    /// When it was written, RFC 3339.
+    pub sent_at: String,
+}
+
+/// The other side of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ConversationContact {
+    /// `con_…`
+    #[schema(value_type = String)]
+    pub id: ContactId,
+    /// The name the account sees.
+    pub display_name: String,
+    /// `meari:alice`
+    pub address: String,
+}
+
+/// A conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ConversationView {
+    /// `cnv_…`
+    #[schema(value_type = String)]
+    pub id: ConversationId,
+    /// With whom.
+    pub contact: ConversationContact,
+    /// The newest message.
+    pub last_message: Option<MessageView>,
+    /// Messages not read yet.
+    pub unread: i64,
+    /// The newest message that was read.
+    #[schema(value_type = Option<String>)]
+    pub read_up_to: Option<MessageId>,
+    /// When something was last said, RFC 3339.
+    pub updated_at: Option<String>,
+}
+
+fn detail_of(code: &str) -> &'static str {
+    match code {
+        "interrupted" | "timed_out" => "It may have been sent; the carrier has not said.",
+        "30003" | "handset_absent" => "The phone is switched off or out of reach.",
+        "21610" | "opted_out" => "The phone has asked not to be written to from this number.",
+        "30007" | "30034" => "The carrier filtered the message.",
+        "carrier_misconfigured" => "The carrier refuses our account at the moment.",
+        _ => "The carrier could not deliver the message.",
+    }
+}
+
+fn to_view(message: Message, viewer: AccountId, handles: &HashMap<AccountId, String>) -> MessageView {
+    let mine = message.sender == viewer;
+    let by_sms = message.source == Source::Sms || message.via == Via::Sms;
+    let direction = match (message.source, message.via) {
+        (Source::Sms, _) => "inbound",
+        (Source::Chat, Via::Sms) => "outbound",
+        (Source::Chat, Via::Chat) => "internal",
+    };
+    let sender = handles.get(&message.sender).map_or_else(String::new, |handle| format!("meari:{handle}"));
+    let error = message.error_code.map(|code| MessageError { detail: detail_of(&code).to_owned(), code });
+    MessageView {
+        id: message.id,
+        conversation_id: message.conversation,
+        sender,
+        mine,
+        direction: direction.to_owned(),
+        via: if by_sms { "sms" } else { "chat" }.to_owned(),
+        text: message.text,
+        media: Vec::new(),
+        state: message.state.as_str().to_owned(),
+        error,
+        segments: message.segment_count,
+        client_id: if mine { message.client_id } else { None },
+        sent_at: message.sent_at.to_rfc3339(),
+    }
+}
+
+/// Shows messages to one side; messages of others are left out. In the order given.
+pub fn show(db: &mut Db, viewer: AccountId, messages: Vec<Message>) -> Result<Vec<MessageView>> {
+    let mut senders: Vec<AccountId> = messages.iter().map(|m| m.sender).collect();
+    senders.sort_unstable();
+    senders.dedup();
+    let handles: Vec<(AccountId, String)> = each!(db, |c| accounts::table
+        .filter(accounts::id.eq_any(&senders))
+        .select((accounts::id, accounts::handle))
+        .load(c))?;
+    let handles: HashMap<AccountId, String> = handles.into_iter().collect();
+    let seen = messages.into_iter().filter(|m| m.sender == viewer || m.recipient == viewer);
+    Ok(seen.map(|m| to_view(m, viewer, &handles)).collect())
+}
+
+/// Shows messages by their ids, in no particular order.
+pub fn messages(db: &mut Db, viewer: AccountId, ids: &[MessageId]) -> Result<Vec<MessageView>> {
+    let found = store::list_messages(db, ids)?;
+    show(db, viewer, found)
+}
+
+/// A page of a conversation, newest first.
+pub fn thread(
+    db: &mut Db,
+    viewer: AccountId,
+    conversation: ConversationId,
+    before: Option<MessageId>,
+    limit: i64,
+) -> Result<Vec<MessageView>> {
+    if store::find_member(db, viewer, conversation)?.is_none() {
+        return Err(Error::not_found("conversation"));
+    }
+    let found = store::list_thread(db, conversation, before, limit)?;
+    show(db, viewer, found)
+}
+
+/// All conversations of an account, or one, the liveliest first.
+pub fn conversations(
+    db: &mut Db,
+    viewer: AccountId,
+    only: Option<ConversationId>,
+) -> Result<Vec<ConversationView>> {
+    let mut members = match only {
+        Some(conversation) => store::find_member(db, viewer, conversation)?.into_iter().collect(),
+        None => store::list_members(db, viewer)?,
+    };
+    members.sort_by_key(|m| std::cmp::Reverse((m.last_message_at, m.conversation_id)));
+    let last: Vec<MessageId> = members.iter().filter_map(|m| m.last_message_id).collect();
+    let mut shown: HashMap<MessageId, MessageView> = HashMap::new();
+    for chunk in last.chunks(500) {
+        shown.extend(messages(db, viewer, chunk)?.into_iter().map(|m| (m.id, m)));
+    }
+    let people = contacts_of(db, viewer, &members)?;
+    let to_view = |m: store::Member| {
+        let contact = people.get(&m.contact_id)?.clone();
+        Some(ConversationView {
+            id: m.conversation_id,
+            contact,
+            last_message: m.last_message_id.and_then(|id| shown.get(&id).cloned()),
+            unread: m.unread_count,
+            read_up_to: m.read_up_to,
+            updated_at: m.last_message_at.map(|at| at.to_rfc3339()),
+        })
+    };
+    Ok(members.into_iter().filter_map(to_view).collect())
+}
+
+fn contacts_of(
+    db: &mut Db,
+    viewer: AccountId,
+    members: &[store::Member],
+) -> Result<HashMap<ContactId, ConversationContact>> {
+    let ids: Vec<ContactId> = members.iter().map(|m| m.contact_id).collect();
+    let mut people = HashMap::with_capacity(ids.len());
+    for chunk in ids.chunks(500) {
+        let rows: Vec<(ContactId, String, Option<String>, String, String)> = each!(db, |c| contacts::table
+            .filter(contacts::account_id.eq(viewer))
+            .filter(contacts::id.eq_any(chunk))
+            .select((
+                contacts::id,
+                contacts::display_name,
+                contacts::custom_name,
+                contacts::network,
+                contacts::address,
+            ))
+            .load(c))?;
+        for (id, display_name, custom_name, network, address) in rows {
+            let display_name = custom_name.unwrap_or(display_name);
+            people.insert(
+                id,
+                ConversationContact { id, display_name, address: format!("{network}:{address}") },
+            );
+        }
+    }
+    Ok(people)
+}

@@ -1,0 +1,209 @@
+//! The pool over REST, for operators.
+
+use actix_web::{HttpResponse, delete, get, post, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::{Capabilities, Import, Number};
+use crate::accounts::auth::Admin;
+use crate::app::App;
+use crate::contacts::jobs::{FILL_WAITING, FillWaiting};
+use crate::db::Lane;
+use crate::error::{Error, Result};
+use crate::http::{Page, Paging, Problems};
+use crate::ids::NumberId;
+use crate::phone::E164;
+use crate::{contacts, numbers, queue};
+
+/// Numbers in one import at most.
+const IMPORT_MAX: usize = 10_000;
+
+/// The operator's numbers.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(list_numbers).service(create_numbers).service(list_usage).service(delete_number);
+}
+
+/// A number of the pool.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct NumberView {
+    /// `num_…`
+    #[schema(value_type = String)]
+    pub id: NumberId,
+    /// E.164.
+    pub number: String,
+    /// ISO 3166 region.
+    pub region: String,
+    /// The carrier it is reached through.
+    pub carrier: String,
+    /// `sms`, `mms`, `voice`.
+    pub capabilities: Vec<String>,
+    /// `available`, `suspended` or `retired`.
+    pub state: String,
+    /// When it joined the pool, RFC 3339.
+    pub created_at: String,
+}
+
+impl From<Number> for NumberView {
+    fn from(number: Number) -> Self {
+        NumberView {
+            id: number.id,
+            number: number.number.as_str().to_owned(),
+            region: number.region,
+            carrier: number.carrier_id,
+            capabilities: number.capabilities.names().into_iter().map(str::to_owned).collect(),
+            state: number.state.as_str().to_owned(),
+            created_at: number.created_at.to_rfc3339(),
+        }
+    }
+}
+
+/// A number to add.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateNumber {
+    /// E.164.
+    pub number: String,
+    /// The carrier's id in the settings.
+    pub carrier: String,
+    /// `sms`, `mms`, `voice`.
+    pub capabilities: Vec<String>,
+}
+
+/// Numbers to add.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateNumbers {
+    /// Up to 10,000.
+    pub numbers: Vec<CreateNumber>,
+}
+
+/// What came of an import.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ImportView {
+    /// Numbers that are new.
+    pub imported: usize,
+    /// Numbers that were there already.
+    pub already: usize,
+}
+
+/// How many numbers of a region are in a state.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct UsageCount {
+    /// ISO 3166 region.
+    pub region: String,
+    /// `available`, `suspended` or `retired`.
+    pub state: String,
+    /// Numbers.
+    pub count: i64,
+}
+
+/// The pool at a glance.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct UsageView {
+    /// By region and state.
+    pub numbers: Vec<UsageCount>,
+    /// The most pairs any account has in use or at rest: the pool of its region must be larger.
+    pub largest_holding: i64,
+    /// Contacts that wait for a number because the pool has run out.
+    pub waiting: i64,
+}
+
+/// Lists the numbers of the pool.
+#[utoipa::path(tag = "admin", params(Paging), security(("bearer" = [])),
+    responses((status = 200, body = Page<NumberView>), Problems))]
+#[get("/v1/admin/numbers")]
+async fn list_numbers(
+    app: web::Data<App>,
+    _admin: Admin,
+    paging: web::Query<Paging>,
+) -> Result<web::Json<Page<NumberView>>> {
+    let (limit, after) = (paging.limit()?, paging.after::<NumberId>()?);
+    let found = app.db.read(move |db| numbers::list(db, after, limit + 1)).await?;
+    let items = found.into_iter().map(NumberView::from).collect();
+    Ok(web::Json(Page::from_extra(items, limit, |n: &NumberView| n.id.to_string())))
+}
+
+/// Adds numbers to the pool; contacts that wait are served.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 201, body = ImportView), Problems))]
+#[post("/v1/admin/numbers")]
+async fn create_numbers(
+    app: web::Data<App>,
+    _admin: Admin,
+    body: web::Json<CreateNumbers>,
+) -> Result<HttpResponse> {
+    let imports = checked(&app, &body.numbers)?;
+    let (now, count) = (app.now(), imports.len());
+    let imported = app
+        .db
+        .write(Lane::Any, move |db| {
+            let imported = numbers::import(db, now, &imports)?;
+            if imported > 0 {
+                queue::enqueue(db, now, FILL_WAITING, None, &FillWaiting::default())?;
+            }
+            Ok(imported)
+        })
+        .await?;
+    Ok(HttpResponse::Created().json(ImportView { imported, already: count - imported }))
+}
+
+fn checked(app: &App, numbers: &[CreateNumber]) -> Result<Vec<Import>> {
+    if numbers.is_empty() || numbers.len() > IMPORT_MAX {
+        return Err(Error::invalid("numbers", "out_of_range", "An import has 1 to 10,000 numbers."));
+    }
+    let check = |(place, number): (usize, &CreateNumber)| {
+        let e164 = E164::parse(&number.number).map_err(|_| {
+            Error::invalid(
+                format!("numbers.{place}.number"),
+                "not_a_phone_number",
+                "It must be like +12025550123.",
+            )
+        })?;
+        if app.carriers.get(&number.carrier).is_none() {
+            let field = format!("numbers.{place}.carrier");
+            return Err(Error::invalid(
+                field,
+                "unknown_carrier",
+                "No carrier of this id is in the settings.",
+            ));
+        }
+        let capabilities = Capabilities::parse(&number.capabilities.join("+"))?;
+        Ok(Import { number: e164, carrier_id: number.carrier.clone(), capabilities })
+    };
+    numbers.iter().enumerate().map(check).collect()
+}
+
+/// Shows how full the pool is.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = UsageView), Problems))]
+#[get("/v1/admin/numbers/usage")]
+async fn list_usage(app: web::Data<App>, _admin: Admin) -> Result<web::Json<UsageView>> {
+    let usage = app
+        .db
+        .read(|db| {
+            let counts = numbers::counts(db)?;
+            let to_view = |(region, state, count)| UsageCount { region, state, count };
+            Ok(UsageView {
+                numbers: counts.into_iter().map(to_view).collect(),
+                largest_holding: numbers::largest_holding(db)?,
+                waiting: contacts::count_waiting(db)?,
+            })
+        })
+        .await?;
+    Ok(web::Json(usage))
+}
+
+/// Takes a number out of service for good. Its contacts get another one, and their cards are updated.
+#[utoipa::path(tag = "admin", params(("id" = String, Path)), security(("bearer" = [])),
+    responses((status = 204, description = "Retired; replacements are on their way."), Problems))]
+#[delete("/v1/admin/numbers/{id}")]
+async fn delete_number(app: web::Data<App>, _admin: Admin, path: web::Path<String>) -> Result<HttpResponse> {
+    let id: NumberId = path.parse().map_err(|_| Error::not_found("number"))?;
+    let now = app.now();
+    app.db
+        .write(Lane::Any, move |db| {
+            let holders = numbers::retire(db, now, id)?;
+            contacts::jobs::enqueue_replacements(db, now, &holders)
+        })
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}

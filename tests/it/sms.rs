@@ -1,0 +1,111 @@
+//! The main job: a phone texts a messenger friend, and the friend answers.
+
+use serde_json::json;
+
+use crate::story;
+use crate::support::app::CARRIER;
+
+story! {
+    async fn a_phone_texts_a_friend_and_the_friend_answers(app) {
+        app.pool(20).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let phone = app.verify_mobile(&alice, "+12025550101").await;
+        let (friend, contact) = alice.befriends(&bob).await;
+        let number = alice.get(&format!("/v1/contacts/{friend}")).await["number"].as_str().unwrap().to_owned();
+
+        app.phone_texts(&phone, &number, "Are you home?").await;
+        let chats = bob.get("/v1/conversations").await.expect(200);
+        assert_eq!(chats["items"][0]["contact"]["address"], "meari:alice");
+        assert_eq!(chats["items"][0]["unread"], 1);
+        assert_eq!(chats["items"][0]["last_message"]["text"], "Are you home?");
+        assert_eq!(chats["items"][0]["last_message"]["state"], "received");
+
+        let said = bob
+            .post(&format!("/v1/contacts/{contact}/messages"), json!({ "text": "In ten minutes", "client_id": "a-1" }))
+            .await
+            .expect(201);
+        assert_eq!((said["state"].as_str(), said["via"].as_str()), (Some("queued"), Some("sms")));
+        app.settle().await;
+        assert_eq!(app.texts(&phone).pop().unwrap(), (number, "In ten minutes".to_owned()));
+        let thread = format!("/v1/conversations/{}/messages", said["conversation_id"].as_str().unwrap());
+        let messages = bob.get(&thread).await.expect(200);
+        assert_eq!(messages["items"][0]["state"], "delivered");
+        assert_eq!(messages["items"][0]["segments"], 1);
+    }
+
+    async fn the_same_callback_twice_is_one_message(app) {
+        app.pool(20).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let phone = app.verify_mobile(&alice, "+12025550101").await;
+        let (friend, _) = alice.befriends(&bob).await;
+        let number = alice.get(&format!("/v1/contacts/{friend}")).await["number"].as_str().unwrap().to_owned();
+        let behaviour = meari::simulator::Behaviour { repeat_callbacks: 2, ..Default::default() };
+        app.carrier.set_behaviour(behaviour).unwrap();
+
+        app.phone_texts(&phone, &number, "Once").await;
+        let told = app.carrier.callbacks().iter().filter(|c| c.url.ends_with(&format!("/carriers/{CARRIER}/messages"))).count();
+        assert!(told >= 3, "the carrier repeated itself");
+        let chats = bob.get("/v1/conversations").await.expect(200);
+        assert_eq!(chats["items"][0]["unread"], 1);
+        let thread = format!("/v1/conversations/{}/messages", chats["items"][0]["id"].as_str().unwrap());
+        assert_eq!(bob.get(&thread).await["items"].as_array().unwrap().len(), 1);
+    }
+
+    async fn a_stranger_is_told_once_a_day_what_the_number_is(app) {
+        app.pool(5).await;
+        let stranger = app.phone("+12025550150");
+        app.phone_texts(&stranger, "+12025550200", "Hello?").await;
+        app.phone_texts(&stranger, "+12025550200", "Anybody?").await;
+        assert_eq!(app.texts(&stranger).len(), 1);
+        app.advance(std::time::Duration::from_secs(25 * 3600));
+        app.phone_texts(&stranger, "+12025550200", "Hello again").await;
+        assert_eq!(app.texts(&stranger).len(), 2);
+    }
+
+    async fn two_phone_users_reach_each_other_through_two_numbers(app) {
+        app.pool(20).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let alices = app.verify_mobile(&alice, "+12025550101").await;
+        let bobs = app.verify_mobile(&bob, "+12025550102").await;
+        let (to_bob, to_alice) = alice.befriends(&bob).await;
+        let bob_for_alice = alice.get(&format!("/v1/contacts/{to_bob}")).await["number"].as_str().unwrap().to_owned();
+        let alice_for_bob = bob.get(&format!("/v1/contacts/{to_alice}")).await["number"].as_str().unwrap().to_owned();
+
+        app.phone_texts(&alices, &bob_for_alice, "Hi Bob").await;
+        let (from, text) = app.texts(&bobs).pop().unwrap();
+        assert_eq!(from, alice_for_bob);
+        assert!(text.ends_with("Hi Bob"));
+        app.phone_texts(&bobs, &alice_for_bob, "Hi Alice").await;
+        assert_eq!(app.texts(&alices).pop().unwrap(), (bob_for_alice, "Hi Alice".to_owned()));
+        assert_eq!(app.texts(&bobs).len(), 2, "the code and one message: nothing came back round");
+    }
+
+    async fn a_repeated_request_sends_nothing_twice(app) {
+        app.pool(20).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let phone = app.verify_mobile(&alice, "+12025550101").await;
+        let (_, contact) = alice.befriends(&bob).await;
+        let path = format!("/v1/contacts/{contact}/messages");
+        let first = bob.post(&path, json!({ "text": "Once", "client_id": "same" })).await.expect(201);
+        let again = bob.post(&path, json!({ "text": "Once", "client_id": "same" })).await.expect(200);
+        assert_eq!(first["id"], again["id"]);
+        app.settle().await;
+        assert_eq!(app.texts(&phone).iter().filter(|(_, text)| text.ends_with("Once")).count(), 1);
+    }
+
+    async fn a_bad_signature_touches_nothing(app) {
+        app.pool(5).await;
+        let url = format!("{}/carriers/{CARRIER}/messages", app.url);
+        let form = "MessageSid=SM1&From=%2B12025550101&To=%2B12025550200&Body=x&NumSegments=1&AccountSid=AC1";
+        for signature in [None, Some("bm90IGl0"), Some("")] {
+            let mut request = app.stranger().http().post(&url).body(form).header("content-type", "application/x-www-form-urlencoded");
+            if let Some(signature) = signature {
+                request = request.header("x-twilio-signature", signature);
+            }
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), 403);
+            assert!(answer.text().await.unwrap().contains("bad_signature"));
+        }
+        assert_eq!(app.app.db.figures().operations.load(std::sync::atomic::Ordering::Relaxed), 1, "only the import wrote");
+    }
+}

@@ -1,0 +1,211 @@
+//! A running Meari for one story: its own database, a real server on a port of its own, a carrier that is a server
+//! too, jobs that run when the story says so, and a clock that is moved by hand.
+
+use std::time::Duration;
+
+use meari::app::App;
+use meari::clock::{Clock, Timestamp};
+use meari::config::{CarrierSettings, Settings};
+use meari::keys::Keys;
+use meari::numbers::{Capabilities, Import};
+use meari::phone::E164;
+use meari::router::Edges;
+use meari::simulator::{self, NewPhone, Simulator};
+use meari::worker;
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::client::{Client, Person};
+use super::database::TestDatabase;
+
+/// The carrier's id in the settings.
+pub const CARRIER: &str = "sim";
+pub const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
+pub const AUTH_TOKEN: &str = "an auth token for tests";
+pub const ADMIN_TOKEN: &str = "an admin token for tests";
+
+pub struct TestApp {
+    pub app: App,
+    pub edges: Edges,
+    pub carrier: Simulator,
+    pub url: String,
+    handles: Vec<actix_web::dev::ServerHandle>,
+    _folder: tempfile::TempDir,
+    _database: TestDatabase,
+}
+
+/// 2026-01-15 12:00 UTC, a Thursday.
+pub fn noon() -> Timestamp {
+    Timestamp::from_rfc3339("2026-01-15T12:00:00Z").unwrap()
+}
+
+impl TestApp {
+    pub async fn on_sqlite() -> TestApp {
+        TestApp::start(TestDatabase::sqlite(), |_| {}).await
+    }
+
+    pub async fn on_postgres() -> TestApp {
+        TestApp::start(TestDatabase::postgres(), |_| {}).await
+    }
+
+    pub async fn start(database: TestDatabase, adjust: impl FnOnce(&mut Settings)) -> TestApp {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let carrier_listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let carrier_url = format!("http://{}", carrier_listener.local_addr().unwrap());
+        let options = [("account_sid", ACCOUNT_SID), ("auth_token", AUTH_TOKEN)];
+        let mut settings = Settings {
+            listen: url.trim_start_matches("http://").to_owned(),
+            public_url: url.clone(),
+            database_url: database.url.clone(),
+            secret_file: folder.path().join("secret.key"),
+            media_dir: folder.path().join("media"),
+            admin_token: Some(SecretString::from(ADMIN_TOKEN)),
+            carriers: vec![CarrierSettings {
+                id: CARRIER.to_owned(),
+                kind: "simulator".to_owned(),
+                api_base: Some(carrier_url.clone()),
+                options: options.into_iter().map(|(k, v)| (k.to_owned(), SecretString::from(v))).collect(),
+            }],
+            ..Settings::default()
+        };
+        adjust(&mut settings);
+        let app = App::open(settings, Clock::manual(noon()), Keys::from_secret(&[7; 32])).unwrap();
+        let edges = Edges::open(&app);
+        let carrier = simulator_for(&url);
+
+        let for_server = edges.clone();
+        let server = actix_web::HttpServer::new(move || {
+            let edges = for_server.clone();
+            actix_web::App::new()
+                .wrap(actix_web::middleware::from_fn(meari::http::with_request_id))
+                .configure(move |cfg| edges.configure(cfg))
+        })
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .listen(listener)
+        .unwrap()
+        .run();
+        let carrier_server = simulator::server(carrier.clone(), carrier_listener).unwrap();
+        let handles = vec![server.handle(), carrier_server.handle()];
+        actix_web::rt::spawn(server);
+        actix_web::rt::spawn(carrier_server);
+        TestApp { app, edges, carrier, url, handles, _folder: folder, _database: database }
+    }
+
+    /// Runs jobs and the carrier's deliveries until nothing is due on either side.
+    pub async fn settle(&self) {
+        for _ in 0..50 {
+            let jobs = worker::drain(&self.app).await;
+            let deliveries = self.carrier.drain().await;
+            if jobs == 0 && deliveries == 0 {
+                return;
+            }
+        }
+        panic!("jobs and deliveries cause each other without end");
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.app.clock.advance(by);
+    }
+
+    /// Nobody is signed in.
+    pub fn stranger(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    /// Signs up over the front door.
+    pub async fn person(&self, handle: &str) -> Person {
+        Person::sign_up(&self.url, handle).await
+    }
+
+    /// `count` numbers +1 202 555 02xx in the pool, known to the carrier.
+    pub async fn pool(&self, count: usize) {
+        let numbers: Vec<E164> =
+            (0..count).map(|n| E164::parse(&format!("+12025550{:03}", 200 + n)).unwrap()).collect();
+        for number in &numbers {
+            self.carrier.add_number(number.clone()).unwrap();
+        }
+        let capabilities = Capabilities::parse("sms+voice").unwrap();
+        let imports: Vec<Import> = numbers
+            .into_iter()
+            .map(|number| Import { number, carrier_id: CARRIER.to_owned(), capabilities })
+            .collect();
+        let now = self.app.now();
+        self.app
+            .db
+            .write(meari::db::Lane::Any, move |db| meari::numbers::import(db, now, &imports))
+            .await
+            .unwrap();
+    }
+
+    /// A telephone on the carrier.
+    pub fn phone(&self, number: &str) -> E164 {
+        let number = E164::parse(number).unwrap();
+        let phone = NewPhone { number: number.clone(), name: None, carddav: None };
+        self.carrier.add_phone(phone).unwrap();
+        number
+    }
+
+    /// Gives a person a verified mobile: asks for a code, reads it on the phone, types it in.
+    pub async fn verify_mobile(&self, person: &Person, number: &str) -> E164 {
+        let phone = self.phone(number);
+        let asked = person.post("/v1/me/mobiles", json!({ "number": number })).await.expect(201);
+        self.settle().await;
+        let text = self.last_text(&phone);
+        let code: String = text.chars().filter(char::is_ascii_digit).collect();
+        let path = format!("/v1/me/mobiles/{}/verify", asked["id"].as_str().unwrap());
+        person.post(&path, json!({ "code": code })).await.expect(200);
+        self.settle().await;
+        phone
+    }
+
+    /// The last text that reached a phone.
+    pub fn last_text(&self, phone: &E164) -> String {
+        self.texts(phone).pop().map(|(_, text)| text).expect("a text arrived")
+    }
+
+    /// Texts that reached a phone, oldest first: (from, text).
+    pub fn texts(&self, phone: &E164) -> Vec<(String, String)> {
+        let mut all: Vec<_> = self
+            .carrier
+            .phone(phone)
+            .unwrap()
+            .threads
+            .into_iter()
+            .flat_map(|thread| {
+                let party = thread.party.as_str().to_owned();
+                thread.messages.into_iter().filter(|m| !m.mine).map(move |m| (m.id, party.clone(), m.text))
+            })
+            .collect();
+        all.sort();
+        all.into_iter().map(|(_, party, text)| (party, text)).collect()
+    }
+
+    /// Somebody types a text on a phone.
+    pub async fn phone_texts(&self, phone: &E164, to: &str, text: &str) {
+        self.carrier.phone_texts(phone, &E164::parse(to).unwrap(), text).unwrap();
+        self.settle().await;
+    }
+
+    /// The end of the story: nothing may be left to do.
+    pub async fn finish(self) {
+        let left = worker::drain(&self.app).await;
+        for handle in &self.handles {
+            handle.stop(false).await;
+        }
+        assert_eq!(left, 0, "the story ended with work undone");
+    }
+}
+
+fn simulator_for(url: &str) -> Simulator {
+    Simulator::new(simulator::Settings {
+        account_sid: ACCOUNT_SID.to_owned(),
+        auth_token: AUTH_TOKEN.to_owned(),
+        callback_base: Some(format!("{url}/carriers/{CARRIER}")),
+        manual: true,
+        ..simulator::Settings::default()
+    })
+}

@@ -1,0 +1,36 @@
+//! The words in which the stories are told.
+
+pub mod app;
+pub mod client;
+pub mod database;
+
+pub use app::TestApp;
+pub use client::{Answer, Person};
+
+/// Tells one story on both databases: `story! { async fn a_sentence(app) { … } }`.
+#[macro_export]
+macro_rules! story {
+    ($($(#[$meta:meta])* async fn $name:ident($app:ident) $body:block)+) => {
+        $(mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            async fn story($app: &$crate::support::TestApp) $body
+
+            $(#[$meta])*
+            #[actix_web::test]
+            async fn on_sqlite() {
+                let app = $crate::support::TestApp::on_sqlite().await;
+                story(&app).await;
+                app.finish().await;
+            }
+
+            $(#[$meta])*
+            #[actix_web::test]
+            async fn on_postgres() {
+                let app = $crate::support::TestApp::on_postgres().await;
+                story(&app).await;
+                app.finish().await;
+            }
+        })+
+    };
+}
