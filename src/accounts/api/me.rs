@@ -16,6 +16,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::http::Problems;
 use crate::ids::AccountId;
+use crate::{contacts, presence};
 
 /// Show one's own account
 #[utoipa::path(
@@ -71,6 +72,9 @@ pub(super) async fn update_me(
     };
     let written = app.db.write(me.account, move |db| {
         accounts::update(db, now, me.account, &changes)?;
+        if changes.display_name.is_some() {
+            contacts::peer_changed(db, now, me.account)?;
+        }
         view::load(db, me.account)
     });
     Ok(Json(written.await?))
@@ -141,7 +145,9 @@ pub(super) async fn delete_me(
 }
 
 /// Every slice erases what it holds of the account; the account itself goes last.
-pub(super) fn erase_everything(db: &mut Db, _now: Timestamp, account: AccountId) -> Result<()> {
+pub(super) fn erase_everything(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
+    contacts::erase(db, now, account)?;
+    presence::erase(db, account)?;
     accounts::erase(db, account)
 }
 
@@ -162,7 +168,12 @@ pub(super) async fn update_photo(me: SignedIn, app: Data<App>, body: Payload) ->
     let body = body.to_bytes_limited(PHOTO_MAX_BYTES).await.map_err(|_| too_large())?.map_err(broken)?;
     accounts::photo_type(&body)?;
     let now = app.now();
-    app.db.write(me.account, move |db| accounts::put_photo(db, now, me.account, &body)).await?;
+    app.db
+        .write(me.account, move |db| {
+            accounts::put_photo(db, now, me.account, &body)?;
+            contacts::peer_changed(db, now, me.account)
+        })
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -204,6 +215,11 @@ pub(super) async fn find_photo(
 #[delete("/v1/me/photo")]
 pub(super) async fn delete_photo(me: SignedIn, app: Data<App>) -> Result<HttpResponse> {
     let now = app.now();
-    app.db.write(me.account, move |db| accounts::delete_photo(db, now, me.account)).await?;
+    app.db
+        .write(me.account, move |db| {
+            accounts::delete_photo(db, now, me.account)?;
+            contacts::peer_changed(db, now, me.account)
+        })
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }
