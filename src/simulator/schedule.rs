@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Simulator;
-use super::phones::SyncState;
+use super::phones::{Power, SyncState};
 use super::state::{Arrival, Effect, Task};
 use crate::error::{Error, Result};
 use crate::phone::E164;
@@ -110,8 +110,11 @@ impl Simulator {
             }
             Effect::Show(arrival) => self.show(arrival).await,
             Effect::Sync(number) => {
+                let is_on = self.state().phones.get(&number).is_some_and(|phone| phone.power == Power::On);
                 // The phone tells its page what went wrong; it tries again either way.
-                let _ = self.sync_phone(&number).await;
+                if is_on {
+                    let _ = self.sync_phone(&number).await;
+                }
                 self.schedule_sync(&number);
             }
         }

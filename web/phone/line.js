@@ -1,0 +1,103 @@
+/** The line between a phone's page and the simulator: requests, and events that resume where they broke off. */
+
+/** How long to wait before a lost line is tried again, in milliseconds. */
+const AGAIN_MS = [500, 1000, 2000, 5000, 10000];
+
+export class Line {
+  #root;
+  #source = null;
+  #timer = 0;
+  #failures = 0;
+  #closed = false;
+  #on;
+
+  /**
+   * @param {string} base where the simulator is mounted, like `/simulator`
+   * @param {string} number the phone
+   * @param {{view: Function, message: Function, synced: Function, power: Function, lost: Function}} on what to tell:
+   *   the whole phone, one message, a sync, the switch, and that the line is lost (with the status, 0 for none)
+   */
+  constructor(base, number, on) {
+    this.#root = `${base.replace(/\/$/, '')}/phones/${encodeURIComponent(number)}`;
+    this.#on = on;
+    this.#open();
+  }
+
+  /** Ends it. */
+  close() {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#source?.close();
+  }
+
+  /** The address of a contact's picture. */
+  photo(contact) {
+    return `${this.#root}/contacts/${encodeURIComponent(contact.id)}/photo`;
+  }
+
+  send(to, text) {
+    return this.#call('POST', '/messages', { to, text });
+  }
+
+  setPower(on) {
+    return this.#call('PUT', '/power', { on });
+  }
+
+  sync() {
+    return this.#call('POST', '/sync', {});
+  }
+
+  /** Reads the whole phone again. */
+  async reload() {
+    const view = await this.#call('GET', '');
+    if (!this.#closed) this.#on.view(view);
+    return view;
+  }
+
+  async #call(method, path, body) {
+    const request = { method, headers: { Accept: 'application/json' } };
+    if (body) {
+      request.headers['Content-Type'] = 'application/json';
+      request.body = JSON.stringify(body);
+    }
+    const answer = await fetch(this.#root + path, request);
+    const data = await answer.json().catch(() => null);
+    if (!answer.ok) throw Object.assign(new Error(data?.detail ?? answer.statusText), { status: answer.status });
+    return data;
+  }
+
+  async #open() {
+    try {
+      const view = await this.reload();
+      if (this.#closed) return;
+      this.#failures = 0;
+      this.#listen(view.last_event);
+    } catch (error) {
+      this.#lose(error.status ?? 0);
+    }
+  }
+
+  #listen(after) {
+    const source = new EventSource(`${this.#root}/events?after=${after}`);
+    this.#source = source;
+    const on = (name, tell) => source.addEventListener(name, event => tell(JSON.parse(event.data)));
+    on('message', this.#on.message);
+    on('power', this.#on.power);
+    on('synced', data => {
+      this.#on.synced(data);
+      if (data.changed) this.reload().catch(() => {});
+    });
+    on('reset', () => this.reload().catch(() => {}));
+    // The browser reconnects by itself unless the answer was an error; then the phone is gone or the server is full.
+    source.addEventListener('error', () => {
+      if (source.readyState === EventSource.CLOSED) this.#lose(0);
+    });
+  }
+
+  #lose(status) {
+    if (this.#closed) return;
+    this.#source?.close();
+    this.#on.lost(status);
+    this.#timer = setTimeout(() => this.#open(), AGAIN_MS[Math.min(this.#failures++, AGAIN_MS.length - 1)]);
+  }
+}
