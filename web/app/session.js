@@ -1,6 +1,6 @@
 /** What keeps the state true: signing in, first loads, events, the outbox, marking as read. */
 import { adopt, all, api, hasSession, onSignedOut, open, uuid } from './api.js';
-import { preferredLanguage, useLanguage } from './i18n.js';
+import { currentLanguage, preferredLanguage, useLanguage } from './i18n.js';
 import { Live } from './live.js';
 import { keep, recall } from './storage.js';
 import * as store from './store.js';
@@ -47,10 +47,16 @@ export async function signUp(details) {
 }
 
 async function enter(account) {
-  const asked = new URLSearchParams(location.search).get('lang');
-  await useLanguage(asked ?? account.locale ?? preferredLanguage());
+  await speak(account.locale);
   store.set({ phase: 'signed-in', account, drafts: recall('drafts', {}), outbox: recall('outbox', {}) });
   live.start();
+}
+
+/** Shows everything in a language; one that the address asks for (`?lang=`) goes before the account's. */
+export async function speak(locale) {
+  const asked = new URLSearchParams(location.search).get('lang');
+  await useLanguage(asked ?? locale ?? preferredLanguage());
+  store.set({ language: currentLanguage() });
 }
 
 /** A connection begins. When it goes on where the last one ended, nothing needs to be loaded. */
@@ -115,7 +121,7 @@ function apply({ type, data }) {
       return;
     case 'account.updated':
       store.set({ account: data });
-      if (!new URLSearchParams(location.search).has('lang')) useLanguage(data.locale);
+      speak(data.locale);
       return;
     default:
   }

@@ -1,8 +1,9 @@
 /** Settings: how one is seen, language and time, quiet hours, the look, one's data, and the way out. */
 import { api, signOut } from './api.js';
 import { el } from './dom.js';
-import { t, useLanguage } from './i18n.js';
+import { t } from './i18n.js';
 import { attempt, avatar, button, confirmDialog, field, form, nameOf, toast } from './parts.js';
+import { speak } from './session.js';
 import { forgetSession, keep, recall } from './storage.js';
 import { now, set } from './store.js';
 import { chooseTheme, theme } from './theme.js';
@@ -46,7 +47,7 @@ class Settings extends View {
     ];
     return form({ fields, label: t('common.save'), kind: '', submit: async values => {
       await save({ display_name: values.display_name.trim(), locale: values.locale, time_zone: values.time_zone });
-      await useLanguage(values.locale);
+      await speak(values.locale);
       toast(t('common.saved'));
     } });
   }

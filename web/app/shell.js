@@ -25,7 +25,7 @@ class Shell extends View {
   #detailKey = null;
 
   connectedCallback() {
-    this.watch(({ phase, account }) => [phase, account?.id ?? null, account?.locale ?? null], ([phase]) => this.#frame(phase));
+    this.watch(({ phase, account, language }) => [phase, account?.id ?? null, language], ([phase]) => this.#frame(phase));
     this.watch(({ conversations }) => unreadOf(conversations), unread => this.#showUnread(unread));
     this.watch(({ connection }) => connection, connection => this.#showConnection(connection));
     this.atEnd(onRoute(() => this.#place(true)));

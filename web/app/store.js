@@ -7,6 +7,8 @@ const EMPTY = Object.freeze({
   /** starting | signed-out | signed-in */
   phase: 'starting',
   account: null,
+  /** What the page is written in. */
+  language: null,
   /** connecting | online | offline */
   connection: 'connecting',
   /** Whether conversations and contacts have been loaded once. */
