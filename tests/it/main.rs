@@ -10,4 +10,5 @@
 #[macro_use]
 mod support;
 
+mod openapi;
 mod sms;
