@@ -10,5 +10,6 @@
 #[macro_use]
 mod support;
 
+mod live;
 mod openapi;
 mod sms;

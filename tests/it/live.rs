@@ -1,0 +1,123 @@
+//! The live door: what happens reaches every client at once, and a client that comes back misses nothing.
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::story;
+use crate::support::{Person, TestApp};
+
+type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// Opens the door as a browser does: with a ticket.
+async fn open(app: &TestApp, person: &Person, after: Option<i64>) -> Socket {
+    let ticket = person.post("/v1/events/tickets", json!({})).await.expect(201);
+    let after = after.map(|seq| format!("&after={seq}")).unwrap_or_default();
+    let url = format!("ws{}/v1/events?ticket={}{after}", &app.url[4..], ticket["ticket"].as_str().unwrap());
+    tokio_tungstenite::connect_async(url).await.unwrap().0
+}
+
+async fn next(socket: &mut Socket) -> Value {
+    loop {
+        let frame = tokio::time::timeout(std::time::Duration::from_secs(10), socket.next()).await;
+        match frame.expect("a frame comes within ten seconds").unwrap().unwrap() {
+            Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+}
+
+/// The next event of a type; others are passed over.
+async fn next_of(socket: &mut Socket, kind: &str) -> Value {
+    loop {
+        let event = next(socket).await;
+        if event["type"] == kind {
+            return event;
+        }
+    }
+}
+
+story! {
+    async fn every_client_of_the_friend_has_the_sms_at_once(app) {
+        app.pool(20).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let phone = app.verify_mobile(&alice, "+12025550101").await;
+        let (friend, _) = alice.befriends(&bob).await;
+        let number = alice.get(&format!("/v1/contacts/{friend}")).await["number"].as_str().unwrap().to_owned();
+        let mut pc = open(app, &bob, None).await;
+        let mut tablet = open(app, &bob, None).await;
+        assert_eq!(next(&mut pc).await["type"], "hello");
+        assert_eq!(next(&mut tablet).await["type"], "hello");
+
+        app.phone_texts(&phone, &number, "Dinner?").await;
+        for socket in [&mut pc, &mut tablet] {
+            let event = next_of(socket, "message.created").await;
+            assert_eq!(event["data"]["text"], "Dinner?");
+            assert_eq!(event["data"]["sender"], "meari:alice");
+            assert_eq!(event["data"]["mine"], false);
+        }
+    }
+
+    async fn a_client_that_comes_back_has_neither_gap_nor_double(app) {
+        app.pool(20).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let (_, contact) = alice.befriends(&bob).await;
+        let path = format!("/v1/contacts/{contact}/messages");
+        let mut socket = open(app, &bob, None).await;
+        let start = next(&mut socket).await["seq"].as_i64().unwrap();
+        for n in 0..3 {
+            bob.post(&path, json!({ "text": format!("before {n}") })).await.expect(201);
+        }
+        let seen = next_of(&mut socket, "message.created").await["seq"].as_i64().unwrap();
+        drop(socket);
+        for n in 0..700 {
+            bob.post(&path, json!({ "text": format!("away {n}") })).await.expect(201);
+        }
+        let mut socket = open(app, &bob, Some(seen)).await;
+        let mut events = Vec::new();
+        while events.len() < 702 {
+            let event = next(&mut socket).await;
+            if event["type"] == "message.created" {
+                events.push((event["seq"].as_i64().unwrap(), event["data"]["text"].as_str().unwrap().to_owned()));
+            }
+        }
+        assert!(events.iter().all(|(seq, _)| *seq > seen && *seq > start));
+        assert!(events.is_sorted_by(|a, b| a.0 < b.0), "each place once, in order");
+        assert_eq!(events[0].1, "before 1");
+        assert_eq!(events[701].1, "away 699");
+    }
+
+    async fn a_ticket_opens_the_door_once_and_not_for_long(app) {
+        let bob = app.person("bob").await;
+        let ticket = bob.post("/v1/events/tickets", json!({})).await.expect(201);
+        let path = format!("/v1/events?ticket={}", ticket["ticket"].as_str().unwrap());
+        let url = format!("ws{}{path}", &app.url[4..]);
+        let _first = tokio_tungstenite::connect_async(&url).await.unwrap();
+        app.stranger().get(&path).await.refused(401, "bad_ticket");
+        let late = bob.post("/v1/events/tickets", json!({})).await.expect(201);
+        app.advance(std::time::Duration::from_secs(31));
+        app.stranger().get(&format!("/v1/events?ticket={}", late["ticket"].as_str().unwrap())).await.refused(401, "bad_ticket");
+        app.stranger().get("/v1/events?ticket=nonsense").await.refused(401, "bad_ticket");
+        app.stranger().get("/v1/events").await.expect(401);
+    }
+
+    async fn a_cursor_from_nowhere_is_told_to_read_everything_anew(app) {
+        let bob = app.person("bob").await;
+        let mut socket = open(app, &bob, Some(1_000_000)).await;
+        assert_eq!(next(&mut socket).await["type"], "resync");
+    }
+
+    async fn reading_tells_the_writer(app) {
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let (to_bob, _) = alice.befriends(&bob).await;
+        let said = alice.post(&format!("/v1/contacts/{to_bob}/messages"), json!({ "text": "Read me" })).await.expect(201);
+        let mut socket = open(app, &alice, None).await;
+        next(&mut socket).await;
+        let path = format!("/v1/conversations/{}/read", said["conversation_id"].as_str().unwrap());
+        bob.post(&path, json!({ "up_to": said["id"] })).await.expect(204);
+        let event = next_of(&mut socket, "message.updated").await;
+        assert_eq!((event["data"]["id"].as_str(), event["data"]["state"].as_str()), (said["id"].as_str(), Some("read")));
+        assert_eq!(bob.get("/v1/conversations").await["items"][0]["unread"], 0);
+    }
+}
