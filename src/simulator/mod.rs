@@ -170,6 +170,8 @@ impl Simulator {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            // Servers close idle connections after some seconds; one that dies under a callback would lose it.
+            .pool_idle_timeout(Duration::from_secs(2))
             // As the vendor writes them; some customers look for exactly that.
             .http1_title_case_headers()
             .connect_timeout(Duration::from_secs(5))

@@ -500,3 +500,85 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::simulator::behaviour::Handset;
+
+    const PHONE: &str = "+12025550101";
+    const OURS: &str = "+12025550150";
+
+    fn behaviours() -> impl Strategy<Value = Behaviour> {
+        let after = vec![AfterAccept::Deliver, AfterAccept::LoseReceipts, AfterAccept::Die];
+        let handsets = vec![Handset::Reachable, Handset::Absent, Handset::Unreachable, Handset::Filtered];
+        let (after, handsets) = (proptest::sample::select(after), proptest::sample::select(handsets));
+        (after, handsets, 0..4u32, any::<bool>(), 0..5_000u64).prop_map(
+            |(after_accept, handset, repeat_callbacks, reorder_callbacks, late_ms)| Behaviour {
+                after_accept,
+                handset,
+                repeat_callbacks,
+                reorder_callbacks,
+                late_ms,
+                ..Behaviour::default()
+            },
+        )
+    }
+
+    /// Sends one message and takes every step; the statuses of the receipts, and whether the phone shows it.
+    fn send(state: &mut State, behaviour: &Behaviour) -> (Message, Vec<Status>, bool) {
+        let new = NewMessage {
+            direction: Direction::OutboundApi,
+            from: E164::parse(OURS).unwrap(),
+            to: E164::parse(PHONE).unwrap(),
+            body: "x".to_owned(),
+            media: Vec::new(),
+            status: Status::Queued,
+            service: None,
+            status_callback: Some("http://127.0.0.1/status".to_owned()),
+            behaviour: Arc::new(behaviour.clone()),
+        };
+        let message = state.accept(new, None, Timestamp(0));
+        let (mut receipts, mut shown) = (Vec::new(), false);
+        while let Some((at, _)) = state.tasks.keys().next().copied() {
+            let task = state.take_first().unwrap();
+            match state.run(task, at) {
+                Some(Effect::Call(request)) => receipts.push(request.status),
+                Some(Effect::Show(_)) => shown = true,
+                Some(Effect::Sync(_)) | None => {}
+            }
+        }
+        (state.messages.get(&message.sid).unwrap().clone(), receipts, shown)
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_ends_once_and_says_so_as_often_as_it_should(behaviour in behaviours()) {
+            let settings = Settings {
+                numbers: vec![E164::parse(OURS).unwrap()],
+                unknown_handset_error: None,
+                clock: Clock::manual(Timestamp(0)),
+                ..Settings::default()
+            };
+            let mut state = State::new(Arc::new(settings));
+            let phone = crate::simulator::NewPhone { number: E164::parse(PHONE).unwrap(), name: None, carddav: None };
+            state.add_phone(Phone::new(phone, None).unwrap()).unwrap();
+            let (message, receipts, shown) = send(&mut state, &behaviour);
+            let arrives = behaviour.handset == Handset::Reachable && behaviour.after_accept != AfterAccept::Die;
+            prop_assert_eq!(shown, arrives);
+            prop_assert_eq!(message.status == Status::Delivered, arrives);
+            prop_assert_eq!(message.status.is_final(), behaviour.after_accept != AfterAccept::Die);
+            let each = usize::try_from(behaviour.repeat_callbacks).unwrap() + 1;
+            let wanted = if behaviour.after_accept == AfterAccept::Deliver { 2 * each } else { 0 };
+            prop_assert_eq!(receipts.len(), wanted);
+            if wanted > 0 {
+                prop_assert_eq!(receipts.iter().filter(|status| **status == message.status).count(), each);
+                let sent_last = receipts.last() == Some(&Status::Sent);
+                prop_assert_eq!(sent_last, behaviour.reorder_callbacks);
+            }
+        }
+    }
+}

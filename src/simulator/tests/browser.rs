@@ -122,3 +122,37 @@ async fn the_page_is_served_with_a_strict_policy() {
     let answer = world.http.get(format!("{}/..%2f..%2fCargo.toml", world.base)).send().await.unwrap();
     assert_eq!(answer.status(), 404);
 }
+
+#[actix_web::test]
+async fn everything_can_live_below_another_server() {
+    let world = World::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}/simulator", listener.local_addr().unwrap());
+    let simulator = world.simulator.clone();
+    let app = move || App::new().service(web::scope("/simulator").configure(routes(simulator.clone())));
+    actix_web::rt::spawn(HttpServer::new(app).workers(1).disable_signals().listen(listener).unwrap().run());
+    let world = World { base: base.clone(), ..world };
+    assert_eq!(world.send(ALICE, "x").await.0, 201);
+    for path in ["", "/", "/phone.js", "/phones", "/phones/12025550101", "/behaviour", "/callbacks"] {
+        let answer = world.http.get(format!("{base}{path}")).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn by_itself_it_follows_the_clock() {
+    let world = World::start();
+    let nothing = Duration::ZERO;
+    let delays = Delays { sent: nothing, delivered: nothing, inbound: nothing, ..Delays::default() };
+    let settings = Settings { manual: false, delays, ..world.simulator.settings().clone() };
+    let simulator = Simulator::new(settings);
+    simulator.add_phone(NewPhone { number: number(ALICE), name: None, carddav: None }).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    actix_web::rt::spawn(server(simulator.clone(), listener).unwrap());
+    let world = World { base, simulator, ..world };
+    let path = "/phones/12025550101/events?after=0";
+    let (seen, _) = tokio::join!(world.listen(path, None, 1), world.send(ALICE, "x"));
+    assert_eq!(seen, [(1, "message".to_owned())]);
+    assert_eq!(world.texts(ALICE), ["x"]);
+}
