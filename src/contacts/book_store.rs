@@ -201,7 +201,7 @@ pub fn list_tombstones(
         .limit(limit)
         .select((address_tombstones::seq, address_tombstones::name))
         .load(c))?;
-    Ok(rows.into_iter().map(|(seq, name)| Change { seq, name, etag: None, size_bytes: 0 }).collect())
+    Ok(rows.into_iter().map(|(seq, name)| Change { seq, name, object: None }).collect())
 }
 
 pub fn insert_objects(db: &mut Db, objects: &[AddressObject]) -> Result<()> {

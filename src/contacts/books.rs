@@ -120,6 +120,10 @@ pub struct Listed {
     pub size_bytes: i32,
     /// The counter at its last change.
     pub seq: i64,
+    /// When it came to be.
+    pub created_at: Timestamp,
+    /// When it changed last.
+    pub updated_at: Timestamp,
 }
 
 /// One line of a delta.
@@ -129,10 +133,8 @@ pub struct Change {
     pub seq: i64,
     /// Which object.
     pub name: String,
-    /// Its tag now; none when it is gone.
-    pub etag: Option<String>,
-    /// Its size now.
-    pub size_bytes: i32,
+    /// The object as it is now; none when it is gone.
+    pub object: Option<Listed>,
 }
 
 /// A property that a client set and that means nothing to us.
@@ -442,10 +444,8 @@ pub fn delta(
         None => SyncState { seq: 0, base: book.seq },
     };
     let live = store::list_objects(db, account, book.id, from.seq, ask)?;
-    let mut changes: Vec<Change> = live
-        .into_iter()
-        .map(|o| Change { seq: o.seq, name: o.name, etag: Some(o.etag), size_bytes: o.size_bytes })
-        .collect();
+    let mut changes: Vec<Change> =
+        live.into_iter().map(|o| Change { seq: o.seq, name: o.name.clone(), object: Some(o) }).collect();
     if since.is_some() {
         changes.extend(store::list_tombstones(db, account, book.id, from.seq.max(from.base), ask)?);
         changes.sort_by_key(|c| c.seq);

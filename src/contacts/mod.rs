@@ -10,6 +10,7 @@ mod book_store;
 pub mod books;
 mod card_convert;
 mod card_filter;
+pub mod carddav;
 mod contact;
 mod conversation;
 pub mod import;

@@ -206,7 +206,8 @@ CREATE TABLE address_objects (
 );
 CREATE INDEX address_objects_contact ON address_objects (account_id, contact_id) WHERE contact_id IS NOT NULL;
 -- Covers lists and deltas: neither reads a card.
-CREATE INDEX address_objects_seq ON address_objects (account_id, book_id, seq, name, etag, size_bytes);
+CREATE INDEX address_objects_seq ON address_objects
+    (account_id, book_id, seq, name, etag, size_bytes, created_at, updated_at);
 
 -- What is gone from a book, for phones that still have it. What is there needs no row: it carries its seq itself.
 CREATE TABLE address_tombstones (

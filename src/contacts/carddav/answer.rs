@@ -1,0 +1,138 @@
+//! Answers as HTTP: multistatus, refusals, and what is allowed where.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::http::{StatusCode, header};
+
+use super::place::Place;
+use crate::dav::{Fault, Preferences};
+use crate::error::{Error, Kind};
+use crate::http::status_of;
+
+/// RFC 4918 classes 1 and 3, 3744, 6352, 5689.
+const CLASSES: &str = "1, 3, access-control, addressbook, extended-mkcol";
+const XML: &str = "application/xml; charset=utf-8";
+
+/// Why a request is not carried out.
+#[derive(Debug)]
+pub enum Stop {
+    /// The protocol says no.
+    Fault(Fault),
+    /// The core says no.
+    Error(Error),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Stop::Fault(fault)
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Error(error)
+    }
+}
+
+impl Stop {
+    /// As an answer.
+    pub fn into_response(self) -> HttpResponse {
+        match self {
+            Stop::Fault(fault) => refusal(&fault),
+            Stop::Error(error) => failure(&error),
+        }
+    }
+}
+
+/// A refusal with its precondition element.
+pub fn refusal(fault: &Fault) -> HttpResponse {
+    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    HttpResponse::build(status).content_type(XML).body(fault.render())
+}
+
+fn failure(error: &Error) -> HttpResponse {
+    let status = match error.kind() {
+        Kind::Invalid(_) => StatusCode::BAD_REQUEST,
+        kind => status_of(kind),
+    };
+    if matches!(error.kind(), Kind::Internal | Kind::Unavailable) {
+        tracing::error!(reason = %error.report(), "a CardDAV request failed");
+    }
+    let mut response = HttpResponse::build(status);
+    match error.kind() {
+        Kind::Limited { retry_after } => {
+            response.insert_header((header::RETRY_AFTER, retry_after.max(&Duration::from_secs(1)).as_secs()));
+        }
+        Kind::Unavailable => {
+            response.insert_header((header::RETRY_AFTER, 2));
+        }
+        _ => {}
+    }
+    response.content_type("text/plain; charset=utf-8").body(error.message().to_owned())
+}
+
+/// 207.
+pub fn multistatus(body: Vec<u8>, preferences: Preferences) -> HttpResponse {
+    let mut response = HttpResponse::build(StatusCode::MULTI_STATUS);
+    response.content_type(XML).insert_header(("DAV", CLASSES)).insert_header((header::VARY, "Brief, Prefer"));
+    if preferences.minimal {
+        response.insert_header(("Preference-Applied", "return=minimal"));
+    }
+    response.body(body)
+}
+
+/// An XML document that is no multistatus.
+pub fn document(status: StatusCode, body: Vec<u8>) -> HttpResponse {
+    HttpResponse::build(status).content_type(XML).insert_header(("DAV", CLASSES)).body(body)
+}
+
+/// What may be done at a place; at one that is not there yet, what would make it.
+fn methods(place: Option<&Place>) -> &'static str {
+    match place {
+        Some(Place::Object(..)) => "OPTIONS, GET, HEAD, PUT, DELETE, COPY, MOVE, PROPFIND, PROPPATCH, REPORT",
+        Some(Place::Book(..)) => "OPTIONS, GET, HEAD, POST, DELETE, MKCOL, PROPFIND, PROPPATCH, REPORT",
+        _ => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
+    }
+}
+
+/// OPTIONS; needs no password, so that a client learns where it is before it has one.
+pub fn options(place: Option<&Place>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header(("DAV", CLASSES))
+        .insert_header((header::ALLOW, methods(place)))
+        .insert_header((header::CONTENT_LENGTH, 0))
+        .finish()
+}
+
+/// 405.
+pub fn not_allowed(place: &Place) -> HttpResponse {
+    HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, methods(Some(place)))).finish()
+}
+
+/// The same answer for HEAD: the length stays, the body goes.
+pub fn without_body(response: HttpResponse) -> HttpResponse {
+    let size = response.body().size();
+    let mut response = response.set_body(BoxBody::new(NoBody(size)));
+    response.headers_mut().remove(header::TRANSFER_ENCODING);
+    response
+}
+
+/// A body of which only the size is told.
+struct NoBody(BodySize);
+
+impl MessageBody for NoBody {
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> BodySize {
+        self.0
+    }
+
+    fn poll_next(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<actix_web::web::Bytes, Self::Error>>> {
+        std::task::Poll::Ready(None)
+    }
+}

@@ -1,0 +1,103 @@
+//! Making and taking away address books: MKCOL (RFC 4918 9.3, RFC 5689) and DELETE.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+
+use super::answer::{self, Stop};
+use super::place::Place;
+use super::properties::PROTECTED;
+use super::propfind::initial_edit;
+use super::{Call, MISSING};
+use crate::contacts::books::{self, NAME_MAX, Refusal};
+use crate::dav::{Element, Fault, Multistatus, Name, Precondition, requests};
+
+/// MKCOL. A home holds address books and nothing else, so a plain MKCOL makes one too.
+pub async fn mkcol(call: Call) -> Result<HttpResponse, Stop> {
+    let mut properties = requests::mkcol(&call.body)?;
+    let slug = match &call.place {
+        Place::Book(_, slug) if call.shelf.book(slug).is_some() => {
+            return Ok(answer::not_allowed(&call.place));
+        }
+        Place::Book(_, slug) => slug.clone(),
+        Place::Object(_, slug, _) if call.shelf.book(slug).is_none() => {
+            return Err(Fault::new(409, "There is no collection to make it in.").into());
+        }
+        Place::Object(..) => {
+            let precondition = Precondition::Named(Name::carddav("addressbook-collection-location-ok"));
+            return Err(Fault::violated(403, precondition, "A book holds no collections.").into());
+        }
+        _ => return Ok(answer::not_allowed(&call.place)),
+    };
+    if slug.len() > NAME_MAX {
+        return Err(Fault::new(403, "The name is too long.").into());
+    }
+    if let Some(at) = properties.iter().position(|e| e.is_dav("resourcetype")) {
+        let kind = properties.remove(at);
+        if kind.carddav("addressbook").is_none()
+            || kind.dav("collection").is_none()
+            || kind.elements().count() > 2
+        {
+            return Ok(refused(&Name::dav("resourcetype"), "valid-resourcetype", &properties));
+        }
+    }
+    let edit = match initial_edit(properties, &call.place) {
+        Ok(edit) => edit,
+        Err((guilty, others)) => return Ok(refused_names(&guilty, &PROTECTED, others.iter())),
+    };
+    let (account, now) = (call.account(), call.now);
+    let made = call
+        .dav
+        .app
+        .db
+        .write(account, move |db| {
+            let name = edit.display_name.as_deref().unwrap_or(&slug);
+            let description = edit.description.as_deref().unwrap_or("");
+            let book = match books::create_book(db, now, account, &slug, name, description)? {
+                Ok(book) => book,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            books::edit_properties(db, account, book.id, "", &edit)
+        })
+        .await?;
+    match made {
+        Ok(()) => Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-cache")).finish()),
+        Err(Refusal::Full) => Err(Fault::new(507, "There are too many books.").into()),
+        Err(_) => Ok(answer::not_allowed(&call.place)),
+    }
+}
+
+fn refused(guilty: &Name, precondition: &'static str, others: &[Element]) -> HttpResponse {
+    let precondition = Precondition::Named(Name::dav(precondition));
+    refused_names(guilty, &precondition, others.iter().filter_map(|e| e.name.as_ref()))
+}
+
+/// RFC 5689 3: which property was the reason, and which only went down with it.
+fn refused_names<'a>(
+    guilty: &Name,
+    why: &Precondition,
+    others: impl Iterator<Item = &'a Name>,
+) -> HttpResponse {
+    let mut ms = Multistatus::with_root("mkcol-response");
+    ms.named_propstat([guilty].into_iter(), 403, Some(why));
+    ms.named_propstat(others, 424, None);
+    answer::document(StatusCode::FORBIDDEN, ms.finish_root("mkcol-response", None))
+}
+
+/// DELETE of a book.
+pub async fn delete(call: Call) -> Result<HttpResponse, Stop> {
+    let Place::Book(_, slug) = &call.place else {
+        return Err(Fault::new(403, "This cannot be taken away.").into());
+    };
+    let book = call.shelf.book(slug).ok_or(MISSING)?.id;
+    let account = call.account();
+    let outcome = call.dav.app.db.write(account, move |db| books::delete_book(db, account, book)).await?;
+    match outcome {
+        Ok(()) => Ok(HttpResponse::NoContent().finish()),
+        Err(Refusal::Protected) => {
+            let precondition =
+                Precondition::NeedPrivileges { href: call.place.href(), privilege: Name::dav("unbind") };
+            Err(Fault::violated(403, precondition, "This book stays.").into())
+        }
+        Err(_) => Err(MISSING.into()),
+    }
+}

@@ -1,0 +1,281 @@
+//! The address books over CardDAV (RFC 6352): the door through which phones see everything of Meari.
+//!
+//! A request is read once (place, headers, body), answered by one function for its method, and written in one piece.
+//! What may be refused is a [`Fault`] with its precondition; `Error`s of the core become statuses here.
+
+mod answer;
+mod collections;
+mod objects;
+mod place;
+mod principals;
+mod properties;
+mod propfind;
+mod reports;
+mod shelf;
+mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::{Method, header};
+use actix_web::web::{Bytes, BytesMut, Data};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, guard, web};
+use futures_util::StreamExt as _;
+
+use self::answer::Stop;
+use self::place::Place;
+use self::shelf::{Shelf, Shelves};
+use crate::accounts::auth::PhoneLogin;
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::contacts::books::{self, Fetch};
+use crate::contacts::vcard::CARD_BYTES_MAX;
+use crate::dav::headers::EntityTags;
+use crate::dav::{Depth, EntityCondition, Fault, Name, Precondition, Preferences, href};
+use crate::ids::{AccountId, AddressBookId, AppPasswordId};
+
+/// Bytes of an XML body at most: a multiget of 20,000 addresses fits.
+const XML_MAX: usize = 4 * 1024 * 1024;
+/// What is too large is read up to here and thrown away, so that the client hears why instead of a broken connection.
+const DISCARD_MAX: usize = 32 * 1024 * 1024;
+/// How long a body may pause.
+const BODY_PAUSE: Duration = Duration::from_secs(20);
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(300);
+/// Hand-outs remembered at most, so that they are written down once.
+const FETCHES_MAX: u64 = 200_000;
+
+type FetchKey = (AppPasswordId, AddressBookId, String);
+
+/// What the edge keeps in memory. One for each process.
+pub struct CardDav {
+    app: App,
+    shelves: Arc<Shelves>,
+    fetched: moka::sync::Cache<FetchKey, i64>,
+}
+
+impl CardDav {
+    /// Opens the door; it hears of every commit from now on.
+    pub fn open(app: &App) -> Arc<CardDav> {
+        let fetched = moka::sync::Cache::builder().max_capacity(FETCHES_MAX).build();
+        Arc::new(CardDav { app: app.clone(), shelves: Shelves::open(app), fetched })
+    }
+
+    /// Writes down what a device has been handed, what was not written down before.
+    async fn note_fetches(
+        &self,
+        now: Timestamp,
+        account: AccountId,
+        fetches: Vec<Fetch>,
+    ) -> Result<(), Stop> {
+        let key = |f: &Fetch| (f.app_password, f.book, f.name.clone());
+        let new: Vec<Fetch> =
+            fetches.into_iter().filter(|f| self.fetched.get(&key(f)).is_none_or(|seq| seq < f.seq)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let rows = new.clone();
+        self.app.db.write(account, move |db| books::note_fetches(db, now, &rows)).await?;
+        for fetch in &new {
+            self.fetched.insert(key(fetch), fetch.seq);
+        }
+        Ok(())
+    }
+}
+
+/// All addresses of CardDAV. Must stand before whatever else answers `/`; the application's data must hold the
+/// [`CardDav`] in a `Data`.
+pub fn routes(cfg: &mut web::ServiceConfig) {
+    let asks_dav = |ctx: &guard::GuardContext<'_>| {
+        matches!(ctx.head().method.as_str(), "PROPFIND" | "REPORT" | "PROPPATCH")
+    };
+    cfg.service(web::resource("/.well-known/carddav{rest:/?}").to(well_known))
+        .service(web::resource("/").guard(guard::fn_guard(asks_dav)).to(answer))
+        .service(web::resource("/").guard(guard::Options()).to(answer))
+        .service(web::resource("/dav{rest:(/.*)?}").to(answer));
+}
+
+/// RFC 6764 5, for every method: phones ask with PROPFIND.
+async fn well_known() -> HttpResponse {
+    HttpResponse::MovedPermanently()
+        .insert_header((header::LOCATION, "/dav/"))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .finish()
+}
+
+/// A request, read.
+struct Call {
+    dav: Arc<CardDav>,
+    now: Timestamp,
+    login: PhoneLogin,
+    place: Place,
+    /// What stands after the question mark.
+    query: String,
+    condition: EntityCondition,
+    preferences: Preferences,
+    body: Bytes,
+    shelf: Arc<Shelf>,
+    request: HttpRequest,
+}
+
+impl Call {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.request.headers().get(name)?.to_str().ok()
+    }
+
+    fn depth(&self, absent: Depth) -> Result<Depth, Fault> {
+        Depth::parse(self.header("depth"), absent)
+    }
+
+    fn account(&self) -> AccountId {
+        self.login.account
+    }
+
+    fn fetch(&self, book: AddressBookId, name: &str, seq: i64) -> Fetch {
+        Fetch {
+            account: self.login.account,
+            app_password: self.login.app_password,
+            book,
+            name: name.to_owned(),
+            seq,
+        }
+    }
+}
+
+async fn answer(request: HttpRequest, payload: web::Payload, dav: Data<CardDav>) -> HttpResponse {
+    let dav = dav.into_inner();
+    if request.method() == Method::OPTIONS {
+        return answer::options(Place::parse_href(request.path()).as_ref());
+    }
+    let login = match PhoneLogin::from_request(&request, &mut Payload::None).await {
+        Ok(login) => login,
+        Err(error) => {
+            // The password may come with the next try; the body of this one has to be out of the way by then.
+            let _ = read_body(payload, 0).await;
+            return actix_web::ResponseError::error_response(&error);
+        }
+    };
+    let is_head = request.method() == Method::HEAD;
+    let response = match respond(request, payload, dav, login).await {
+        Ok(response) => response,
+        Err(stop) => stop.into_response(),
+    };
+    if is_head { answer::without_body(response) } else { response }
+}
+
+async fn respond(
+    request: HttpRequest,
+    payload: web::Payload,
+    dav: Arc<CardDav>,
+    login: PhoneLogin,
+) -> Result<HttpResponse, Stop> {
+    let is_card = matches!(*request.method(), Method::PUT | Method::POST);
+    let body = read_body(payload, if is_card { CARD_BYTES_MAX } else { XML_MAX }).await?;
+    let body = body.ok_or(if is_card { TOO_LARGE } else { Fault::new(413, "The body is too large.") })?;
+    // The URI's own text: the router's copy is decoded already.
+    let path = href::parse(request.uri().path()).ok_or(MISSING)?;
+    let place = own_place(path, &login)?;
+    let now = dav.app.now();
+    let shelf = dav.shelves.of(now, login.account).await?;
+    let headers = request.headers();
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    let call = Call {
+        now,
+        place,
+        query: request.uri().query().unwrap_or("").to_owned(),
+        condition: EntityCondition {
+            if_match: text("if-match").map(EntityTags::parse),
+            if_none_match: text("if-none-match").map(EntityTags::parse),
+        },
+        preferences: Preferences::parse(
+            headers.get_all("prefer").filter_map(|v| v.to_str().ok()),
+            text("brief"),
+        ),
+        body,
+        shelf,
+        login,
+        dav,
+        request,
+    };
+    dispatch(call).await
+}
+
+const MISSING: Fault = Fault::new(404, "There is nothing at this address.");
+const TOO_LARGE: Fault =
+    Fault::violated(403, Precondition::Named(Name::carddav("max-resource-size")), "The vCard is too large.");
+
+async fn dispatch(call: Call) -> Result<HttpResponse, Stop> {
+    match call.request.method().as_str() {
+        "PROPFIND" => propfind::propfind(call).await,
+        "PROPPATCH" => propfind::proppatch(call).await,
+        "REPORT" => reports::report(call).await,
+        "GET" | "HEAD" => objects::get(call).await,
+        "PUT" => objects::put(call).await,
+        "POST" => objects::post(call).await,
+        "DELETE" => match call.place {
+            Place::Object(..) => objects::delete(call).await,
+            _ => collections::delete(call).await,
+        },
+        "MKCOL" => collections::mkcol(call).await,
+        "COPY" | "MOVE" => objects::transfer(call).await,
+        _ => Ok(answer::not_allowed(&call.place)),
+    }
+}
+
+/// Nobody reaches what is another's, whether it exists or not.
+fn own_place(path: href::Path, login: &PhoneLogin) -> Result<Place, Fault> {
+    let place = Place::parse(path).ok_or(MISSING)?;
+    check_owner(&place, login)?;
+    Ok(with_own_handle(place, login))
+}
+
+fn check_owner(place: &Place, login: &PhoneLogin) -> Result<(), Fault> {
+    match place.handle() {
+        Some(handle) if !handle.eq_ignore_ascii_case(&login.handle) => {
+            let precondition =
+                Precondition::NeedPrivileges { href: place.href(), privilege: Name::dav("read") };
+            Err(Fault::violated(403, precondition, "This belongs to somebody else."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whatever capitals the client wrote, the address is one.
+fn with_own_handle(place: Place, login: &PhoneLogin) -> Place {
+    let handle = || login.handle.to_string();
+    match place {
+        Place::Principal(_) => Place::Principal(handle()),
+        Place::Home(_) => Place::Home(handle()),
+        Place::Book(_, book) => Place::Book(handle(), book),
+        Place::Object(_, book, name) => Place::Object(handle(), book, name),
+        other => other,
+    }
+}
+
+/// Reads a body; `None` when it is larger than `limit`.
+async fn read_body(mut payload: web::Payload, limit: usize) -> Result<Option<Bytes>, Stop> {
+    let read = async {
+        let mut body = BytesMut::new();
+        let mut discarded = 0;
+        loop {
+            let next = tokio::time::timeout(BODY_PAUSE, payload.next()).await;
+            match next.map_err(|_| Fault::new(408, "The body did not come."))? {
+                None => break,
+                Some(Err(_)) => return Err(Fault::malformed("The body ended too early.")),
+                Some(Ok(part)) if discarded > 0 || body.len() + part.len() > limit => {
+                    discarded += body.len() + part.len();
+                    body.clear();
+                    if discarded > DISCARD_MAX {
+                        break;
+                    }
+                }
+                Some(Ok(part)) if body.is_empty() && body.capacity() == 0 => body = BytesMut::from(part),
+                Some(Ok(part)) => body.extend_from_slice(&part),
+            }
+        }
+        Ok(if discarded > 0 { None } else { Some(body.freeze()) })
+    };
+    let body = tokio::time::timeout(BODY_TIME, read).await;
+    Ok(body.map_err(|_| Fault::new(408, "The body took too long."))??)
+}

@@ -1,0 +1,140 @@
+//! What most requests ask is whether something changed. The answer comes from memory: the books of an account as they
+//! stand, read once and forgotten the moment a commit touches them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::accounts;
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::contacts::books::{self, AddressBook, KeptProperty};
+use crate::db::{Database, Db, Signal, Topics};
+use crate::error::Result;
+use crate::ids::AccountId;
+
+/// Shards: enough that requests hardly ever meet.
+const SHARDS: usize = 64;
+/// Accounts of one shard at most; a full shard starts anew.
+const SHARD_MAX: usize = 2_000;
+/// How long a shelf is believed: the longest that another node's change can stay unseen when its doorbell is lost.
+const BELIEF: Duration = Duration::from_secs(60);
+
+/// The books of one account.
+#[derive(Debug)]
+pub struct Shelf {
+    /// In the order in which they came to be.
+    pub books: Vec<AddressBook>,
+    /// Kept properties of the books themselves, beside each.
+    pub kept: Vec<Vec<KeptProperty>>,
+    /// The account's own name.
+    pub display_name: String,
+    read_at: Timestamp,
+}
+
+impl Shelf {
+    fn read(db: &mut Db, now: Timestamp, account: AccountId) -> Result<Option<Shelf>> {
+        let books = books::list(db, account)?;
+        if !books.iter().any(AddressBook::is_messenger) {
+            return Ok(None);
+        }
+        let mut kept = Vec::with_capacity(books.len());
+        for book in &books {
+            kept.push(books::kept_properties(db, account, book.id, Some(""))?);
+        }
+        let display_name = accounts::load(db, account)?.display_name;
+        Ok(Some(Shelf { books, kept, display_name, read_at: now }))
+    }
+
+    /// The book with this address.
+    pub fn book(&self, slug: &str) -> Option<&AddressBook> {
+        self.books.iter().find(|b| b.slug == slug)
+    }
+
+    /// The kept properties of that book.
+    pub fn kept_of(&self, slug: &str) -> &[KeptProperty] {
+        let at = self.books.iter().position(|b| b.slug == slug);
+        at.and_then(|at| self.kept.get(at)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Bytes of all books.
+    pub fn used_bytes(&self) -> i64 {
+        self.books.iter().map(|b| b.size_bytes).sum()
+    }
+}
+
+#[derive(Default)]
+struct Shard {
+    shelves: HashMap<AccountId, Arc<Shelf>>,
+    /// Counts what was forgotten, so that a reader who began before does not put back what is old.
+    turn: u64,
+}
+
+/// The shelves of all accounts that asked lately.
+pub struct Shelves {
+    db: Database,
+    shards: Vec<Mutex<Shard>>,
+}
+
+impl Shelves {
+    /// Makes them; they hear of every commit from now on.
+    pub fn open(app: &App) -> Arc<Shelves> {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        let shelves = Arc::new(Shelves { db: app.db.clone(), shards });
+        let weak = Arc::downgrade(&shelves);
+        app.on_signal(move |signal| {
+            if let (Some(shelves), Signal::Account { account, topics, .. }) = (weak.upgrade(), signal)
+                && topics.has(Topics::BOOKS)
+            {
+                shelves.forget(*account);
+            }
+        });
+        shelves
+    }
+
+    fn shard(&self, account: AccountId) -> Option<MutexGuard<'_, Shard>> {
+        let index = account.as_bytes().last().map_or(0, |b| usize::from(*b)) % SHARDS;
+        self.shards.get(index).map(|s| s.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn forget(&self, account: AccountId) {
+        if let Some(mut shard) = self.shard(account) {
+            shard.shelves.remove(&account);
+            shard.turn += 1;
+        }
+    }
+
+    fn known(&self, now: Timestamp, account: AccountId) -> (Option<Arc<Shelf>>, u64) {
+        let Some(shard) = self.shard(account) else { return (None, 0) };
+        let shelf = shard.shelves.get(&account).filter(|s| now.since(s.read_at) < BELIEF).cloned();
+        (shelf, shard.turn)
+    }
+
+    fn keep(&self, account: AccountId, turn: u64, shelf: &Arc<Shelf>) {
+        if let Some(mut shard) = self.shard(account)
+            && shard.turn == turn
+        {
+            if shard.shelves.len() >= SHARD_MAX {
+                shard.shelves.clear();
+            }
+            shard.shelves.insert(account, shelf.clone());
+        }
+    }
+
+    /// The books of an account; makes the first two when it has none yet.
+    pub async fn of(&self, now: Timestamp, account: AccountId) -> Result<Arc<Shelf>> {
+        loop {
+            let (known, turn) = self.known(now, account);
+            if let Some(shelf) = known {
+                return Ok(shelf);
+            }
+            let found = self.db.read(move |db| db.snapshot(|db| Shelf::read(db, now, account))).await?;
+            if let Some(shelf) = found {
+                let shelf = Arc::new(shelf);
+                self.keep(account, turn, &shelf);
+                return Ok(shelf);
+            }
+            self.db.write(account, move |db| books::list_or_open(db, now, account).map(|_| ())).await?;
+        }
+    }
+}
