@@ -10,6 +10,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::accounts::auth::Doors;
 use crate::app::App;
+use crate::contacts::carddav::{self, CardDav};
 use crate::http;
 use crate::live::{self, Live};
 use crate::messaging::arrivals::Arrivals;
@@ -24,6 +25,8 @@ pub struct Edges {
     pub doors: Arc<Doors>,
     /// The carriers' way in.
     pub arrivals: Arc<Arrivals>,
+    /// The phones' way in.
+    pub carddav: Arc<CardDav>,
     /// Live connections.
     pub live: Arc<Live>,
 }
@@ -35,6 +38,7 @@ impl Edges {
             app: app.clone(),
             doors: Doors::open(app),
             arrivals: Arc::new(Arrivals::open(app)),
+            carddav: CardDav::open(app),
             live: Arc::default(),
         }
     }
@@ -44,12 +48,14 @@ impl Edges {
         cfg.app_data(web::Data::new(self.app.clone()))
             .app_data(web::Data::from(self.doors.clone()))
             .app_data(web::Data::from(self.arrivals.clone()))
+            .app_data(web::Data::from(self.carddav.clone()))
             .app_data(web::Data::from(self.live.clone()))
             .app_data(http::json_config())
             .app_data(http::query_config())
             .app_data(http::path_config())
             .app_data(web::PayloadConfig::new(http::JSON_MAX));
         rest(&mut ServiceConfig::new(cfg));
+        cfg.configure(carddav::routes);
         cfg.configure(client::routes);
     }
 }
