@@ -22,6 +22,8 @@ pub mod events;
 pub mod http;
 pub mod net;
 pub mod mail;
+pub mod metrics;
+pub mod telemetry;
 
 // Adapters: know a foreign language, know no domain.
 pub mod carriers;
@@ -36,7 +38,8 @@ pub mod messaging;
 
 // The top: sees everything, is seen only by the command line.
 pub mod live;
+pub mod web;
 pub mod router;
 pub mod worker;
-pub mod web;
 pub mod simulator;
+pub mod cli;

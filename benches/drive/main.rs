@@ -1,1 +1,3 @@
+//! The load drivers.
+
 fn main() {}

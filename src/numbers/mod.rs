@@ -163,6 +163,33 @@ pub struct Import {
     pub capabilities: Capabilities,
 }
 
+/// What an account holds, by what it is to the one who assigns.
+#[derive(Default)]
+struct Held {
+    active: HashMap<ContactId, NumberId>,
+    resting: HashMap<ContactId, (AssignmentId, NumberId)>,
+    past: HashMap<ContactId, NumberId>,
+    /// Numbers that may not be given to another contact of this account.
+    used: HashSet<NumberId>,
+}
+
+impl Held {
+    fn sort(rows: &[store::AssignmentRow]) -> Held {
+        let mut held = Held::default();
+        for row in rows {
+            match row.state.as_str() {
+                "active" => drop(held.active.insert(row.contact_id, row.number_id)),
+                "resting" => drop(held.resting.insert(row.contact_id, (row.id, row.number_id))),
+                _ => drop(held.past.insert(row.contact_id, row.number_id)),
+            }
+            if row.state != "past" {
+                held.used.insert(row.number_id);
+            }
+        }
+        held
+    }
+}
+
 /// Gives each wanted contact a number local to `near`. A contact that has one already keeps it.
 ///
 /// The caller writes contacts, cards and events in the same transaction and leaves the `ROUTES` signal.
@@ -174,7 +201,6 @@ pub fn assign(
     wanted: &[Wanted],
 ) -> Result<Vec<Outcome>> {
     store::take_turn(db, account)?;
-    let held = store::list_assignments(db, account)?;
     let region = near.region();
     let pool: Vec<Number> = store::list_pool(db, &region)?
         .into_iter()
@@ -182,17 +208,7 @@ pub fn assign(
         .collect();
     let numbers: HashMap<NumberId, E164> = pool.iter().map(|n| (n.id, n.number.clone())).collect();
 
-    let used: HashSet<NumberId> = held.iter().filter(|a| a.state != "past").map(|a| a.number_id).collect();
-    let mut active: HashMap<ContactId, NumberId> = HashMap::new();
-    let mut resting: HashMap<ContactId, (AssignmentId, NumberId)> = HashMap::new();
-    let mut past: HashMap<ContactId, NumberId> = HashMap::new();
-    for row in &held {
-        match row.state.as_str() {
-            "active" => drop(active.insert(row.contact_id, row.number_id)),
-            "resting" => drop(resting.insert(row.contact_id, (row.id, row.number_id))),
-            _ => drop(past.insert(row.contact_id, row.number_id)),
-        }
-    }
+    let Held { mut active, resting, past, used } = Held::sort(&store::list_assignments(db, account)?);
     let candidates: Vec<Candidate> =
         pool.iter().map(|n| Candidate { id: n.id, area: n.area.clone() }).collect();
     let mut choice = Choice::new(&candidates, near.area(), |id| used.contains(&id));

@@ -1,0 +1,189 @@
+//! The command line: what it prints, what it answers, and what it says when it cannot.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    /// An empty folder with settings of its own.
+    fn new() -> Place {
+        let place = Place { folder: tempfile::tempdir().unwrap() };
+        place.write(
+            "meari.toml",
+            "listen = \"127.0.0.1:0\"\n[[carriers]]\nid = \"main\"\nkind = \"simulator\"\n\
+             api_base = \"http://127.0.0.1:9\"\naccount_sid = \"AC1\"\nauth_token = \"t\"\n",
+        );
+        place
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meari"));
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MEARI_")) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Said {
+        said(self.command(arguments).output().unwrap())
+    }
+
+    fn run_with_input(&self, arguments: &[&str], input: &str) -> Said {
+        let mut command = self.command(arguments);
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        said(child.wait_with_output().unwrap())
+    }
+}
+
+fn said(output: Output) -> Said {
+    Said {
+        code: output.status.code().expect("it ended by itself"),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Said {
+    #[track_caller]
+    fn well(self) -> Said {
+        assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn badly(self, code: i32, with: &str) -> Said {
+        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
+        assert!(self.err.contains(with), "{with:?} is missing from:\n{}", self.err);
+        self
+    }
+}
+
+#[test]
+fn help_names_every_command_and_fits_a_terminal() {
+    let place = Place::new();
+    let help = place.run(&["--help"]).well().out;
+    let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let names: Vec<&str> = commands
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(names.contains(&"migrate") && names.contains(&"numbers"), "{names:?}");
+    for name in names.iter().filter(|name| **name != "help") {
+        let help = place.run(&[name, "--help"]).well().out;
+        assert!(help.contains("Usage: meari"), "{name}");
+        assert!(help.lines().all(|line| line.chars().count() <= 120), "{name} --help is too wide:\n{help}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_ends_with_two_and_a_hint() {
+    let place = Place::new();
+    place.run(&["serv"]).badly(2, "subcommand");
+    place.run(&["numbers", "plan", "--contacts-max", "many"]).badly(2, "--contacts-max");
+    place.run(&[]).badly(2, "Usage");
+}
+
+#[test]
+fn wrong_settings_are_told_all_at_once() {
+    let place = Place::new();
+    place.write("meari.toml", "listn = \"x\"\nlog = \"xml\"");
+    let said = place.run(&["migrate"]).badly(1, "Did you mean listen?");
+    assert!(said.err.contains("pretty or json"), "{}", said.err);
+    place.run(&["migrate", "--config", "nowhere.toml"]).badly(1, "nowhere.toml");
+}
+
+#[test]
+fn the_schema_is_asked_for_before_anything_else() {
+    let place = Place::new();
+    place.run(&["accounts", "list"]).badly(1, "meari migrate");
+    assert!(place.run(&["migrate"]).well().out.contains("ran "));
+    assert!(place.run(&["migrate"]).well().out.contains("up to date"));
+    assert!(place.run(&["accounts", "list"]).well().out.contains("no accounts"));
+}
+
+#[test]
+fn accounts_are_made_listed_and_given_passwords_for_phones() {
+    let place = Place::new();
+    place.run(&["migrate"]).well();
+    let made = place.run(&["accounts", "create", "alice"]).well().out;
+    assert!(made.contains("created alice (acc_") && made.contains("password: "), "{made}");
+    let boss = ["accounts", "create", "boss", "--admin", "--password-stdin", "--display-name", "The Boss"];
+    let made = place.run_with_input(&boss, "correct horse battery\n").well().out;
+    assert!(!made.contains("password"), "{made}");
+
+    let list = place.run(&["accounts", "list"]).well().out;
+    assert!(
+        list.lines().any(|l| l.starts_with("boss ") && l.contains("The Boss") && l.ends_with("admin")),
+        "{list}"
+    );
+
+    let made = place.run(&["accounts", "app-password", "alice"]).well().out;
+    assert!(made.contains("/dav/") && made.contains("user name:       alice"), "{made}");
+
+    place.run(&["accounts", "create", "alice"]).badly(1, "taken");
+    place.run(&["accounts", "create", "Not A Handle"]).badly(1, "handle");
+    place
+        .run_with_input(&["accounts", "create", "carol", "--password-stdin"], "short\n")
+        .badly(1, "10 characters");
+    place.run(&["accounts", "app-password", "nobody"]).badly(1, "meari accounts list");
+}
+
+#[test]
+fn numbers_come_from_a_file() {
+    let place = Place::new();
+    place.run(&["migrate"]).well();
+    assert!(place.run(&["numbers", "list"]).well().out.contains("meari numbers import"));
+    place
+        .write("pool.csv", "e164,carrier,capabilities\n+12025550150,main,sms+voice\n+12025550151,main,sms\n");
+    assert!(
+        place.run(&["numbers", "import", "pool.csv"]).well().out.contains("2 numbers are new, 0 were there")
+    );
+    assert!(
+        place.run(&["numbers", "import", "pool.csv"]).well().out.contains("0 numbers are new, 2 were there")
+    );
+    let list = place.run(&["numbers", "list"]).well().out;
+    assert!(list.lines().any(|l| l.starts_with("+12025550150  US") && l.contains("sms+voice")), "{list}");
+
+    place.write("bad.csv", "e164,carrier,capabilities\n+12025550152,main,sms\n+12025550153,other,sms\n");
+    place.run(&["numbers", "import", "bad.csv"]).badly(1, "line 3");
+    assert_eq!(place.run(&["numbers", "list"]).well().out.lines().count(), 3, "nothing of it was imported");
+    place.run(&["numbers", "import", "nowhere.csv"]).badly(1, "nowhere.csv");
+}
+
+#[test]
+fn the_plan_says_how_many_numbers_and_why() {
+    let place = Place::new();
+    let options = ["numbers", "plan", "--contacts-max", "500", "--resting", "20", "--handsets", "10000"];
+    let plan = place.run(&options).well().out;
+    assert!(plan.lines().any(|l| l.starts_with("numbers for one region") && l.contains(" 598 ")), "{plan}");
+    assert!(plan.contains("5000000"), "{plan}");
+    let busy =
+        ["numbers", "plan", "--contacts-max", "10", "--sms-per-second", "70", "--sms-per-number", "0.5"];
+    assert!(
+        place.run(&busy).well().out.lines().any(|l| l.starts_with("numbers for one") && l.contains(" 140 "))
+    );
+    place.run(&["migrate"]).well();
+    assert!(place.run(&["numbers", "plan"]).well().out.contains("the largest account now"));
+}
