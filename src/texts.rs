@@ -57,7 +57,7 @@ pub enum Text<'a> {
     VerifyByTextingConfirmed,
     /// SMS to a stranger who texted one of our numbers.
     UnknownHandset {
-        /// Where to learn more (`meari.example.org`).
+        /// Where to learn more, an address that phones make a link of (`https://meari.example.org`).
         service: &'a str,
     },
     /// SMS to a user who texted a number that names no contact of his.

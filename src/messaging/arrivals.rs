@@ -147,7 +147,7 @@ impl Arrivals {
             }
         };
         let now = app.now();
-        let service = app.settings.service_name.clone();
+        let service = app.settings.public_url.clone();
         let line = SmsLine { carrier_id: carrier_id.to_owned(), from: sms.to.clone(), to: from.clone() };
         let (sid, stranger) = (sms.carrier_message_id.clone(), meaning == Meaning::Stranger);
         app.db

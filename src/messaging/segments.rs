@@ -278,7 +278,7 @@ mod tests {
         let texts = [
             Text::VerificationCode { code: "482913" },
             Text::VerifyByTextingConfirmed,
-            Text::UnknownHandset { service: "meari.example.org" },
+            Text::UnknownHandset { service: "https://meari.example.org" },
             Text::UnknownNumber,
             Text::ReleasedContact,
             Text::Introduction { name },
