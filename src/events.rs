@@ -88,6 +88,9 @@ pub struct Event {
     pub subject: Option<[u8; 16]>,
 }
 
+/// What happened to which thing (the 16 bytes of its id).
+pub type Happening = (EventKind, Option<[u8; 16]>);
+
 /// Rows read at once.
 pub const PAGE_MAX: i64 = 500;
 
@@ -146,7 +149,7 @@ pub fn append_many(
     db: &mut Db,
     now: Timestamp,
     account: AccountId,
-    events: &[(EventKind, Option<[u8; 16]>)],
+    events: &[Happening],
     topics: Topics,
 ) -> Result<i64> {
     let count = i64::try_from(events.len()).unwrap_or(0);
@@ -179,7 +182,7 @@ pub fn append_each(
     events: &[(AccountId, EventKind, Option<[u8; 16]>)],
     topics: Topics,
 ) -> Result<()> {
-    let mut by_account: BTreeMap<AccountId, Vec<(EventKind, Option<[u8; 16]>)>> = BTreeMap::new();
+    let mut by_account: BTreeMap<AccountId, Vec<Happening>> = BTreeMap::new();
     for (account, kind, subject) in events {
         by_account.entry(*account).or_default().push((*kind, *subject));
     }
