@@ -735,7 +735,7 @@ pub fn put_messenger_cards(
 }
 
 /// The name of a friend's card: the same for the life of the contact.
-fn object_name(contact: ContactId) -> String {
+pub(super) fn object_name(contact: ContactId) -> String {
     format!("{}.vcf", contact.0.simple())
 }
 

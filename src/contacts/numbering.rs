@@ -8,18 +8,33 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::contact::{Contact, NumberState};
-use super::{jobs, roster, store};
+use super::messenger_card::{CardPhoto, MessengerCard};
+use super::{books, jobs, roster, store};
 use crate::clock::Timestamp;
 use crate::db::{Db, Topics};
 use crate::error::Result;
 use crate::events::{self, EventKind};
 use crate::ids::{AccountId, AssignmentId, ContactId};
 use crate::numbers::{self, Wanted};
+use crate::phone::E164;
 use crate::queue;
 
 /// How long the number of a contact that is gone names nobody else for the account: old texts and missed calls on the
 /// phone are answered for about that long.
 pub const REST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// After this time a pair is free although some device never came to learn that the card is gone: it is lost or broken.
+pub const REST_MAX: Duration = Duration::from_secs(180 * 24 * 3600);
+
+/// When a pair whose card lingers is looked at again.
+const LINGER: Duration = Duration::from_secs(24 * 3600);
+
+/// Cards rendered at once; with their photos they stay in memory until they are written.
+const CARDS_AT_ONCE: usize = 200;
+/// A larger photo stays off the cards: every friend's phone would fetch it with every change.
+const CARD_PHOTO_BYTES_MAX: i32 = 128 * 1024;
+/// The group under which phones show messenger friends.
+const CATEGORY: &str = "Meari";
 
 /// Friends told of one person's new name in one transaction; more are told by a job.
 const TOLD_AT_ONCE: i64 = 200;
@@ -48,18 +63,42 @@ pub(super) fn assign_numbers(
 
 /// Lets the contacts' pairs rest and takes their cards off the phone. The caller writes `number_state` and the events.
 pub(super) fn take_numbers(db: &mut Db, now: Timestamp, account: AccountId, ids: &[ContactId]) -> Result<()> {
-    numbers::release(db, now, account, ids, REST)
+    numbers::release(db, now, account, ids, REST)?;
+    books::remove_messenger_cards(db, now, account, ids)
 }
 
 /// Writes the cards of those contacts that have a number.
-pub(super) fn render_cards(
-    db: &mut Db,
-    now: Timestamp,
-    account: AccountId,
-    contacts: &[Contact],
-) -> Result<()> {
-    let _ = (db, now, account, contacts);
+pub(super) fn render_cards(db: &mut Db, now: Timestamp, account: AccountId, contacts: &[Contact]) -> Result<()> {
+    for chunk in contacts.chunks(CARDS_AT_ONCE) {
+        let ids: Vec<ContactId> = chunk.iter().map(|row| row.id).collect();
+        let mut held = numbers::numbers_of(db, account, &ids)?;
+        if held.is_empty() {
+            continue;
+        }
+        let peers: Vec<AccountId> = chunk.iter().filter_map(|row| row.peer_account_id).collect();
+        let mut photos = store::list_photos(db, &peers, CARD_PHOTO_BYTES_MAX)?;
+        let to_card = |row: &Contact| {
+            let number = held.remove(&row.id)?;
+            let photo = row.peer_account_id.and_then(|peer| photos.remove(&peer));
+            Some((row.id, to_card(row, number, photo, now)))
+        };
+        let cards: Vec<(ContactId, MessengerCard)> = chunk.iter().filter_map(to_card).collect();
+        books::put_messenger_cards(db, now, account, &cards)?;
+    }
     Ok(())
+}
+
+fn to_card(row: &Contact, number: E164, photo: Option<CardPhoto>, now: Timestamp) -> MessengerCard {
+    MessengerCard {
+        uid: row.id.0.hyphenated().to_string(),
+        display_name: row.shown_name().to_owned(),
+        number: Some(number),
+        address: row.full_address(),
+        categories: vec![CATEGORY.to_owned()],
+        photo,
+        note: None,
+        rev: now,
+    }
 }
 
 /// Gives numbers to accepted contacts that have none, as far as the pool goes; answers how many. For after a mobile is
@@ -176,17 +215,23 @@ pub(super) fn tell_of_peer(
     Ok(())
 }
 
-/// Frees pairs whose rest is over, at most `limit`; answers how many.
+/// Frees pairs whose rest is over, at most `limit`; answers how many. A pair goes on resting while a device may still
+/// have the card: whoever dials the old number from there must not reach somebody else.
 pub fn free_rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<usize> {
-    let rested = numbers::rested(db, now, limit)?;
     let mut by_account: BTreeMap<AccountId, Vec<AssignmentId>> = BTreeMap::new();
-    for (account, assignment, _) in &rested {
-        by_account.entry(*account).or_default().push(*assignment);
+    for (account, assignment, contact) in numbers::rested(db, now, limit)? {
+        if store::card_lingers(db, account, &books::object_name(contact), now.minus(REST_MAX))? {
+            numbers::rest_longer(db, account, assignment, now.plus(LINGER))?;
+        } else {
+            by_account.entry(account).or_default().push(assignment);
+        }
     }
+    let mut count = 0;
     for (account, ids) in by_account {
         numbers::free(db, account, &ids)?;
+        count += ids.len();
     }
-    Ok(rested.len())
+    Ok(count)
 }
 
 fn updated(db: &mut Db, now: Timestamp, account: AccountId, ids: &[ContactId]) -> Result<()> {

@@ -1,15 +1,18 @@
 //! Queries of `contacts`, and what the roster must know of accounts and handsets.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 
 use super::contact::{Contact, ContactState, NumberState};
+use super::messenger_card::CardPhoto;
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::each;
 use crate::error::Result;
-use crate::ids::{AccountId, ContactId, ConversationId};
+use crate::ids::{AccountId, AddressBookId, AppPasswordId, ContactId, ConversationId};
 use crate::phone::E164;
-use crate::schema::{accounts, contacts, handsets};
+use crate::schema::{account_photos, accounts, address_tombstones, card_fetches, contacts, handsets};
 
 /// Rows in one statement: far below the parameter limits of both engines.
 pub const CHUNK: usize = 1_000;
@@ -25,6 +28,11 @@ diesel::define_sql_function! {
         first: diesel::sql_types::Nullable<diesel::sql_types::Text>,
         second: diesel::sql_types::Text,
     ) -> diesel::sql_types::Text;
+}
+
+diesel::define_sql_function! {
+    /// How many bytes.
+    fn length(bytes: diesel::sql_types::Binary) -> diesel::sql_types::Integer;
 }
 
 /// What the roster must know of an account.
@@ -325,6 +333,47 @@ pub fn find_verified_mobile(db: &mut Db, account: AccountId) -> Result<Option<E1
         .select(handsets::number)
         .first(c)
         .optional())?)
+}
+
+/// Photos of these accounts that have at most `bytes_max` bytes.
+pub fn list_photos(db: &mut Db, of: &[AccountId], bytes_max: i32) -> Result<HashMap<AccountId, CardPhoto>> {
+    let rows: Vec<(AccountId, String, Vec<u8>)> = each!(db, |c| account_photos::table
+        .filter(account_photos::account_id.eq_any(of))
+        .filter(length(account_photos::body).le(bytes_max))
+        .select((account_photos::account_id, account_photos::content_type, account_photos::body))
+        .load(c))?;
+    let to_photo = |(id, content_type, body)| (id, CardPhoto { content_type, body });
+    Ok(rows.into_iter().map(to_photo).collect())
+}
+
+/// Whether a device may still have a card that is gone: it has fetched the card after `since`, and has been handed
+/// nothing of that book from after the card's end.
+pub fn card_lingers(db: &mut Db, account: AccountId, name: &str, since: Timestamp) -> Result<bool> {
+    let devices: Vec<(AppPasswordId, AddressBookId)> = each!(db, |c| card_fetches::table
+        .filter(card_fetches::account_id.eq(account))
+        .filter(card_fetches::name.eq(name))
+        .filter(card_fetches::at.ge(since))
+        .select((card_fetches::app_password_id, card_fetches::book_id))
+        .load(c))?;
+    for (device, book) in devices {
+        let ended: Option<i64> = each!(db, |c| address_tombstones::table
+            .filter(address_tombstones::account_id.eq(account))
+            .filter(address_tombstones::book_id.eq(book))
+            .filter(address_tombstones::name.eq(name))
+            .select(diesel::dsl::max(address_tombstones::seq))
+            .first(c))?;
+        let handed: Option<i64> = each!(db, |c| card_fetches::table
+            .filter(card_fetches::account_id.eq(account))
+            .filter(card_fetches::app_password_id.eq(device))
+            .filter(card_fetches::book_id.eq(book))
+            .select(diesel::dsl::max(card_fetches::seq))
+            .first(c))?;
+        // Without a tombstone the card's end is too long ago for us to know it.
+        if ended.is_none_or(|ended| handed.is_none_or(|handed| handed < ended)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -280,6 +280,11 @@ pub fn rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<Vec<(AccountId,
     store::list_rested(db, now, limit)
 }
 
+/// Lets a resting pair rest until `until`.
+pub fn rest_longer(db: &mut Db, account: AccountId, id: AssignmentId, until: Timestamp) -> Result<()> {
+    store::rest_longer(db, account, id, until)
+}
+
 /// Frees pairs for the account; their history stays.
 pub fn free(db: &mut Db, account: AccountId, ids: &[AssignmentId]) -> Result<()> {
     store::set_past(db, account, ids)

@@ -212,6 +212,16 @@ pub fn list_rested(
         .load(c))?)
 }
 
+pub fn rest_longer(db: &mut Db, account: AccountId, id: AssignmentId, until: Timestamp) -> Result<()> {
+    each!(db, |c| diesel::update(assignments::table)
+        .filter(assignments::account_id.eq(account))
+        .filter(assignments::id.eq(id))
+        .filter(assignments::state.eq("resting"))
+        .set(assignments::rests_until.eq(until))
+        .execute(c))?;
+    Ok(())
+}
+
 pub fn set_past(db: &mut Db, account: AccountId, ids: &[AssignmentId]) -> Result<()> {
     for chunk in ids.chunks(CHUNK) {
         each!(db, |c| diesel::update(assignments::table)
