@@ -68,7 +68,12 @@ pub(super) fn take_numbers(db: &mut Db, now: Timestamp, account: AccountId, ids:
 }
 
 /// Writes the cards of those contacts that have a number.
-pub(super) fn render_cards(db: &mut Db, now: Timestamp, account: AccountId, contacts: &[Contact]) -> Result<()> {
+pub(super) fn render_cards(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    contacts: &[Contact],
+) -> Result<()> {
     for chunk in contacts.chunks(CARDS_AT_ONCE) {
         let ids: Vec<ContactId> = chunk.iter().map(|row| row.id).collect();
         let mut held = numbers::numbers_of(db, account, &ids)?;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use meari::contacts::books;
 use meari::db::Lane;
 use meari::events::{self, Event};
 use meari::ids::{AccountId, ContactId};
@@ -43,6 +44,22 @@ async fn history(app: &TestApp, person: &Person, id: &str) -> Vec<&'static str> 
     log(app, person).await.iter().filter(about).map(|event| event.kind.name()).collect()
 }
 
+/// The texts of the cards that the person's phone would fetch.
+async fn cards(app: &TestApp, person: &Person) -> Vec<String> {
+    let account = account_of(person);
+    let read = move |db: &mut meari::db::Db| {
+        let mut found = Vec::new();
+        for book in books::list(db, account)?.iter().filter(|book| book.is_messenger()) {
+            for listed in books::list_objects(db, account, book.id)? {
+                let object = books::find(db, account, book.id, &listed.name)?.unwrap();
+                found.push(String::from_utf8(object.body).unwrap());
+            }
+        }
+        Ok(found)
+    };
+    app.app.db.read(read).await.unwrap()
+}
+
 /// `count` accounts `p0`, `p1`, … that nobody signs in to.
 async fn crowd(app: &TestApp, count: usize) {
     let now = app.app.now();
@@ -64,6 +81,36 @@ async fn crowd(app: &TestApp, count: usize) {
 }
 
 story! {
+    async fn a_friends_card_goes_to_the_phone_and_follows_him(app) {
+        app.pool(3).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let (at_alice, _) = alice.befriends(&bob).await;
+        assert!(cards(app, &alice).await.is_empty(), "nobody can dial");
+        app.verify_mobile(&alice, "+12025550101").await;
+        let number = contact(&alice, &at_alice).await["number"].as_str().unwrap().to_owned();
+        let card = cards(app, &alice).await.remove(0);
+        assert!(card.contains("FN:Bob\r\n") && card.contains(&number), "{card}");
+        assert!(cards(app, &bob).await.is_empty(), "bob has no phone");
+
+        bob.patch("/v1/me", json!({ "display_name": "Robert" })).await.expect(200);
+        assert!(cards(app, &alice).await[0].contains("FN:Robert\r\n"));
+        let path = format!("/v1/contacts/{at_alice}");
+        alice.patch(&path, json!({ "display_name": "Bobby" })).await.expect(200);
+        assert!(cards(app, &alice).await[0].contains("FN:Bobby\r\n"));
+
+        alice.patch(&path, json!({ "hidden_on_phone": true })).await.expect(200);
+        assert!(cards(app, &alice).await.is_empty());
+        alice.patch(&path, json!({ "hidden_on_phone": false })).await.expect(200);
+        assert!(cards(app, &alice).await[0].contains(&number));
+        act(&alice, &at_alice, "block").await;
+        assert!(cards(app, &alice).await.is_empty());
+        act(&alice, &at_alice, "unblock").await;
+        assert_eq!(cards(app, &alice).await.len(), 1);
+        alice.delete(&path).await.expect(204);
+        assert!(cards(app, &alice).await.is_empty());
+        app.settle().await;
+    }
+
     async fn two_people_become_friends(app) {
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);
         let mine = alice.post("/v1/contacts", json!({ "address": "meari:BOB", "display_name": "Bobby" })).await.expect(201);
