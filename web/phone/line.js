@@ -9,6 +9,8 @@ export class Line {
   #timer = 0;
   #failures = 0;
   #closed = false;
+  /** The newest event that was taken; null before the phone was read. */
+  #cursor = null;
   #on;
 
   /**
@@ -20,14 +22,16 @@ export class Line {
   constructor(base, number, on) {
     this.#root = `${base.replace(/\/$/, '')}/phones/${encodeURIComponent(number)}`;
     this.#on = on;
+    document.addEventListener('visibilitychange', this.#look);
     this.#open();
   }
 
   /** Ends it. */
   close() {
     this.#closed = true;
+    document.removeEventListener('visibilitychange', this.#look);
     clearTimeout(this.#timer);
-    this.#source?.close();
+    this.#hangUp();
   }
 
   /** The address of a contact's picture. */
@@ -77,10 +81,26 @@ export class Line {
     }
   }
 
+  /** A browser keeps six connections to one server for all its tabs: one that nobody looks at lets go of its own. */
+  #look = () => {
+    if (!document.hidden && !this.#source && this.#cursor !== null) this.#listen(this.#cursor);
+    else if (document.hidden) this.#hangUp();
+  };
+
+  #hangUp() {
+    this.#source?.close();
+    this.#source = null;
+  }
+
   #listen(after) {
+    this.#cursor = after;
+    if (document.hidden) return;
     const source = new EventSource(`${this.#root}/events?after=${after}`);
     this.#source = source;
-    const on = (name, tell) => source.addEventListener(name, event => tell(JSON.parse(event.data)));
+    const on = (name, tell) => source.addEventListener(name, event => {
+      this.#cursor = event.lastEventId;
+      tell(JSON.parse(event.data));
+    });
     on('message', this.#on.message);
     on('power', this.#on.power);
     on('synced', data => {
@@ -96,7 +116,8 @@ export class Line {
 
   #lose(status) {
     if (this.#closed) return;
-    this.#source?.close();
+    this.#hangUp();
+    this.#cursor = null;
     this.#on.lost(status);
     this.#timer = setTimeout(() => this.#open(), AGAIN_MS[Math.min(this.#failures++, AGAIN_MS.length - 1)]);
   }
