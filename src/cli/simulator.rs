@@ -18,7 +18,8 @@ pub struct Options {
 }
 
 pub async fn run(options: Options) -> Outcome {
-    let settings = Settings { callback_base: options.callback, ..Settings::default() };
+    let numbers = Settings::fictional_numbers();
+    let settings = Settings { callback_base: options.callback, numbers, ..Settings::default() };
     let (account_sid, auth_token) = (settings.account_sid.clone(), settings.auth_token.clone());
     let listener = TcpListener::bind(&options.listen).map_err(|error| {
         Failure::new(
@@ -29,6 +30,7 @@ pub async fn run(options: Options) -> Outcome {
     let url = format!("http://{}", listener.local_addr()?);
     let server = server(Simulator::new(settings), listener)?;
     println!("The simulator is at {url} (phones to drive in the browser; API below /2010-04-01).");
+    println!("The account rents +12025550150 to +12025550199, and more on request.");
     println!("Let Meari use it:\n");
     println!("[[carriers]]\nid = \"main\"\nkind = \"simulator\"\napi_base = \"{url}\"");
     println!("account_sid = \"{account_sid}\"\nauth_token = \"{auth_token}\"\n");

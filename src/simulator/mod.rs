@@ -133,6 +133,13 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Fifty numbers of the fictional range, for a carrier that is tried out: +1 202 555 0150 to 0199.
+    pub fn fictional_numbers() -> Vec<E164> {
+        (150..200).filter_map(|line| E164::parse(&format!("+12025550{line}")).ok()).collect()
+    }
+}
+
 /// The token stays out of logs.
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
