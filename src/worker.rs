@@ -108,11 +108,18 @@ pub async fn drain(app: &App) -> usize {
     }
 }
 
-/// Sweeps up old rows now and then until `stop` turns true.
+/// Sweeps up old rows now and then until `stop` turns true, and touches whoever is connected here.
 pub async fn sweep_regularly(app: App, mut stop: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(SWEEP_EVERY);
+    let mut touch = tokio::time::interval(presence::clients::SWEEP_EVERY);
     loop {
         tokio::select! {
+            _ = touch.tick() => {
+                let kept = presence::clients::keep(&app).await;
+                if let Err(error) = kept.and(presence::clients::sweep(&app).await) {
+                    tracing::warn!(reason = %error.report(), "who is connected could not be written down");
+                }
+            }
             _ = tick.tick() => {
                 if let Err(error) = sweep(&app).await {
                     tracing::warn!(reason = %error.report(), "old rows could not be swept up");

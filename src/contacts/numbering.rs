@@ -55,7 +55,11 @@ pub(super) fn assign_numbers(
     let outcomes = numbers::assign(db, now, account, &mobile, &wanted)?;
     let (given, waiting): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|o| o.number.is_some());
     let ids = |outcomes: &[numbers::Outcome]| outcomes.iter().map(|o| o.contact).collect::<Vec<ContactId>>();
-    store::set_number_state(db, account, &ids(&waiting), NumberState::Waiting, now)?;
+    if !waiting.is_empty() {
+        store::set_number_state(db, account, &ids(&waiting), NumberState::Waiting, now)?;
+        // A card from before would go on naming a number that is somebody else's now.
+        books::remove_messenger_cards(db, now, account, &ids(&waiting))?;
+    }
     store::set_number_state(db, account, &ids(&given), NumberState::Assigned, now)?;
     render_cards(db, now, account, &contacts)?;
     Ok(given.len())

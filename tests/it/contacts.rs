@@ -211,6 +211,49 @@ story! {
         assert_eq!(numbers.len(), 3);
     }
 
+    async fn a_number_that_is_taken_away_is_replaced(app) {
+        app.pool(2).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        app.verify_mobile(&alice, "+12025550101").await;
+        let (at_alice, _) = alice.befriends(&bob).await;
+        let first = contact(&alice, &at_alice).await["number"].as_str().unwrap().to_owned();
+        retire(app, &first).await;
+        let second = contact(&alice, &at_alice).await["number"].as_str().unwrap().to_owned();
+        assert_ne!(first, second);
+        assert!(cards(app, &alice).await[0].contains(&second));
+        retire(app, &second).await;
+        assert_eq!(contact(&alice, &at_alice).await["number_state"], "waiting");
+        assert!(cards(app, &alice).await.is_empty(), "no card names a number that is gone");
+    }
+
+    async fn a_thousand_friends_get_their_numbers_at_once(app) {
+        let alice = app.person("alice").await;
+        crowd(app, 1_200).await;
+        let list: Vec<Value> = (0..1_200).map(|n| json!({ "address": format!("meari:crowd{n}") })).collect();
+        alice.post("/v1/contacts/import", json!({ "contacts": list })).await.expect(200);
+        let (owner, now) = (account_of(&alice), app.app.now());
+        app.app.db.write(Lane::Any, move |db| {
+            for n in 0..1_200 {
+                let person = accounts::find_by_handle(db, &format!("crowd{n}"))?.unwrap();
+                let request = contacts::list(db, person.id, &contacts::Filter::default(), None, 1)?.remove(0);
+                contacts::accept(db, now, person.id, request.id)?;
+            }
+            let numbers = (0..1_300).map(|n| format!("+1{}55501{:02}", 201 + n / 100, n % 100));
+            let capabilities = meari::numbers::Capabilities::SMS;
+            let to_import = |number: String| meari::numbers::Import {
+                number: meari::phone::E164::parse(&number).unwrap(),
+                carrier_id: "sim".to_owned(),
+                capabilities,
+            };
+            meari::numbers::import(db, now, &numbers.map(to_import).collect::<Vec<_>>())
+        }).await.unwrap();
+        app.verify_mobile(&alice, "+12025550101").await;
+        let held = app.app.db.read(move |db| contacts::list(db, owner, &contacts::Filter::default(), None, 2_000)).await.unwrap();
+        let numbers: HashSet<_> = held.iter().filter_map(|c| c.number.clone()).collect();
+        assert_eq!(numbers.len(), 1_200);
+        assert_eq!(cards(app, &alice).await.len(), 1_200);
+    }
+
     async fn a_block_is_silent_and_can_be_taken_back(app) {
         app.pool(3).await;
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);
@@ -434,6 +477,17 @@ story! {
             assert_eq!(all(&b).await[0]["state"], "accepted");
         }
     }
+}
+
+async fn retire(app: &TestApp, number: &str) {
+    let (number, now) = (meari::phone::E164::parse(number).unwrap(), app.app.now());
+    let body = move |db: &mut meari::db::Db| {
+        let number = meari::numbers::find(db, &number)?.unwrap();
+        let holders = meari::numbers::retire(db, now, number.id)?;
+        contacts::jobs::enqueue_replacements(db, now, &holders)
+    };
+    app.app.db.write(Lane::Any, body).await.unwrap();
+    app.settle().await;
 }
 
 async fn remove_mobiles(app: &TestApp, owner: AccountId) {
