@@ -3,6 +3,7 @@
 pub mod app;
 pub mod client;
 pub mod database;
+pub mod dav;
 
 pub use app::TestApp;
 pub use client::{Answer, Person};
