@@ -214,9 +214,7 @@ impl Text<'_> {
     fn korean(&self) -> String {
         match *self {
             Text::VerificationCode { code } => {
-                format!(
-                    "[Meari] 인증번호는 {code}입니다. 다른 사람에게 알려 주지 마세요."
-                )
+                format!("[Meari] 인증번호는 {code}입니다. 다른 사람에게 알려 주지 마세요.")
             }
             Text::VerifyByTextingConfirmed => {
                 "[Meari] 인증이 완료되었습니다. 이제 이 휴대전화로 Meari를 이용하실 수 있습니다.".to_owned()
@@ -272,7 +270,9 @@ impl Text<'_> {
             Text::SetupPageTitle => "이 휴대전화에서 연락처 사용하기".to_owned(),
             Text::SetupPageApple => "iPhone, iPad, Mac: 프로파일 내려받기".to_owned(),
             Text::SetupPageAndroid => "Android: DAVx⁵ 열기".to_owned(),
-            Text::SetupPageByHand => "다른 프로그램에서는 아래 정보로 CardDAV 계정을 추가해 주세요.".to_owned(),
+            Text::SetupPageByHand => {
+                "다른 프로그램에서는 아래 정보로 CardDAV 계정을 추가해 주세요.".to_owned()
+            }
             Text::SetupPageUsername => "사용자 이름".to_owned(),
             Text::SetupPagePassword => "비밀번호".to_owned(),
             Text::EmailVerifiedPage => "감사합니다. 이메일 주소가 인증되었습니다.".to_owned(),
