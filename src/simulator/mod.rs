@@ -222,19 +222,39 @@ impl Simulator {
 
     /// Adds a phone.
     pub fn add_phone(&self, phone: NewPhone) -> Result<()> {
-        let client = phone.carddav.clone();
+        let (number, account) = (phone.number.clone(), phone.carddav.clone());
+        // Checked before the phone is there, so that a bad account leaves nothing behind.
         let client =
-            client.map(|account| CardDavClient::new(self.inner.http.clone(), account)).transpose()?;
-        let (number, syncs) = (phone.number.clone(), client.is_some());
+            account.map(|account| CardDavClient::new(self.inner.http.clone(), account)).transpose()?;
         self.state().add_phone(Phone::new(phone, client)?)?;
-        if syncs {
-            let now = self.settings().clock.now();
-            if !self.settings().manual {
-                self.state().schedule(now, state::Task::Sync { phone: number });
-            }
+        self.sync_soon(number);
+        Ok(())
+    }
+
+    /// Sets a phone up with an address book account, as its owner would in the phone's settings; takes the place of
+    /// the one before, whose contacts leave the phone.
+    pub fn set_address_book(&self, number: &E164, account: CardDavAccount) -> Result<()> {
+        let client = CardDavClient::new(self.inner.http.clone(), account.clone())?;
+        {
+            let mut state = self.state();
+            let phone = state.phones.get_mut(number).ok_or_else(|| Error::not_found("phone"))?;
+            phone.set_account(account, client);
+        }
+        self.sync_soon(number.clone());
+        Ok(())
+    }
+
+    /// Plans a phone's first sync; those after it follow from one another.
+    fn sync_soon(&self, number: E164) {
+        if self.settings().manual {
+            return;
+        }
+        let now = self.settings().clock.now();
+        let mut state = self.state();
+        if state.phones.get_mut(&number).is_some_and(Phone::begin_syncing) {
+            state.schedule(now, state::Task::Sync { phone: number });
             self.inner.wake.notify_one();
         }
-        Ok(())
     }
 
     /// Takes a phone away, with everything on it.

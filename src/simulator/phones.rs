@@ -158,6 +158,8 @@ pub(super) struct Phone {
     pub contacts: Vec<StoredContact>,
     pub names: BTreeMap<E164, usize>,
     pub sync: SyncState,
+    /// Whether it syncs by itself.
+    syncs: bool,
     /// One sync at a time; waits outside of the state's lock.
     pub client: Option<Arc<tokio::sync::Mutex<CardDavClient>>>,
     pub threads: BTreeMap<E164, Thread>,
@@ -241,12 +243,28 @@ impl Phone {
             contacts: Vec::new(),
             names: BTreeMap::new(),
             sync: SyncState::default(),
+            syncs: false,
             client: client.map(|client| Arc::new(tokio::sync::Mutex::new(client))),
             threads: BTreeMap::new(),
             events: VecDeque::new(),
             newest: watch::Sender::new(0),
             next_message: 1,
         })
+    }
+
+    /// Signs the phone in to another address book; nothing of the one before stays.
+    pub fn set_account(&mut self, account: CardDavAccount, client: CardDavClient) {
+        self.account = Some(account);
+        self.client = Some(Arc::new(tokio::sync::Mutex::new(client)));
+        self.sync = SyncState::default();
+        self.contacts.clear();
+        self.names.clear();
+        self.tell_synced(true);
+    }
+
+    /// Whether the phone has an account and nobody has begun to sync it.
+    pub fn begin_syncing(&mut self) -> bool {
+        self.account.is_some() && !std::mem::replace(&mut self.syncs, true)
     }
 
     /// Puts a message into the thread with `party` and tells the page.

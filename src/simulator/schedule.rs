@@ -141,7 +141,7 @@ impl Simulator {
 
     /// Brings a phone's copy of its address book up to date, with its real CardDAV client.
     pub async fn sync_phone(&self, number: &E164) -> Result<SyncState> {
-        let client = {
+        let used = {
             let state = self.state();
             let phone = state.phones.get(number).ok_or_else(|| Error::not_found("phone"))?;
             let client = phone.client.as_ref().map(Arc::clone);
@@ -149,7 +149,7 @@ impl Simulator {
                 Error::conflict("no_address_book", "This phone has no address book account.")
             })?
         };
-        let mut client = client.lock().await;
+        let mut client = used.lock().await;
         let outcome = match tokio::time::timeout(SYNC_PATIENCE, client.sync()).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::unavailable("carddav_slow", "The address book's server is too slow.")),
@@ -158,6 +158,12 @@ impl Simulator {
         let now = self.settings().clock.now();
         let mut state = self.state();
         let phone = state.phones.get_mut(number).ok_or_else(|| Error::not_found("phone"))?;
+        if !phone.client.as_ref().is_some_and(|current| Arc::ptr_eq(current, &used)) {
+            return Err(Error::conflict(
+                "account_changed",
+                "The phone has another address book account now.",
+            ));
+        }
         let changed = phone.set_contacts(&cards, &number.region());
         match &outcome {
             Ok(()) => phone.sync = SyncState { synced_at: Some(now), error: None },

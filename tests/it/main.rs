@@ -12,4 +12,5 @@ mod support;
 
 mod live;
 mod openapi;
+mod phone_book;
 mod sms;

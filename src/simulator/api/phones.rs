@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::phone::E164;
 use crate::simulator::Simulator;
 use crate::simulator::message::Media;
-use crate::simulator::phones::{NewPhone, Phone, Power};
+use crate::simulator::phones::{CardDavAccount, NewPhone, Phone, Power};
 
 pub fn routes(config: &mut ServiceConfig) {
     config
@@ -25,6 +25,7 @@ pub fn routes(config: &mut ServiceConfig) {
         )
         .route("/phones/{number}/messages", web::post().to(create_phone_message))
         .route("/phones/{number}/power", web::put().to(update_power))
+        .route("/phones/{number}/carddav", web::put().to(update_carddav))
         .route("/phones/{number}/sync", web::post().to(create_sync))
         .route("/phones/{number}/contacts/{contact}/photo", web::get().to(find_photo));
 }
@@ -102,6 +103,17 @@ async fn update_power(
     let power = if json_body::<UpdatePower>(&request, &body)?.on { Power::On } else { Power::Off };
     simulator.set_power(&number, power)?;
     Ok(HttpResponse::Ok().json(json!({ "power": power })))
+}
+
+async fn update_carddav(
+    simulator: Data<Simulator>,
+    request: HttpRequest,
+    number: Path<String>,
+    body: Bytes,
+) -> Result<HttpResponse, Problem> {
+    let number = number_of(&number)?;
+    simulator.set_address_book(&number, json_body::<CardDavAccount>(&request, &body)?)?;
+    Ok(HttpResponse::Ok().json(simulator.phone(&number)?))
 }
 
 async fn create_sync(simulator: Data<Simulator>, number: Path<String>) -> Result<HttpResponse, Problem> {

@@ -191,6 +191,25 @@ async fn a_message_appears_under_the_name_that_was_just_pushed() {
 }
 
 #[actix_web::test]
+async fn a_phone_is_set_up_later_and_with_another_account() {
+    let (world, first, second) = (World::start(), Book::default(), Book::default());
+    first.put("x.vcf", "FN:Xenia\r\nTEL:+12025550199");
+    second.put("y.vcf", "FN:Yuna\r\nTEL:+12025550198");
+    let alice = number(ALICE);
+    assert_eq!(world.simulator.sync_phone(&alice).await.unwrap_err().code(), "no_address_book");
+    for (url, name) in [(first.start(), "Xenia"), (second.start(), "Yuna")] {
+        let body = format!(r#"{{"url": "{url}", "username": "alice", "password": "x"}}"#);
+        let request = world.http.put(format!("{}/phones/12025550101/carddav", world.base));
+        let answer = request.header("Content-Type", "application/json").body(body).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert!(!answer.text().await.unwrap().contains("password"));
+        world.simulator.sync_phone(&alice).await.unwrap();
+        let contacts = world.simulator.phone(&alice).unwrap().contacts;
+        assert_eq!(contacts.iter().map(|contact| contact.name.as_str()).collect::<Vec<_>>(), [name]);
+    }
+}
+
+#[actix_web::test]
 async fn a_book_out_of_reach_is_said_and_what_was_read_stays() {
     let (world, book) = (World::start(), Book::default());
     book.put("x.vcf", "FN:Xenia\r\nTEL:+12025550199");
