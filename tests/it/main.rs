@@ -12,5 +12,4 @@ mod support;
 
 mod live;
 mod openapi;
-mod phone_book;
 mod sms;
