@@ -3,8 +3,8 @@
 
 use std::process::Command;
 
-use crate::support::dav::device;
 use crate::support::TestApp;
+use crate::support::dav::device;
 
 /// Runs a script of tests/peers against a server where alice has a friend.
 async fn run(script: &str) {
@@ -26,7 +26,8 @@ async fn run(script: &str) {
     })
     .await
     .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
     println!("{text}");
     app.finish().await;
