@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::events::Hub;
 use crate::keys::Keys;
 use crate::mail::Mailer;
+use crate::metrics::Metrics;
 use crate::net::{Net, Policy};
 
 type SignalListener = Box<dyn Fn(&Signal) + Send + Sync>;
@@ -38,9 +39,12 @@ pub struct Parts {
     pub carriers: Registry,
     /// Letters.
     pub mail: Mailer,
+    /// What is counted for the operator.
+    pub metrics: Metrics,
     /// Rung when there is work in the queue.
     pub jobs: Notify,
     listeners: RwLock<Vec<SignalListener>>,
+    local_listeners: RwLock<Vec<SignalListener>>,
 }
 
 impl Deref for App {
@@ -69,8 +73,10 @@ impl App {
             hub: Hub::default(),
             carriers,
             mail,
+            metrics: Metrics::default(),
             jobs: Notify::new(),
-            listeners: RwLock::new(Vec::new()),
+            listeners: RwLock::default(),
+            local_listeners: RwLock::default(),
         };
         let app = App(Arc::new(parts));
         // Weak: the database must not keep the service alive that owns it.
@@ -79,6 +85,9 @@ impl App {
             let Some(parts) = weak.upgrade() else { return };
             for signal in signals {
                 parts.dispatch(signal);
+                if let Ok(listeners) = parts.local_listeners.read() {
+                    listeners.iter().for_each(|listener| listener(signal));
+                }
             }
         });
         Ok(app)
@@ -109,6 +118,13 @@ impl Parts {
     /// Calls `listener` after every commit, on the database's thread: it must be quick and must not block.
     pub fn on_signal(&self, listener: impl Fn(&Signal) + Send + Sync + 'static) {
         if let Ok(mut listeners) = self.listeners.write() {
+            listeners.push(Box::new(listener));
+        }
+    }
+
+    /// Calls `listener` after every commit of this node, and not for those of others; the same limits.
+    pub fn on_local_signal(&self, listener: impl Fn(&Signal) + Send + Sync + 'static) {
+        if let Ok(mut listeners) = self.local_listeners.write() {
             listeners.push(Box::new(listener));
         }
     }

@@ -258,6 +258,14 @@ pub fn newest(db: &mut Db, account: AccountId) -> Result<i64> {
     row.ok_or_else(|| Error::not_found("account"))
 }
 
+/// The newest places of several accounts; those that are gone are left out.
+pub fn newest_of(db: &mut Db, accounts: &[AccountId]) -> Result<Vec<(AccountId, i64)>> {
+    Ok(each!(db, |c| account_counters::table
+        .filter(account_counters::account_id.eq_any(accounts))
+        .select((account_counters::account_id, account_counters::seq))
+        .load(c))?)
+}
+
 /// The oldest cursor from which the log is still complete.
 pub fn floor(db: &mut Db, account: AccountId) -> Result<i64> {
     let row: Option<i64> = each!(db, |c| account_counters::table

@@ -28,6 +28,7 @@ pub mod telemetry;
 // Adapters: know a foreign language, know no domain.
 pub mod carriers;
 pub mod app;
+pub mod doorbell;
 
 // Slices: one directory for each domain, the same file names for the same roles.
 pub mod accounts;
@@ -39,6 +40,7 @@ pub mod messaging;
 // The top: sees everything, is seen only by the command line.
 pub mod live;
 pub mod web;
+pub mod docs;
 pub mod router;
 pub mod worker;
 pub mod simulator;

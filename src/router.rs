@@ -14,7 +14,10 @@ use crate::contacts::carddav::{self, CardDav};
 use crate::http;
 use crate::live::{self, Live};
 use crate::messaging::arrivals::Arrivals;
-use crate::{accounts, carriers, contacts, messaging, numbers, presence, web as client};
+use crate::metrics::api::Readiness;
+use crate::{
+    accounts, carriers, contacts, docs, messaging, metrics, numbers, presence, web as client,
+};
 
 /// What the edges of one process share: the app and the caches in front of it.
 #[derive(Clone)]
@@ -29,6 +32,8 @@ pub struct Edges {
     pub carddav: Arc<CardDav>,
     /// Live connections.
     pub live: Arc<Live>,
+    /// Whether this process is on its way out.
+    pub readiness: Arc<Readiness>,
 }
 
 impl Edges {
@@ -40,6 +45,7 @@ impl Edges {
             arrivals: Arc::new(Arrivals::open(app)),
             carddav: CardDav::open(app),
             live: Arc::default(),
+            readiness: Arc::default(),
         }
     }
 
@@ -50,13 +56,15 @@ impl Edges {
             .app_data(web::Data::from(self.arrivals.clone()))
             .app_data(web::Data::from(self.carddav.clone()))
             .app_data(web::Data::from(self.live.clone()))
+            .app_data(web::Data::from(self.readiness.clone()))
             .app_data(http::json_config())
             .app_data(http::query_config())
             .app_data(http::path_config())
             .app_data(web::PayloadConfig::new(http::JSON_MAX));
         rest(&mut ServiceConfig::new(cfg));
         cfg.configure(carddav::routes);
-        cfg.configure(client::routes);
+        cfg.configure(metrics::api::routes).configure(docs::api::routes).configure(client::routes);
+        cfg.default_service(web::to(http::no_such_path));
     }
 }
 

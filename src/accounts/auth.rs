@@ -14,7 +14,7 @@ use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::{Either, LocalBoxFuture};
@@ -194,6 +194,7 @@ impl Doors {
 
     /// Writes the use of an app password down, once in a while and without making anybody wait.
     fn note_use(&self, phone: &OpenPhone, request: &HttpRequest) {
+        request.extensions_mut().insert(WhoCalled(phone.account));
         let now = self.now();
         let before = phone.noted_at.load(Ordering::Relaxed);
         let due = now.0.saturating_sub(before) >= i64::try_from(NOTE_EVERY.as_micros()).unwrap_or(i64::MAX);
@@ -259,6 +260,10 @@ pub fn user_agent(request: &HttpRequest) -> String {
 
 type Extracted<T, E = Error> = Either<Ready<Result<T, E>>, LocalBoxFuture<'static, Result<T, E>>>;
 
+/// Left on a request by whoever was let in, for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct WhoCalled(pub AccountId);
+
 /// Somebody with a good access token of a session that is still open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignedIn {
@@ -282,6 +287,7 @@ impl FromRequest for SignedIn {
             return Either::Left(ready(Err(signed_out())));
         };
         let me = SignedIn { account, session };
+        request.extensions_mut().insert(WhoCalled(account));
         if doors.known_session(account, session).is_some() {
             return Either::Left(ready(Ok(me)));
         }

@@ -6,6 +6,8 @@
 mod accounts;
 mod numbers;
 mod open;
+mod serve;
+mod server;
 mod simulator;
 mod stop;
 mod table;
@@ -39,6 +41,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve: the web client, the API, phones, carriers, and (unless told not to) jobs
+    ///
+    /// Brings the schema up first, and refuses to start on a setting that cannot work. SIGTERM or Ctrl-C stop it: it
+    /// takes nothing new, finishes what has begun, and closes the database; a second one stops it at once.
+    Serve,
+    /// Run only jobs, when they are scaled apart from `serve`
+    Worker,
+    /// Print the OpenAPI document
+    Openapi,
     /// Bring the database's schema up to date
     ///
     /// `serve` does it by itself; this is for those who want it done before.
@@ -122,6 +133,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn perform(cli: Cli) -> Outcome {
     let config = cli.config.as_deref();
     match cli.command {
+        Command::Serve => serve::serve(config).await,
+        Command::Worker => serve::work(config).await,
+        Command::Openapi => openapi(),
         Command::Migrate => migrate(config),
         Command::Accounts(command) => accounts::run(config, command).await,
         Command::Numbers(command) => numbers::run(config, command).await,
@@ -138,5 +152,11 @@ fn migrate(config: Option<&std::path::Path>) -> Outcome {
     if names.is_empty() {
         println!("The schema is up to date.");
     }
+    Ok(())
+}
+
+fn openapi() -> Outcome {
+    let document = crate::router::openapi().to_pretty_json();
+    println!("{}", document.map_err(|e| Error::caused("rendering the OpenAPI document", e))?);
     Ok(())
 }

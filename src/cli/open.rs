@@ -32,3 +32,9 @@ pub fn app(settings: Settings) -> Result<App, Failure> {
 fn unreachable(error: &crate::error::Error) -> Failure {
     Failure::new(error.report(), "Check database_url, and that the database runs and lets us in.")
 }
+
+/// Whether only this machine reaches the address.
+pub fn is_local(public_url: &str) -> bool {
+    let host = reqwest::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    host.is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]")
+}

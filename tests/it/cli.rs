@@ -187,3 +187,96 @@ fn the_plan_says_how_many_numbers_and_why() {
     place.run(&["migrate"]).well();
     assert!(place.run(&["numbers", "plan"]).well().out.contains("the largest account now"));
 }
+
+/// A service that was started from the command line.
+struct Service {
+    child: std::process::Child,
+    lines: std::io::Lines<std::io::BufReader<std::process::ChildStderr>>,
+}
+
+impl Service {
+    fn start(place: &Place, arguments: &[&str]) -> Service {
+        let mut command = place.command(arguments);
+        let mut child = command
+            .env("MEARI_LOG", "json")
+            .env("MEARI_LOG_LEVEL", "debug,hyper=info")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+        Service { child, lines }
+    }
+
+    /// The next log line whose sentence has `part`.
+    fn line(&mut self, part: &str) -> serde_json::Value {
+        for line in self.lines.by_ref() {
+            let line: serde_json::Value = serde_json::from_str(&line.unwrap()).expect("a log line is JSON");
+            if line["message"].as_str().is_some_and(|message| message.contains(part)) {
+                return line;
+            }
+        }
+        panic!("the service ended without saying {part:?}");
+    }
+
+    fn terminate(mut self) {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        self.line("stopped");
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+async fn get(url: &str) -> (u16, String) {
+    let answer = reqwest::Client::builder().no_proxy().build().unwrap().get(url).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[actix_web::test]
+async fn serve_migrates_answers_and_stops_when_asked() {
+    let place = Place::new();
+    let mut service = Service::start(&place, &["serve"]);
+    let line = service.line("serves");
+    let url = format!("http://{}", line["listen"].as_str().unwrap());
+    assert_eq!(get(&format!("{url}/healthz")).await, (200, "alive\n".to_owned()));
+    assert_eq!(get(&format!("{url}/readyz")).await, (200, "ready\n".to_owned()));
+    assert_eq!(get(&format!("{url}/v1/me")).await.0, 401);
+    let problem = get(&format!("{url}/nowhere")).await;
+    assert!(problem.0 == 404 && problem.1.contains("request_id"), "{problem:?}");
+    let document = get(&format!("{url}/openapi.json")).await.1;
+    assert!(serde_json::from_str::<serde_json::Value>(&document).unwrap()["paths"]["/v1/me"].is_object());
+    assert!(get(&format!("{url}/docs")).await.1.contains("/v1/me"));
+    let metrics = get(&format!("{url}/metrics")).await.1;
+    let counted = "meari_http_requests_total{method=\"GET\",route=\"/v1/me\",status=\"401\"} 1";
+    assert!(metrics.lines().any(|line| line == counted), "{metrics}");
+    assert!(metrics.contains("meari_build{version="), "{metrics}");
+    service.terminate();
+}
+
+#[test]
+fn a_worker_runs_alone_and_stops_when_asked() {
+    let place = Place::new();
+    place.run(&["migrate"]).well();
+    let mut worker = Service::start(&place, &["worker"]);
+    worker.line("works");
+    worker.terminate();
+}
+
+#[test]
+fn serve_says_why_it_does_not_start() {
+    let place = Place::new();
+    place.write("meari.toml", "listen = \"192.0.2.1:1\"");
+    place.run(&["serve"]).badly(1, "`listen`");
+    place.write("meari.toml", "database_url = \"postgres://nobody@127.0.0.1:1/none\"");
+    place.run(&["serve"]).badly(1, "database_url");
+    place.write("meari.toml", "[[carriers]]\nid = \"main\"\nkind = \"pigeon\"");
+    place.run(&["serve"]).badly(1, "pigeon");
+    place.write("file", "");
+    place.write("meari.toml", "media_dir = \"file/media\"");
+    place.run(&["serve"]).badly(1, "media_dir");
+}
+
+#[test]
+fn the_document_is_printed() {
+    let document = Place::new().run(&["openapi"]).well().out;
+    assert!(serde_json::from_str::<serde_json::Value>(&document).unwrap()["openapi"].is_string());
+}

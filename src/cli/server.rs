@@ -1,0 +1,125 @@
+//! The running service: HTTP, jobs and doorbell in one process, started and stopped together.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::web::ServiceConfig;
+use actix_web::{App as WebApp, HttpServer, rt};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::{Failure, Outcome, stop};
+use crate::app::App;
+use crate::metrics::api::observe;
+use crate::router::Edges;
+use crate::{doorbell, http, worker};
+
+/// How long requests and jobs may take to finish when the process is asked to stop.
+const GRACE: Duration = Duration::from_secs(20);
+/// Connections that the system may keep for us while we are busy.
+const BACKLOG: u32 = 2_048;
+
+/// What runs, and the ways to stop it.
+pub struct Running {
+    edges: Edges,
+    http: Option<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
+    tasks: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+/// Binds an address, or says what to do.
+pub fn listen(address: &str) -> Result<TcpListener, Failure> {
+    let advice = "Choose another `listen` address; port 0 takes any that is free.";
+    let failed =
+        |error: std::io::Error| Failure::new(format!("Cannot listen on {address}: {error}."), advice);
+    let addresses: Vec<_> = std::net::ToSocketAddrs::to_socket_addrs(address).map_err(failed)?.collect();
+    let listener = TcpListener::bind(addresses.as_slice()).map_err(failed)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+impl Running {
+    /// Puts the edges in front of `app`; nothing runs yet.
+    pub fn new(app: &App) -> Running {
+        Running { edges: Edges::open(app), http: None, tasks: Vec::new(), stop: watch::channel(false).0 }
+    }
+
+    /// Serves HTTP on `listener`; `more` mounts what only this command has.
+    pub fn serve_http(
+        &mut self,
+        listener: TcpListener,
+        grace: Duration,
+        more: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    ) -> Outcome {
+        let edges = self.edges.clone();
+        let server = HttpServer::new(move || {
+            let (edges, more) = (edges.clone(), more.clone());
+            WebApp::new().wrap(from_fn(http::with_request_id)).wrap(from_fn(observe)).configure(move |cfg| {
+                more(cfg);
+                edges.configure(cfg);
+            })
+        })
+        .backlog(BACKLOG)
+        .shutdown_timeout(grace.as_secs())
+        .disable_signals()
+        .listen(listener)?
+        .run();
+        self.http = Some((server.handle(), rt::spawn(server)));
+        Ok(())
+    }
+
+    /// Runs jobs, and sweeps up now and then.
+    pub fn work(&mut self) {
+        let app = &self.edges.app;
+        self.tasks.push(rt::spawn(worker::work(app.clone(), self.stop.subscribe())));
+        self.tasks.push(rt::spawn(worker::sweep_regularly(app.clone(), self.stop.subscribe())));
+    }
+
+    /// Listens to the other nodes and rings for them.
+    pub fn ring(&mut self) {
+        self.tasks.extend(doorbell::start(&self.edges.app, &self.stop.subscribe()));
+    }
+
+    /// Runs until somebody asks to stop; then takes nothing new, finishes what is there and closes the database.
+    pub async fn until_stopped(mut self) -> Outcome {
+        let died = async {
+            match &mut self.http {
+                Some((_, task)) => task.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stop::asked() => {}
+            ended = died => {
+                return Err(Failure::new(format!("The HTTP server ended by itself: {ended:?}."), "Start it again."));
+            }
+        }
+        tracing::info!("stopping: finishing what has begun; ask again to stop at once");
+        tokio::select! {
+            outcome = self.stop() => outcome,
+            () = stop::asked() => Err(Failure::new("Stopped at once.", "Jobs that ran will be run again.")),
+        }
+    }
+
+    async fn stop(self) -> Outcome {
+        self.edges.readiness.stop();
+        let _ = self.stop.send(true);
+        if let Some((handle, task)) = self.http {
+            handle.stop(true).await;
+            if let Ok(Err(error)) = task.await {
+                tracing::warn!(%error, "the HTTP server did not end well");
+            }
+        }
+        let unfinished =
+            tokio::time::timeout(GRACE, futures_util::future::join_all(self.tasks)).await.is_err();
+        if unfinished {
+            tracing::warn!("some jobs did not finish in time; they will be run again");
+        }
+        // The last handle: the lanes finish what they took and close the database.
+        drop(self.edges);
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
