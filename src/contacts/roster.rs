@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::address::ContactAddress;
 use super::contact::{Contact, ContactState, ContactView, Direction, NumberState};
 use super::store::{self, Person};
-use super::{conversation, jobs, numbering};
+use super::{books, conversation, jobs, numbering};
 use crate::clock::Timestamp;
 use crate::db::{Db, Topics};
 use crate::error::{Error, Result};
@@ -430,14 +430,23 @@ fn with_numbers(db: &mut Db, account: AccountId, rows: Vec<Contact>) -> Result<V
     Ok(rows.into_iter().map(to_view).collect())
 }
 
-/// Everything held of the account's contacts, for its owner.
+/// Everything held of the account's contacts and address books, for its owner; cards as the texts they are.
 pub fn export(db: &mut Db, account: AccountId) -> Result<serde_json::Value> {
-    let rows = list(db, account, &Filter::default(), None, i64::MAX)?;
-    Ok(serde_json::to_value(rows)?)
+    let contacts = list(db, account, &Filter::default(), None, i64::MAX)?;
+    let mut exported = Vec::new();
+    for book in books::list(db, account)? {
+        let mut cards = Vec::new();
+        for listed in books::list_objects(db, account, book.id)? {
+            let object = books::find(db, account, book.id, &listed.name)?;
+            cards.extend(object.map(|object| String::from_utf8_lossy(&object.body).into_owned()));
+        }
+        exported.push(serde_json::json!({ "name": book.display_name, "address": book.slug, "cards": cards }));
+    }
+    Ok(serde_json::json!({ "contacts": contacts, "address_books": exported }))
 }
 
-/// Takes a closing account out of everybody's contacts and deletes its own. What was said is deleted by a job; the
-/// account's numbers and books are erased by their own slices.
+/// Takes a closing account out of everybody's contacts, and deletes its own contacts and address books. What was said
+/// is deleted by a job; the account's numbers are erased by their own slice.
 pub fn erase(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
     loop {
         let about = store::list_about_peer(db, account, None, store::CHUNK as i64)?;
@@ -469,7 +478,7 @@ pub fn erase(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
             .collect();
         store::delete(db, account, &ids)?;
         if ids.len() < store::CHUNK {
-            return Ok(());
+            return store::delete_books(db, account);
         }
     }
 }

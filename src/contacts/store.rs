@@ -12,7 +12,10 @@ use crate::each;
 use crate::error::Result;
 use crate::ids::{AccountId, AddressBookId, AppPasswordId, ContactId, ConversationId};
 use crate::phone::E164;
-use crate::schema::{account_photos, accounts, address_tombstones, card_fetches, contacts, handsets};
+use crate::schema::{
+    account_photos, accounts, address_books, address_objects, address_tombstones, card_fetches, contacts,
+    dav_properties, handsets,
+};
 
 /// Rows in one statement: far below the parameter limits of both engines.
 pub const CHUNK: usize = 1_000;
@@ -297,6 +300,26 @@ pub fn delete(db: &mut Db, account: AccountId, ids: &[ContactId]) -> Result<()> 
             .filter(contacts::id.eq_any(chunk))
             .execute(c))?;
     }
+    Ok(())
+}
+
+/// Deletes all address books of an account, with everything that hangs on them.
+pub fn delete_books(db: &mut Db, account: AccountId) -> Result<()> {
+    each!(db, |c| diesel::delete(card_fetches::table)
+        .filter(card_fetches::account_id.eq(account))
+        .execute(c))?;
+    each!(db, |c| diesel::delete(dav_properties::table)
+        .filter(dav_properties::account_id.eq(account))
+        .execute(c))?;
+    each!(db, |c| diesel::delete(address_tombstones::table)
+        .filter(address_tombstones::account_id.eq(account))
+        .execute(c))?;
+    each!(db, |c| diesel::delete(address_objects::table)
+        .filter(address_objects::account_id.eq(account))
+        .execute(c))?;
+    each!(db, |c| diesel::delete(address_books::table)
+        .filter(address_books::account_id.eq(account))
+        .execute(c))?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::http::Problems;
 use crate::ids::AccountId;
-use crate::{contacts, presence};
+use crate::{contacts, messaging, numbers, presence};
 
 /// Show one's own account
 #[utoipa::path(
@@ -146,8 +146,10 @@ pub(super) async fn delete_me(
 
 /// Every slice erases what it holds of the account; the account itself goes last.
 pub(super) fn erase_everything(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
+    messaging::erase(db, account)?;
     contacts::erase(db, now, account)?;
     presence::erase(db, account)?;
+    numbers::erase(db, account)?;
     accounts::erase(db, account)
 }
 
