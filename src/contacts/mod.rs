@@ -7,6 +7,7 @@
 mod address;
 pub mod api;
 mod book_store;
+mod book_writes;
 pub mod books;
 mod card_convert;
 mod card_filter;
@@ -15,6 +16,7 @@ mod contact;
 mod conversation;
 pub mod import;
 pub mod jobs;
+mod messenger_book;
 mod messenger_card;
 mod numbering;
 mod roster;

@@ -113,6 +113,12 @@ async fn list_book(call: Call, request: PropertyRequest) -> Result<HttpResponse,
     let db = call.dav.app.db.clone();
     let (account, shelf, login) = (call.account(), call.shelf.clone(), call.login.clone());
     let (place, preferences) = (call.place.clone(), call.preferences);
+    let messenger = match &call.place {
+        Place::Book(_, slug) => {
+            shelf.book(slug).filter(|b| b.is_messenger()).map(|b| call.fetch(b.id, "", b.seq))
+        }
+        _ => None,
+    };
     let body = db
         .read(move |db| {
             let Place::Book(handle, slug) = &place else { return Ok(Vec::new()) };
@@ -152,6 +158,8 @@ async fn list_book(call: Call, request: PropertyRequest) -> Result<HttpResponse,
             Ok(ms.finish(None))
         })
         .await?;
+    // A device that has the whole list knows what is gone.
+    call.dav.note_fetches(call.now, account, messenger.into_iter().collect()).await?;
     Ok(answer::multistatus(body, preferences))
 }
 

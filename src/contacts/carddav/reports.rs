@@ -95,6 +95,19 @@ impl Scribe {
         self.object(book, &object.name, object.into(), Some(&object.body), kept);
     }
 
+    /// The device knows now what is not in the book (any more) as it stands at `seq`.
+    fn whole_book(&mut self, book: &AddressBook, seq: i64) {
+        if book.is_messenger() {
+            self.fetches.push(Fetch {
+                account: self.login.account,
+                app_password: self.login.app_password,
+                book: book.id,
+                name: String::new(),
+                seq,
+            });
+        }
+    }
+
     /// Speaks of an object without its text.
     fn brief(&mut self, book: &AddressBook, object: &Listed, kept: &[KeptProperty]) {
         self.object(book, &object.name, object.into(), None, kept);
@@ -393,6 +406,9 @@ async fn sync(call: Call, wanted: Wanted, text: &str, limit: Option<usize>) -> R
             // One snapshot for the changes and their token: what is committed between would be missed for ever.
             let state = db.snapshot(|db| {
                 let Some(delta) = books::delta(db, account, book.id, since, limit)? else { return Ok(None) };
+                if !delta.truncated {
+                    scribe.whole_book(&book, delta.state.seq);
+                }
                 let kept = scribe.kept(db, &book)?;
                 for part in delta.changes.chunks(LOOKUP) {
                     sync_part(db, &mut scribe, &book, part, &kept)?;
