@@ -4,6 +4,7 @@
 //! to standard output, everything else to standard error.
 
 mod accounts;
+mod demo;
 mod numbers;
 mod open;
 mod serve;
@@ -41,6 +42,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show everything on this machine, with nothing else needed
+    ///
+    /// SQLite in a temporary folder, a simulated carrier with two phones, three people who are friends, a pool of
+    /// fictional numbers. Prints where to look and what to try.
+    Demo(demo::Options),
     /// Serve: the web client, the API, phones, carriers, and (unless told not to) jobs
     ///
     /// Brings the schema up first, and refuses to start on a setting that cannot work. SIGTERM or Ctrl-C stop it: it
@@ -133,6 +139,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn perform(cli: Cli) -> Outcome {
     let config = cli.config.as_deref();
     match cli.command {
+        Command::Demo(options) => demo::run(options).await,
         Command::Serve => serve::serve(config).await,
         Command::Worker => serve::work(config).await,
         Command::Openapi => openapi(),

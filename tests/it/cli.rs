@@ -280,3 +280,49 @@ fn the_document_is_printed() {
     let document = Place::new().run(&["openapi"]).well().out;
     assert!(serde_json::from_str::<serde_json::Value>(&document).unwrap()["openapi"].is_string());
 }
+
+#[actix_web::test]
+async fn the_demo_is_up_at_once_and_leaves_nothing_behind() {
+    let place = Place::new();
+    let mut command = place.command(&["demo", "--listen", "127.0.0.1:0"]);
+    command.env("TMPDIR", place.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut demo = command.spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(demo.stdout.take().unwrap()));
+    let tour = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let url = line.trim().strip_prefix("The tour")?.trim().strip_suffix("/demo")?;
+        Some(url.to_owned())
+    });
+    let url = tour.expect("the demo says where it is");
+    assert_eq!(get(&format!("{url}/demo")).await.0, 200);
+    let sheet: serde_json::Value = serde_json::from_str(&get(&format!("{url}/demo.json")).await.1).unwrap();
+    let phone = format!("{url}{}/phones/{}", sheet["simulator"].as_str().unwrap(), "%2B12025550101");
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client.post(format!("{phone}/sync")).send().await.unwrap().error_for_status().unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&get(&phone).await.1).unwrap();
+    let bob = shown["contacts"].as_array().unwrap().iter().find(|c| c["name"] == "Bob").unwrap();
+    assert_eq!(bob["numbers"][0], sheet["alice"]["bobs_number"]);
+    let login = serde_json::json!({"login": "bob", "password": sheet["people"][0]["password"]});
+    let sign_in = client.post(format!("{url}/v1/sessions")).header("content-type", "application/json");
+    let session = sign_in.body(login.to_string()).send().await.unwrap();
+    assert!(session.status().is_success());
+
+    assert!(Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap().success());
+    assert_eq!(demo.wait().unwrap().code(), Some(0));
+    let left =
+        std::fs::read_dir(place.path()).unwrap().flatten().filter(|e| e.file_name() != "meari.toml").count();
+    assert_eq!(left, 0, "the temporary folder is gone");
+}
+
+#[actix_web::test]
+async fn a_demo_in_a_folder_goes_on_where_it_was() {
+    let place = Place::new();
+    for _ in 0..2 {
+        let mut command = place.command(&["demo", "--listen", "127.0.0.1:0", "--data", "kept"]);
+        let mut demo = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(demo.stdout.take().unwrap()));
+        assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("Ctrl-C stops it")));
+        assert!(Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap().success());
+        assert_eq!(demo.wait().unwrap().code(), Some(0));
+    }
+    assert!(place.path().join("kept/meari.db").exists());
+}
