@@ -121,10 +121,15 @@ pub fn give_numbers(db: &mut Db, now: Timestamp, account: AccountId) -> Result<u
         updated(db, now, account, &ids)?;
     }
     if given == store::CHUNK {
-        let order = format!("give_numbers:{account}");
-        queue::enqueue(db, now, jobs::GIVE_NUMBERS, Some(&order), &jobs::GiveNumbers { account })?;
+        enqueue_giving(db, now, account)?;
     }
     Ok(given)
+}
+
+fn enqueue_giving(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
+    let order = format!("give_numbers:{account}");
+    queue::enqueue(db, now, jobs::GIVE_NUMBERS, Some(&order), &jobs::GiveNumbers { account })?;
+    Ok(())
 }
 
 /// Gives other numbers to contacts whose number is gone (the carrier took it away).
@@ -224,7 +229,7 @@ pub(super) fn tell_of_peer(
     Ok(())
 }
 
-/// Frees pairs whose rest is over, at most `limit`; answers how many. A pair goes on resting while a device may still
+/// Frees pairs whose rest is over, at most `limit`; answers how many. Contacts that wait get the numbers. A pair goes on resting while a device may still
 /// have the card: whoever dials the old number from there must not reach somebody else.
 pub fn free_rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<usize> {
     let mut by_account: BTreeMap<AccountId, Vec<AssignmentId>> = BTreeMap::new();
@@ -239,6 +244,9 @@ pub fn free_rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<usize> {
     for (account, ids) in by_account {
         numbers::free(db, account, &ids)?;
         count += ids.len();
+        if !store::list_with_number_state(db, account, &[NumberState::Waiting], 1)?.is_empty() {
+            enqueue_giving(db, now, account)?;
+        }
     }
     Ok(count)
 }

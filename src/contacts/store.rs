@@ -369,8 +369,8 @@ pub fn list_photos(db: &mut Db, of: &[AccountId], bytes_max: i32) -> Result<Hash
     Ok(rows.into_iter().map(to_photo).collect())
 }
 
-/// Whether a device may still have a card that is gone: it has fetched the card after `since`, and has been handed
-/// nothing of that book from after the card's end.
+/// Whether a device may still have a card that is gone: it has fetched the card after `since`, and has not
+/// listed that book after the card's end.
 pub fn card_lingers(db: &mut Db, account: AccountId, name: &str, since: Timestamp) -> Result<bool> {
     let devices: Vec<(AppPasswordId, AddressBookId)> = each!(db, |c| card_fetches::table
         .filter(card_fetches::account_id.eq(account))
@@ -389,6 +389,8 @@ pub fn card_lingers(db: &mut Db, account: AccountId, name: &str, since: Timestam
             .filter(card_fetches::account_id.eq(account))
             .filter(card_fetches::app_password_id.eq(device))
             .filter(card_fetches::book_id.eq(book))
+            // The empty name: the list of the book, as of that counter.
+            .filter(card_fetches::name.eq(""))
             .select(diesel::dsl::max(card_fetches::seq))
             .first(c))?;
         // Without a tombstone the card's end is too long ago for us to know it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use meari::contacts::books;
 use meari::db::Lane;
 use meari::events::{self, Event};
-use meari::ids::{AccountId, ContactId};
+use meari::ids::{AccountId, AppPasswordId, ContactId};
 use meari::{accounts, contacts};
 use serde_json::{Value, json};
 
@@ -327,6 +327,32 @@ story! {
         assert_eq!(freed, 1);
     }
 
+    async fn a_pair_rests_until_every_device_knows_that_the_card_is_gone(app) {
+        app.pool(1).await;
+        let (alice, bob, carol) = (app.person("alice").await, app.person("bob").await, app.person("carol").await);
+        app.verify_mobile(&alice, "+12025550101").await;
+        let (at_alice, _) = alice.befriends(&bob).await;
+        let made = alice.post("/v1/me/app-passwords", json!({ "label": "phone" })).await.expect(201);
+        let device: AppPasswordId = made["id"].as_str().unwrap().parse().unwrap();
+        hands(app, &alice, device, Handed::Cards).await;
+        alice.delete(&format!("/v1/contacts/{at_alice}")).await.expect(204);
+        let (at_carol, _) = alice.befriends(&carol).await;
+        app.advance(contacts::REST + Duration::from_secs(1));
+        let free = async || {
+            let now = app.app.now();
+            app.app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, 10)).await.unwrap()
+        };
+        assert_eq!(free().await, 0, "the phone would still dial it");
+        hands(app, &alice, device, Handed::List).await;
+        assert_eq!(free().await, 0, "it is looked at again in a day");
+        app.advance(Duration::from_secs(25 * 3600));
+        assert_eq!(free().await, 1);
+        app.settle().await;
+        let (owner, id) = (account_of(&alice), at_carol.parse().unwrap());
+        let seen = app.app.db.read(move |db| contacts::views(db, owner, &[id])).await.unwrap().remove(0);
+        assert_eq!(seen.number_state, contacts::NumberState::Assigned, "who waited has it now");
+    }
+
     async fn a_request_can_be_declined_and_taken_back(app) {
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);
         let mine = ask(&alice, "bob").await;
@@ -478,6 +504,31 @@ story! {
             assert_eq!(all(&b).await[0]["state"], "accepted");
         }
     }
+}
+
+/// What a device is given.
+#[derive(Clone, Copy)]
+enum Handed {
+    Cards,
+    List,
+}
+
+async fn hands(app: &TestApp, person: &Person, device: AppPasswordId, what: Handed) {
+    let (account, now) = (account_of(person), app.app.now());
+    let body = move |db: &mut meari::db::Db| {
+        let book = books::list(db, account)?.into_iter().find(|book| book.is_messenger()).unwrap();
+        let fetch =
+            |name: String, seq| books::Fetch { account, app_password: device, book: book.id, name, seq };
+        let fetches: Vec<books::Fetch> = match what {
+            Handed::List => vec![fetch(String::new(), book.seq)],
+            Handed::Cards => {
+                let listed = books::list_objects(db, account, book.id)?;
+                listed.into_iter().map(|object| fetch(object.name, object.seq)).collect()
+            }
+        };
+        books::note_fetches(db, now, &fetches)
+    };
+    app.app.db.write(account, body).await.unwrap();
 }
 
 async fn retire(app: &TestApp, number: &str) {
