@@ -245,12 +245,23 @@ pub fn transfer(
     } else {
         store::update_object(db, &object)?;
     }
-    for property in kept {
-        let copy = KeptProperty { name: target.name.to_owned(), ..property };
-        store::delete_property(db, account, book.id, &copy.name, &copy.property)?;
-        store::insert_property(db, account, book.id, &copy)?;
-    }
+    copy_properties(db, account, book.id, target.name, kept)?;
     store::touch_book(db, account, book.id, seq, i64::from(created), grows)?;
     ring(db, account, seq);
     Ok(Written::Done { created, etag: Some(object.etag), seq })
+}
+
+fn copy_properties(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    name: &str,
+    kept: Vec<KeptProperty>,
+) -> Result<()> {
+    for property in kept {
+        let copy = KeptProperty { name: name.to_owned(), ..property };
+        store::delete_property(db, account, book, &copy.name, &copy.property)?;
+        store::insert_property(db, account, book, &copy)?;
+    }
+    Ok(())
 }
