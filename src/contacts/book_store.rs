@@ -273,6 +273,24 @@ pub fn delete_tombstones(db: &mut Db, account: AccountId, book: AddressBookId, u
     Ok(())
 }
 
+/// The objects that stand for these contacts or name them.
+pub fn list_by_contacts(
+    db: &mut Db,
+    account: AccountId,
+    contacts: &[ContactId],
+) -> Result<Vec<AddressObject>> {
+    let mut rows = Vec::new();
+    for part in contacts.chunks(CHUNK) {
+        let mut found: Vec<AddressObject> = each!(db, |c| address_objects::table
+            .filter(address_objects::account_id.eq(account))
+            .filter(address_objects::contact_id.eq_any(part.iter().copied()))
+            .select(AddressObject::as_select())
+            .load(c))?;
+        rows.append(&mut found);
+    }
+    Ok(rows)
+}
+
 /// The objects that stand for a contact: name and counter.
 pub fn list_of_contact(
     db: &mut Db,

@@ -1,14 +1,16 @@
 //! Writing objects of address books: put, delete, copy and move, each checked and done in one transaction.
 
-use super::books::{ACCOUNT_BYTES_MAX, AddressObject, KeptProperty, OBJECTS_MAX, etag_of, ring};
-use super::vcard::Card;
-use super::{book_store as store, messenger_card, numbering};
+use super::books::{ACCOUNT_BYTES_MAX, AddressBook, AddressObject, KeptProperty, OBJECTS_MAX, etag_of, ring};
+use super::store::Person;
+use super::vcard::{Card, Line};
+use super::{book_store as store, card_friends, messenger_card, numbering, roster};
 use crate::clock::Timestamp;
 use crate::dav::EntityCondition;
 use crate::db::Db;
 use crate::error::Result;
 use crate::events;
-use crate::ids::{AccountId, AddressBookId};
+use crate::ids::{AccountId, AddressBookId, ContactId};
+use crate::numbers;
 
 /// What became of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +63,7 @@ pub struct Put<'a> {
     pub condition: &'a EntityCondition,
 }
 
-/// Writes an object: exactly the bytes in a book of the user's own, merged in the messenger's.
+/// Writes an object: exactly the bytes in a book of the user's own, merged when it is a friend's card that we keep.
 pub fn put(
     db: &mut Db,
     now: Timestamp,
@@ -70,62 +72,156 @@ pub fn put(
     put: &Put<'_>,
 ) -> Result<Written> {
     let refused = |refusal| Ok(Written::Refused(refusal));
-    events::lock(db, &[account])?;
+    let person = card_friends::person_on(db, account, put.card)?;
+    let locked: Vec<AccountId> = person.iter().map(|p| p.id).chain([account]).collect();
+    events::lock(db, &locked)?;
     let Some(book) = store::find_book(db, account, book)? else { return refused(Refusal::Missing) };
     let existing = store::find_object(db, account, book.id, put.name)?;
-    if put.condition.check(existing.as_ref().map(|o| o.etag.as_str())).is_err() {
-        return refused(Refusal::Changed);
+    if let Some(refusal) = reason_against(db, &book, existing.as_ref(), put)? {
+        return refused(refusal);
     }
-    let uid = put.card.uid();
-    if let Some(holder) = store::find_holder(db, account, book.id, &uid)?.filter(|h| h != put.name) {
-        return refused(Refusal::UidConflict { holder });
-    }
-    if existing.as_ref().is_some_and(|o| o.uid != uid) {
-        return refused(Refusal::UidConflict { holder: put.name.to_owned() });
-    }
-    let merged = match existing.as_ref().and_then(|o| o.base.as_ref()) {
-        Some(base) => match merge(base, put.card, base) {
-            Some(body) => body,
-            None => return refused(Refusal::NotACard),
-        },
-        None => put.body.to_vec(),
-    };
-    let grows = i64::try_from(merged.len()).unwrap_or(i64::MAX)
-        - existing.as_ref().map_or(0, |o| i64::from(o.size_bytes));
-    if existing.is_none() && book.object_count >= OBJECTS_MAX || grows > 0 && is_full(db, account, grows)? {
-        return refused(Refusal::Full);
-    }
-    let etag = etag_of(&merged);
-    let exact = merged == put.body;
-    if let Some(before) = existing.as_ref().filter(|o| o.etag == etag) {
+    let exact = etag_of(put.body);
+    if let Some(before) = existing.as_ref().filter(|o| o.etag == exact) {
         // The same once more: nothing changes, no phone need be woken.
-        let etag = exact.then_some(etag);
-        return Ok(Written::Done { created: false, etag, seq: before.seq });
+        return Ok(Written::Done { created: false, etag: Some(exact), seq: before.seq });
     }
+    let (contact_id, base, body) = match existing.as_ref().filter(|o| o.is_kept_by_us()) {
+        Some(kept) => {
+            let ours = kept.base.clone().unwrap_or_default();
+            let Some(body) = merge(&ours, put.card, &ours) else { return refused(Refusal::NotACard) };
+            (kept.contact_id, kept.base.clone(), body)
+        }
+        None => own_card(db, now, account, put, existing.as_ref(), person)?,
+    };
     let seq = events::bump(db, account, 1)?;
-    let created = existing.is_none();
     let object = AddressObject {
         account_id: account,
         book_id: book.id,
         name: put.name.to_owned(),
-        uid,
-        etag: etag.clone(),
-        contact_id: existing.as_ref().and_then(|o| o.contact_id),
-        size_bytes: i32::try_from(merged.len()).unwrap_or(i32::MAX),
+        uid: put.card.uid(),
+        // What is not as it was sent gets a tag that nobody has seen, so that whoever sent it reads it again.
+        etag: if body == put.body { exact } else { marked_etag(&body, seq) },
+        contact_id,
+        size_bytes: i32::try_from(body.len()).unwrap_or(i32::MAX),
         seq,
         created_at: existing.as_ref().map_or(now, |o| o.created_at),
         updated_at: now,
-        body: merged,
-        base: existing.and_then(|o| o.base),
+        body,
+        base,
     };
-    if created {
-        store::insert_objects(db, std::slice::from_ref(&object))?;
-    } else {
-        store::update_object(db, &object)?;
+    let written = write_object(db, existing.as_ref(), &object)?;
+    match object.contact_id.filter(|_| object.is_kept_by_us()) {
+        Some(contact) => follow_name(db, now, contact, &object, put, written),
+        None => Ok(if object.body == put.body { written } else { without_etag(written) }),
     }
-    store::touch_book(db, account, book.id, seq, i64::from(created), grows)?;
-    ring(db, account, seq);
-    Ok(Written::Done { created, etag: exact.then_some(etag), seq })
+}
+
+/// What stands against a write.
+fn reason_against(
+    db: &mut Db,
+    book: &AddressBook,
+    existing: Option<&AddressObject>,
+    put: &Put<'_>,
+) -> Result<Option<Refusal>> {
+    let account = book.account_id;
+    if put.condition.check(existing.map(|o| o.etag.as_str())).is_err() {
+        return Ok(Some(Refusal::Changed));
+    }
+    let uid = put.card.uid();
+    if let Some(holder) = store::find_holder(db, account, book.id, &uid)?.filter(|h| h != put.name) {
+        return Ok(Some(Refusal::UidConflict { holder }));
+    }
+    if existing.is_some_and(|o| o.uid != uid) {
+        return Ok(Some(Refusal::UidConflict { holder: put.name.to_owned() }));
+    }
+    let grows =
+        i64::try_from(put.body.len()).unwrap_or(i64::MAX) - existing.map_or(0, |o| i64::from(o.size_bytes));
+    let full =
+        existing.is_none() && book.object_count >= OBJECTS_MAX || grows > 0 && is_full(db, account, grows)?;
+    Ok(full.then_some(Refusal::Full))
+}
+
+/// A card of the user's own, exactly as sent; with the number on it when it names a friend.
+fn own_card(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    put: &Put<'_>,
+    existing: Option<&AddressObject>,
+    person: Option<Person>,
+) -> Result<(Option<ContactId>, Option<Vec<u8>>, Vec<u8>)> {
+    let as_sent = || (None, None, put.body.to_vec());
+    let Some(person) = person else { return Ok(as_sent()) };
+    let known = existing.and_then(|o| o.contact_id);
+    let named = match known {
+        Some(contact) => {
+            roster::load(db, account, contact).is_ok_and(|c| c.peer_account_id == Some(person.id))
+        }
+        None => false,
+    };
+    let contact = match known.filter(|_| named) {
+        Some(contact) => contact,
+        None => match card_friends::befriend(db, now, account, person, put.card)? {
+            Some(contact) => contact,
+            None => return Ok(as_sent()),
+        },
+    };
+    let number = numbers::numbers_of(db, account, &[contact])?.remove(&contact);
+    let before = existing.and_then(|o| o.base.as_deref()).and_then(|b| std::str::from_utf8(b).ok());
+    let body =
+        card_friends::with_number(put.body, before, number.as_ref()).unwrap_or_else(|| put.body.to_vec());
+    Ok((Some(contact), number.map(|n| n.as_str().as_bytes().to_vec()), body))
+}
+
+/// A name that was changed on the phone is the account's name for the friend everywhere.
+fn follow_name(
+    db: &mut Db,
+    now: Timestamp,
+    contact: ContactId,
+    object: &AddressObject,
+    put: &Put<'_>,
+    written: Written,
+) -> Result<Written> {
+    let name_in = |body: &[u8]| Card::parse(body).ok().and_then(|c| c.first("FN").map(Line::text_value));
+    let ours = object.base.as_deref().and_then(name_in);
+    let theirs = name_in(&object.body);
+    let is_new = theirs.is_some() && theirs != ours;
+    if let Some(name) = theirs.filter(|_| is_new).and_then(|n| roster::parse_name(&n).ok().flatten()) {
+        roster::rename(db, now, object.account_id, contact, Some(name))?;
+    }
+    let stored = store::find_object(db, object.account_id, object.book_id, &object.name)?;
+    let exact = stored.is_some_and(|o| o.body == put.body && o.etag == etag_of(put.body));
+    Ok(if exact { written } else { without_etag(written) })
+}
+
+fn without_etag(written: Written) -> Written {
+    match written {
+        Written::Done { created, seq, .. } => Written::Done { created, etag: None, seq },
+        refused @ Written::Refused(_) => refused,
+    }
+}
+
+/// A tag for a text that differs from what was sent: new even when the text is what it was before.
+pub(super) fn marked_etag(body: &[u8], seq: i64) -> String {
+    let etag = etag_of(body);
+    format!("{}-{seq}\"", etag.trim_end_matches('"'))
+}
+
+/// Inserts or updates, and moves the book's counter and sums on.
+pub(super) fn write_object(
+    db: &mut Db,
+    before: Option<&AddressObject>,
+    object: &AddressObject,
+) -> Result<Written> {
+    let grows = i64::from(object.size_bytes) - before.map_or(0, |o| i64::from(o.size_bytes));
+    match before {
+        None => store::insert_objects(db, std::slice::from_ref(object))?,
+        Some(_) => store::update_object(db, object)?,
+    }
+    let created = before.is_none();
+    store::touch_book(db, object.account_id, object.book_id, object.seq, i64::from(created), grows)?;
+    ring(db, object.account_id, object.seq);
+    Ok(Written::Done { created, etag: Some(object.etag.clone()), seq: object.seq })
 }
 
 fn is_full(db: &mut Db, account: AccountId, grows: i64) -> Result<bool> {
@@ -154,7 +250,7 @@ pub fn delete(
     }
     let Some(object) = existing else { return Ok(Written::Refused(Refusal::Missing)) };
     let seq = bury(db, account, &object)?;
-    if let Some(contact) = object.contact_id {
+    if let Some(contact) = object.contact_id.filter(|_| object.is_kept_by_us()) {
         numbering::hide_on_phone(db, now, account, contact)?;
     }
     Ok(Written::Done { created: false, etag: None, seq })
@@ -198,7 +294,7 @@ pub fn transfer(
     if condition.check(Some(&source.etag)).is_err() {
         return refused(Refusal::Changed);
     }
-    if target.moves && source.contact_id.is_some() {
+    if target.moves && source.is_kept_by_us() {
         return refused(Refusal::Protected);
     }
     let Some(book) = store::find_book(db, account, target.book)? else { return refused(Refusal::Missing) };
@@ -206,7 +302,7 @@ pub fn transfer(
     if replaced.is_some() && !target.overwrite {
         return refused(Refusal::Exists);
     }
-    if replaced.as_ref().is_some_and(|o| o.contact_id.is_some()) {
+    if replaced.as_ref().is_some_and(AddressObject::is_kept_by_us) {
         return refused(Refusal::Protected);
     }
     let holder = store::find_holder(db, account, target.book, &source.uid)?;
@@ -228,27 +324,22 @@ pub fn transfer(
         bury(db, account, &source)?;
     }
     let seq = events::bump(db, account, 1)?;
-    let created = replaced.is_none();
+    let is_own = !source.is_kept_by_us();
     let object = AddressObject {
         account_id: account,
         book_id: book.id,
         name: target.name.to_owned(),
-        contact_id: None,
-        base: None,
+        // The bond of a card of the user's own goes along; a copy of a card of ours is the user's own.
+        contact_id: source.contact_id.filter(|_| is_own),
+        base: source.base.clone().filter(|_| is_own),
         seq,
         updated_at: now,
         created_at: now,
         ..source
     };
-    if created {
-        store::insert_objects(db, std::slice::from_ref(&object))?;
-    } else {
-        store::update_object(db, &object)?;
-    }
+    let written = write_object(db, replaced.as_ref(), &object)?;
     copy_properties(db, account, book.id, target.name, kept)?;
-    store::touch_book(db, account, book.id, seq, i64::from(created), grows)?;
-    ring(db, account, seq);
-    Ok(Written::Done { created, etag: Some(object.etag), seq })
+    Ok(written)
 }
 
 fn copy_properties(

@@ -94,7 +94,7 @@ pub struct AddressObject {
     pub uid: String,
     /// The quoted tag of exactly these bytes.
     pub etag: String,
-    /// The messenger contact it stands for.
+    /// The messenger contact it stands for, or that the user's own card names.
     pub contact_id: Option<ContactId>,
     /// How large it is.
     pub size_bytes: i32,
@@ -106,8 +106,15 @@ pub struct AddressObject {
     pub updated_at: Timestamp,
     /// The exact text.
     pub body: Vec<u8>,
-    /// What the messenger said last, for merging.
+    /// What the messenger said last, for merging: the whole card, or on the user's own card the number.
     pub base: Option<Vec<u8>>,
+}
+
+impl AddressObject {
+    /// Whether it is a friend's card that Meari keeps, and not one of the user's own.
+    pub fn is_kept_by_us(&self) -> bool {
+        self.contact_id.is_some_and(|contact| object_name(contact) == self.name)
+    }
 }
 
 /// An object without its text.

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 
 use super::book_store as store;
-use super::book_writes::{bury, merge};
+use super::book_writes::{bury, marked_etag, merge, write_object};
 use super::books::{AddressBook, AddressObject, etag_of, list_or_open, ring};
+use super::card_friends;
 use super::messenger_card::{MessengerCard, render_messenger_card};
 use super::vcard::{self, Card};
 use crate::clock::Timestamp;
@@ -13,6 +14,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::events;
 use crate::ids::{AccountId, AddressBookId, AppPasswordId, ContactId};
+use crate::phone::E164;
 
 /// That a device has been handed a card, or the list of what is in the book.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,9 @@ pub fn put_messenger_cards(
             }
         }
     }
+    let numbers: Vec<(ContactId, Option<&E164>)> =
+        cards.iter().map(|(id, card)| (*id, card.number.as_ref())).collect();
+    number_own_cards(db, now, account, &numbers)?;
     if new.is_empty() && changed.is_empty() {
         return Ok(());
     }
@@ -171,7 +176,7 @@ pub fn remove_messenger_card(
 /// Takes cards of messenger friends off the phone, in the caller's transaction. What is not there is no fault.
 pub fn remove_messenger_cards(
     db: &mut Db,
-    _now: Timestamp,
+    now: Timestamp,
     account: AccountId,
     contacts: &[ContactId],
 ) -> Result<()> {
@@ -183,6 +188,38 @@ pub fn remove_messenger_cards(
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for object in store::list_by_names(db, account, book.id, &names)? {
         bury(db, account, &object)?;
+    }
+    let numbers: Vec<(ContactId, Option<&E164>)> = contacts.iter().map(|id| (*id, None)).collect();
+    number_own_cards(db, now, account, &numbers)
+}
+
+/// Puts the numbers of friends on the cards that the user wrote for them, or takes them off.
+fn number_own_cards(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    numbers: &[(ContactId, Option<&E164>)],
+) -> Result<()> {
+    let contacts: Vec<ContactId> = numbers.iter().map(|(id, _)| *id).collect();
+    let cards = store::list_by_contacts(db, account, &contacts)?;
+    for own in cards.into_iter().filter(|o| !o.is_kept_by_us()) {
+        let number = numbers.iter().find(|(id, _)| Some(*id) == own.contact_id).and_then(|(_, n)| *n);
+        let before = own.base.as_deref().and_then(|b| std::str::from_utf8(b).ok());
+        let Some(body) = card_friends::with_number(&own.body, before, number) else { continue };
+        if body == own.body && before == number.map(E164::as_str) {
+            continue;
+        }
+        let seq = events::bump(db, account, 1)?;
+        let object = AddressObject {
+            etag: marked_etag(&body, seq),
+            size_bytes: i32::try_from(body.len()).unwrap_or(i32::MAX),
+            seq,
+            updated_at: now,
+            base: number.map(|n| n.as_str().as_bytes().to_vec()),
+            body,
+            ..own.clone()
+        };
+        write_object(db, Some(&own), &object)?;
     }
     Ok(())
 }

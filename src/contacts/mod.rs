@@ -11,6 +11,7 @@ mod book_writes;
 pub mod books;
 mod card_convert;
 mod card_filter;
+mod card_friends;
 pub mod carddav;
 mod contact;
 mod conversation;

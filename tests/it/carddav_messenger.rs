@@ -97,4 +97,70 @@ story! {
         assert!(on_phone().await);
         phone.get(&path).await.expect(200);
     }
+
+    async fn a_friend_written_down_on_the_phone_is_asked_and_gets_his_number_there(app) {
+        app.pool(20).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        app.verify_mobile(&alice, "+12025550101").await;
+        let phone = device(&alice, "phone").await;
+        let path = format!("{}uncle.vcf", phone.book("personal"));
+        let body = card("uncle", "Uncle Bob", "IMPP;X-SERVICE-TYPE=Meari:x-apple:Bob\r\nTEL;TYPE=HOME:+12025550155\r\n");
+        let put = phone.put(&path, &body, &[]).await.expect(201);
+        assert!(put.header("etag").is_some(), "nothing to add yet");
+        let token = phone.sync(&phone.book("personal"), "", "").await.token();
+        let asked = bob.get("/v1/contacts?state=requested").await.expect(200);
+        assert_eq!(asked["items"][0]["address"], "meari:alice");
+        // Writing the card again asks nobody again.
+        phone.put(&path, &body.replace("Uncle Bob", "Bob"), &[]).await.expect(204);
+        assert_eq!(bob.get("/v1/contacts").await["items"].as_array().unwrap().len(), 1);
+        phone.put(&path, &body, &[]).await.expect(204);
+
+        let id = asked["items"][0]["id"].as_str().unwrap();
+        bob.post(&format!("/v1/contacts/{id}/accept"), json!({})).await.expect(200);
+        app.settle().await;
+        let delta = phone.sync(&phone.book("personal"), &token, "").await.expect(207);
+        assert_eq!(delta.present(), [path.clone()]);
+        let mine = alice.get("/v1/contacts").await["items"][0].clone();
+        let number = mine["number"].as_str().unwrap().to_owned();
+        assert_eq!(mine["display_name"], "Uncle Bob");
+        let text = phone.get(&path).await.expect(200).body;
+        assert_eq!(text, body.replace("END:", &format!("TEL;TYPE=CELL:{number}\r\nEND:")));
+        // Taken off the card it comes back; and with it the card is as sent.
+        let put = phone.put(&path, &body, &[]).await.expect(204);
+        assert_eq!(put.header("etag"), None);
+        assert_eq!(phone.get(&path).await.body, text);
+        let put = phone.put(&path, &text.replace("HOME", "WORK"), &[]).await.expect(204);
+        assert!(put.header("etag").is_some());
+        // The card is the user's own: throwing it away ends no friendship.
+        phone.delete(&path, &[]).await.expect(204);
+        assert_eq!(alice.get("/v1/contacts").await["items"][0]["hidden_on_phone"], false);
+    }
+
+    async fn a_card_is_no_way_to_find_out_who_is_here(app) {
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let phone = device(&alice, "phone").await;
+        for (name, address) in [("nobody", "meari:nobody"), ("self", "meari:alice"), ("bob", "meari:bob"), ("far", "xmpp:bob@example.org")] {
+            let body = card(name, name, &format!("IMPP:{address}\r\n"));
+            let put = phone.put(&format!("{}{name}.vcf", phone.book("personal")), &body, &[]).await.expect(201);
+            assert!(put.header("etag").is_some(), "all look the same");
+        }
+        let mine = alice.get("/v1/contacts").await.expect(200);
+        assert_eq!(mine["items"].as_array().unwrap().len(), 1);
+        let id = mine["items"][0]["id"].as_str().unwrap();
+        alice.post(&format!("/v1/contacts/{id}/block"), json!({})).await.expect(200);
+        let body = card("bob", "Bob again", "IMPP:meari:bob\r\n");
+        phone.put(&format!("{}bob.vcf", phone.book("personal")), &body, &[]).await.expect(204);
+        assert_eq!(alice.get(&format!("/v1/contacts/{id}")).await["state"], "blocked");
+        assert!(bob.get("/v1/contacts").await["items"].as_array().unwrap().len() == 1);
+    }
+
+    async fn a_name_changed_on_the_phone_is_the_name_everywhere(app) {
+        let (alice, phone, friend) = friends(app).await;
+        let (path, _, text) = only_card(&phone).await;
+        phone.put(&path, &text.replace("FN:Bob", "FN:Bobby"), &[]).await.expect(204);
+        assert_eq!(alice.get(&format!("/v1/contacts/{friend}")).await["display_name"], "Bobby");
+        alice.patch(&format!("/v1/contacts/{friend}"), json!({ "display_name": "Robert" })).await.expect(200);
+        let (_, _, text) = only_card(&phone).await;
+        assert!(text.contains("FN:Robert\r\n") && text.contains("N:;Robert;;;\r\n"), "{text}");
+    }
 }

@@ -24,7 +24,8 @@ pub async fn get(call: Call) -> Result<HttpResponse, Stop> {
             let (account, id, name) = (call.account(), book.id, name.clone());
             let object = call.dav.app.db.read(move |db| books::find(db, account, id, &name)).await?;
             let object = object.ok_or(MISSING)?;
-            if book.is_messenger() && call.request.method() == actix_web::http::Method::GET {
+            let is_about_a_friend = book.is_messenger() || object.contact_id.is_some();
+            if is_about_a_friend && call.request.method() == actix_web::http::Method::GET {
                 let fetch = call.fetch(id, &object.name, object.seq);
                 call.dav.note_fetches(call.now, account, vec![fetch]).await?;
             }

@@ -83,7 +83,7 @@ impl Scribe {
 
     /// Speaks of an object whose text is at hand.
     fn whole(&mut self, book: &AddressBook, object: &AddressObject, kept: &[KeptProperty]) {
-        if self.wanted.address_data.is_some() && book.is_messenger() {
+        if self.wanted.address_data.is_some() && (book.is_messenger() || object.contact_id.is_some()) {
             self.fetches.push(Fetch {
                 account: self.login.account,
                 app_password: self.login.app_password,

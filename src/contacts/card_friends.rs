@@ -1,0 +1,153 @@
+//! A friend whom the user wrote down himself: a card of his own that carries a messenger address.
+//!
+//! Such a card is a wish. When the address is somebody's here, he is asked to be a friend, once; and as long as both
+//! are friends the number stands on that same card. Nothing else of the card changes, and whoever takes the address
+//! off the card ends the bond. It does nothing for addresses that nobody has, for those whom the user has blocked, and
+//! beyond the limits, and the phone cannot tell these apart: a card is no way to find out who is a member.
+
+use std::time::Duration;
+
+use super::address::{ContactAddress, Network};
+use super::roster::{self, Answer, Asked};
+use super::store::Person;
+use super::vcard::{Card, Line, Version, fold_into};
+use crate::accounts::limits::{self, Limit};
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::error::{Kind, Result};
+use crate::ids::{AccountId, ContactId};
+use crate::phone::E164;
+
+/// Addresses on cards that one account may try, known or not. Each one is counted: otherwise the count would tell.
+const WISHES: Limit = Limit {
+    name: "contact_wishes",
+    code: "too_many_requests",
+    max: 100,
+    window: Duration::from_secs(24 * 3_600),
+};
+
+/// The messenger's name, as it stands beside an address.
+const SERVICE: &str = "meari";
+
+/// The messenger address on a card: `IMPP:meari:bob`, or what phones write when a service is typed in by hand
+/// (`IMPP;X-SERVICE-TYPE=Meari:x-apple:bob`).
+pub fn address_on(card: &Card) -> Option<ContactAddress> {
+    let on_line = |line: &Line| {
+        let value = line.text_value();
+        let value = value.trim();
+        if value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("meari:")) {
+            return ContactAddress::parse(value).ok();
+        }
+        if line.name != "X-MEARI" && !line.has("X-SERVICE-TYPE", SERVICE) {
+            return None;
+        }
+        let handle = value.rsplit([':', '/']).next().unwrap_or(value);
+        ContactAddress::parse(&format!("{}:{handle}", Network::Meari.as_str())).ok()
+    };
+    card.lines.iter().filter(|l| matches!(l.name.as_str(), "IMPP" | "X-MEARI")).find_map(on_line)
+}
+
+/// Whom a card means; none when it means nobody that can be asked.
+pub fn person_on(db: &mut Db, account: AccountId, card: &Card) -> Result<Option<Person>> {
+    let Some(address) = address_on(card) else { return Ok(None) };
+    unless_refused(roster::resolve(db, account, &address))
+}
+
+/// Sees to it that the person on a card is asked; the contact, when there is one that is not blocked.
+pub fn befriend(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    person: Person,
+    card: &Card,
+) -> Result<Option<ContactId>> {
+    if unless_refused(limits::take(db, now, &WISHES, &account.to_string()))?.is_none() {
+        return Ok(None);
+    }
+    let name = card.first("FN").map(Line::text_value).unwrap_or_default();
+    let custom_name = roster::parse_name(&name).ok().flatten();
+    match unless_refused(roster::request(db, now, account, Asked { person, custom_name }))? {
+        Some(Answer::Created(contact) | Answer::Already(contact)) => Ok(Some(contact)),
+        Some(Answer::Blocked | Answer::Full) | None => Ok(None),
+    }
+}
+
+/// What is refused does nothing to the card; what breaks is an error still.
+fn unless_refused<T>(outcome: Result<T>) -> Result<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if matches!(error.kind(), Kind::Internal | Kind::Unavailable) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The card with the friend's number on it; `before` is the number that we put there last. Everything else stays to
+/// the byte as long as nothing has to be taken off.
+pub fn with_number(body: &[u8], before: Option<&str>, number: Option<&E164>) -> Option<Vec<u8>> {
+    let mut card = Card::parse(body).ok()?;
+    let has = |card: &Card, wanted: &str| card.named("TEL").any(|l| digits(&l.value) == wanted);
+    let stale = before.filter(|b| number.is_none_or(|n| n.as_str() != *b) && has(&card, b));
+    let mut text = match stale {
+        Some(old) => {
+            card.lines.retain(|l| l.name != "TEL" || digits(&l.value) != old);
+            card.render()
+        }
+        None => String::from_utf8(body.to_vec()).ok()?,
+    };
+    if let Some(number) = number.filter(|n| !has(&card, n.as_str())) {
+        let end = text.to_ascii_uppercase().rfind("END:VCARD")?;
+        let rest = text.split_off(end);
+        fold_into(&mut text, &Line::new("TEL", number.as_str()).with("TYPE", "CELL").render(Version::V3));
+        text.push_str(&rest);
+    }
+    Some(text.into_bytes())
+}
+
+fn digits(value: &str) -> String {
+    let value = value.strip_prefix("tel:").unwrap_or(value);
+    value.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn card(more: &str) -> String {
+        format!("BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u\r\nFN:Bob\r\n{more}END:VCARD\r\n")
+    }
+
+    #[test]
+    fn an_address_is_found_however_a_phone_writes_it() {
+        for (line, found) in [
+            ("IMPP:meari:bob", Some("meari:bob")),
+            ("IMPP;TYPE=home:Meari:Bob", Some("meari:bob")),
+            ("item1.IMPP;X-SERVICE-TYPE=Meari;type=pref:x-apple:bob", Some("meari:bob")),
+            ("IMPP;X-SERVICE-TYPE=MEARI:bob", Some("meari:bob")),
+            ("X-MEARI:bob", Some("meari:bob")),
+            ("IMPP;X-SERVICE-TYPE=Jabber:xmpp:bob@example.org", None),
+            ("IMPP:meari:", None),
+            ("NOTE:meari:bob", None),
+        ] {
+            let card = Card::parse(card(&format!("{line}\r\n")).as_bytes()).unwrap();
+            assert_eq!(address_on(&card).map(|a| a.to_string()).as_deref(), found, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_number_comes_and_goes_and_the_rest_stays() {
+        let own = card(
+            "TEL;TYPE=HOME:+1 202-555-0101\r\nNOTE:a line that the client has folded\r\n  in its own way\r\n",
+        );
+        let number = E164::parse("+12025550123").unwrap();
+        let text = |body: Vec<u8>| String::from_utf8(body).unwrap();
+        let with = text(with_number(own.as_bytes(), None, Some(&number)).unwrap());
+        assert_eq!(with, own.replace("END:", "TEL;TYPE=CELL:+12025550123\r\nEND:"));
+        assert_eq!(text(with_number(with.as_bytes(), Some("+12025550123"), Some(&number)).unwrap()), with);
+        let other = E164::parse("+12025550199").unwrap();
+        let moved = text(with_number(with.as_bytes(), Some("+12025550123"), Some(&other)).unwrap());
+        assert!(moved.contains("+12025550199") && !moved.contains("+12025550123"), "{moved}");
+        assert!(moved.contains("TEL;TYPE=HOME:+1 202-555-0101"), "{moved}");
+        let gone = text(with_number(moved.as_bytes(), Some("+12025550199"), None).unwrap());
+        assert!(!gone.contains("+12025550199") && gone.contains("+1 202-555-0101"), "{gone}");
+    }
+}
