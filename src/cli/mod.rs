@@ -5,6 +5,7 @@
 
 mod accounts;
 mod demo;
+mod doctor;
 mod numbers;
 mod open;
 mod serve;
@@ -54,6 +55,8 @@ enum Command {
     Serve,
     /// Run only jobs, when they are scaled apart from `serve`
     Worker,
+    /// Look at settings, database, carriers, mail, NATS and the public address, one line each
+    Doctor,
     /// Print the OpenAPI document
     Openapi,
     /// Bring the database's schema up to date
@@ -142,6 +145,7 @@ async fn perform(cli: Cli) -> Outcome {
         Command::Demo(options) => demo::run(options).await,
         Command::Serve => serve::serve(config).await,
         Command::Worker => serve::work(config).await,
+        Command::Doctor => doctor::run(config).await,
         Command::Openapi => openapi(),
         Command::Migrate => migrate(config),
         Command::Accounts(command) => accounts::run(config, command).await,

@@ -32,7 +32,25 @@ pub enum Conn {
 #[derive(Clone)]
 pub(super) enum Target {
     Sqlite(PathBuf),
-    Postgres { url: String, io: Arc<Runtime> },
+    Postgres { url: String, io: Arc<Io> },
+}
+
+/// Moves the sockets of all connections. Ends without waiting, so that it may end anywhere, also where nothing may
+/// block.
+pub(super) struct Io(Option<Runtime>);
+
+impl Io {
+    fn runtime(&self) -> Result<&Runtime> {
+        self.0.as_ref().ok_or_else(|| Error::internal("the connections' runtime has ended"))
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// What a connection is for; some settings differ.
@@ -58,7 +76,7 @@ impl Target {
                 .thread_name("pg-io")
                 .enable_all()
                 .build()?;
-            return Ok(Target::Postgres { url: url.to_owned(), io: Arc::new(io) });
+            return Ok(Target::Postgres { url: url.to_owned(), io: Arc::new(Io(Some(io))) });
         }
         Err(Error::invalid(
             "database_url",
@@ -106,14 +124,15 @@ fn open_sqlite(path: &Path, purpose: Purpose) -> Result<SqliteConnection> {
 }
 
 /// Opens a connection and a flag that turns true when the server has gone.
-fn open_postgres(url: &str, io: &Arc<Runtime>, purpose: Purpose) -> Result<(PgConn, Arc<AtomicBool>)> {
+fn open_postgres(url: &str, io: &Io, purpose: Purpose) -> Result<(PgConn, Arc<AtomicBool>)> {
     let mut config: tokio_postgres::Config = url.parse().map_err(away)?;
     config.connect_timeout(Duration::from_secs(5));
     config.tcp_user_timeout(Duration::from_secs(15));
     config.application_name("meari");
     let closed = Arc::new(AtomicBool::new(false));
     let gone = closed.clone();
-    let client = io.handle().block_on(async move {
+    let runtime = io.runtime()?;
+    let client = runtime.handle().block_on(async move {
         if config.get_ssl_mode() == SslMode::Require {
             let tls = tokio_postgres_rustls::MakeRustlsConnect::with_webpki_roots();
             let (client, connection) = config.connect(tls).await.map_err(away)?;
@@ -125,7 +144,7 @@ fn open_postgres(url: &str, io: &Arc<Runtime>, purpose: Purpose) -> Result<(PgCo
             AsyncPgConnection::try_from(client).await.map_err(away)
         }
     })?;
-    let guard = io.enter();
+    let guard = runtime.enter();
     let mut conn = PgConn::from(client);
     drop(guard);
     let limits = match purpose {

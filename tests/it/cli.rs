@@ -326,3 +326,38 @@ async fn a_demo_in_a_folder_goes_on_where_it_was() {
     }
     assert!(place.path().join("kept/meari.db").exists());
 }
+
+#[test]
+fn the_doctor_says_what_is_bad_and_what_to_do() {
+    let place = Place::new();
+    let said = place.run(&["doctor"]).badly(1, "must be put right");
+    let verdict = |subject: &str| {
+        let line = said.out.lines().find(|line| line.split_whitespace().nth(1) == Some(subject));
+        line.unwrap_or_else(|| panic!("{subject} is missing from:\n{}", said.out)).split(' ').next().unwrap()
+    };
+    assert_eq!(verdict("settings"), "good");
+    assert_eq!(verdict("secret_file"), "good");
+    assert_eq!(verdict("database"), "look");
+    assert_eq!(verdict("public_url"), "look");
+    assert_eq!(verdict("smtp_url"), "-");
+    assert_eq!(verdict("carrier"), "BAD", "nobody listens where the carrier should be");
+
+    place.write("meari.toml", "database_url = \"postgres://nobody@127.0.0.1:1/none\"");
+    assert!(place.run(&["doctor"]).badly(1, "put right").out.contains("check database_url"));
+    place.write("meari.toml", "");
+    place.run(&["migrate"]).well();
+    let healthy = place.run(&["doctor"]).well().out;
+    assert!(healthy.contains("meari numbers import"), "{healthy}");
+}
+
+#[actix_web::test]
+async fn serve_does_the_same_on_postgres() {
+    let (place, database) = (Place::new(), crate::support::database::TestDatabase::empty_postgres());
+    place.write("meari.toml", &format!("listen = \"127.0.0.1:0\"\ndatabase_url = \"{}\"", database.url));
+    let mut service = Service::start(&place, &["serve"]);
+    let line = service.line("serves");
+    assert_eq!(line["database"], "postgres");
+    let url = format!("http://{}", line["listen"].as_str().unwrap());
+    assert_eq!(get(&format!("{url}/readyz")).await, (200, "ready\n".to_owned()));
+    service.terminate();
+}
