@@ -91,7 +91,10 @@ pub fn put(
             let Some(body) = merge(&ours, put.card, &ours) else { return refused(Refusal::NotACard) };
             (kept.contact_id, kept.base.clone(), body)
         }
-        None => own_card(db, now, account, put, existing.as_ref(), person)?,
+        None => {
+            let own = own_card(db, now, account, put, existing.as_ref(), person)?;
+            (own.contact, own.number, own.body)
+        }
     };
     let seq = events::bump(db, account, 1)?;
     let object = AddressObject {
@@ -141,6 +144,16 @@ fn reason_against(
     Ok(full.then_some(Refusal::Full))
 }
 
+/// What becomes of a card of the user's own.
+struct OwnCard {
+    /// The friend that it names.
+    contact: Option<ContactId>,
+    /// The number that we have put on it.
+    number: Option<Vec<u8>>,
+    /// The text to store.
+    body: Vec<u8>,
+}
+
 /// A card of the user's own, exactly as sent; with the number on it when it names a friend.
 fn own_card(
     db: &mut Db,
@@ -149,8 +162,8 @@ fn own_card(
     put: &Put<'_>,
     existing: Option<&AddressObject>,
     person: Option<Person>,
-) -> Result<(Option<ContactId>, Option<Vec<u8>>, Vec<u8>)> {
-    let as_sent = || (None, None, put.body.to_vec());
+) -> Result<OwnCard> {
+    let as_sent = || OwnCard { contact: None, number: None, body: put.body.to_vec() };
     let Some(person) = person else { return Ok(as_sent()) };
     let known = existing.and_then(|o| o.contact_id);
     let named = match known {
@@ -170,7 +183,7 @@ fn own_card(
     let before = existing.and_then(|o| o.base.as_deref()).and_then(|b| std::str::from_utf8(b).ok());
     let body =
         card_friends::with_number(put.body, before, number.as_ref()).unwrap_or_else(|| put.body.to_vec());
-    Ok((Some(contact), number.map(|n| n.as_str().as_bytes().to_vec()), body))
+    Ok(OwnCard { contact: Some(contact), number: number.map(|n| n.as_str().as_bytes().to_vec()), body })
 }
 
 /// A name that was changed on the phone is the account's name for the friend everywhere.

@@ -353,7 +353,7 @@ fn read_line(text: String) -> Result<Line, CardFault> {
         if parameters.len() >= PARAMETERS_MAX {
             return Err(CardFault::TooLarge);
         }
-        let end = unquoted_position(after, &[b';', b':']).ok_or(BAD)?;
+        let end = unquoted_position(after, b";:").ok_or(BAD)?;
         let (one, tail) = after.split_at(end);
         parameters.push(read_parameter(one));
         rest = tail;

@@ -216,11 +216,11 @@ struct Guilty {
 }
 
 /// The edit that the instructions amount to, or the first that cannot be.
-fn edit_of(changes: &[PropertyChange], place: &Place) -> Result<PropertyEdit, Guilty> {
+fn edit_of(changes: &[PropertyChange], place: &Place) -> Result<PropertyEdit, Box<Guilty>> {
     let mut edit = PropertyEdit::default();
     for change in changes {
         let Some(name) = change.name() else { continue };
-        let guilty = |status, precondition| Guilty { name: name.clone(), status, precondition };
+        let guilty = |status, precondition| Box::new(Guilty { name: name.clone(), status, precondition });
         if is_protected(name, place) {
             return Err(guilty(403, Some(PROTECTED)));
         }
@@ -281,6 +281,6 @@ pub fn initial_edit(elements: Vec<Element>, place: &Place) -> Result<PropertyEdi
     let changes: Vec<PropertyChange> = elements.into_iter().map(PropertyChange::Set).collect();
     edit_of(&changes, place).map_err(|guilty| {
         let others = distinct(&changes).into_iter().filter(|n| **n != guilty.name).cloned().collect();
-        (guilty.name, others)
+        (guilty.name.clone(), others)
     })
 }
