@@ -127,6 +127,31 @@ story! {
         assert!(answer.items()[0].has_status(200));
     }
 
+    async fn long_answers_come_in_parts_and_are_whole(app) {
+        let phone = device(&app.person("alice").await, "phone").await;
+        let book = phone.book("personal");
+        let path = |n: usize| format!("{book}{n}.vcf");
+        let body = |n: usize| card(&format!("u{n}"), &format!("Number {n}"), "NOTE:n\r\n");
+        for start in (0..450).step_by(25) {
+            let writes = (start..start + 25).map(|n| {
+                let (phone, path, body) = (phone.clone(), path(n), body(n));
+                async move { phone.put(&path, &body, &[]).await.expect(201) }
+            });
+            futures_util::future::join_all(writes).await;
+        }
+        let inner = "<sync-token/><sync-level>1</sync-level><prop><getetag/><C:address-data/></prop>";
+        let answer = phone.report(&book, "sync-collection", inner).await.expect(207);
+        assert_eq!(answer.header("content-length"), None, "it comes in parts");
+        let cards: BTreeMap<String, String> = answer.items().iter().map(|i| (i.href.clone(), i.card())).collect();
+        assert_eq!(cards, (0..450).map(|n| (path(n), body(n))).collect());
+        assert!(phone.sync(&book, &answer.token(), "").await.expect(207).items().is_empty());
+        let hrefs: String = (0..450).rev().map(|n| format!("<href>{}</href>", path(n))).collect();
+        let inner = format!("<prop><C:address-data/></prop>{hrefs}");
+        let answer = phone.report(&book, "C:addressbook-multiget", &inner).await.expect(207);
+        let items = answer.items();
+        assert_eq!((items.len(), items[0].card()), (450, body(449)));
+    }
+
     async fn every_interleaving_ends_in_the_same_picture(app) {
         let phone = device(&app.person("alice").await, "phone").await;
         let book = phone.book("personal");

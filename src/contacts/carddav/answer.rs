@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::{StatusCode, header};
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+
+use futures_util::Stream;
 
 use super::place::Place;
 use crate::dav::{Fault, Preferences};
@@ -37,6 +40,14 @@ impl From<Error> for Stop {
 }
 
 impl Stop {
+    /// As an error, where an answer has begun already and can only be broken off.
+    pub fn into_error(self) -> Error {
+        match self {
+            Stop::Fault(fault) => Error::internal(fault.detail),
+            Stop::Error(error) => error,
+        }
+    }
+
     /// As an answer.
     pub fn into_response(self) -> HttpResponse {
         match self {
@@ -75,12 +86,24 @@ fn failure(error: &Error) -> HttpResponse {
 
 /// 207.
 pub fn multistatus(body: Vec<u8>, preferences: Preferences) -> HttpResponse {
+    multistatus_head(preferences).body(body)
+}
+
+/// 207 that comes in parts.
+pub fn multistatus_stream(
+    parts: impl Stream<Item = Result<Bytes, Error>> + 'static,
+    preferences: Preferences,
+) -> HttpResponse {
+    multistatus_head(preferences).streaming(parts)
+}
+
+fn multistatus_head(preferences: Preferences) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(StatusCode::MULTI_STATUS);
     response.content_type(XML).insert_header(("DAV", CLASSES)).insert_header((header::VARY, "Brief, Prefer"));
     if preferences.minimal {
         response.insert_header(("Preference-Applied", "return=minimal"));
     }
-    response.body(body)
+    response
 }
 
 /// An XML document that is no multistatus.
@@ -132,7 +155,7 @@ impl MessageBody for NoBody {
     fn poll_next(
         self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<actix_web::web::Bytes, Self::Error>>> {
+    ) -> std::task::Poll<Option<Result<Bytes, Self::Error>>> {
         std::task::Poll::Ready(None)
     }
 }

@@ -11,6 +11,7 @@ mod principals;
 mod properties;
 mod propfind;
 mod reports;
+mod scribe;
 mod shelf;
 mod token;
 

@@ -1,0 +1,292 @@
+//! Speaking of cards in a report, away from the request that asked: their properties, their text in the wanted version
+//! and to the wanted extent, and what is gone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Call;
+use super::objects::{in_version, stored_version};
+use super::place::Place;
+use super::properties::{ObjectView, Subject};
+use super::propfind::needs_kept;
+use super::shelf::Shelf;
+use crate::accounts::auth::PhoneLogin;
+use crate::contacts::books::{self, AddressBook, AddressObject, Change, Fetch, KeptProperty, Listed};
+use crate::contacts::card_convert::to_version;
+use crate::contacts::vcard::{Card, Line, Shown, Version};
+use crate::dav::multistatus::escape_into;
+use crate::dav::report::{AddressData, Wanted};
+use crate::dav::{Fault, Multistatus, Name, Precondition, Preferences};
+use crate::db::Db;
+use crate::error::Result;
+
+/// What is needed to speak of objects, away from the request.
+pub struct Scribe {
+    pub ms: Multistatus,
+    pub wanted: Wanted,
+    pub version: Version,
+    pub shelf: Arc<Shelf>,
+    pub login: PhoneLogin,
+    pub preferences: Preferences,
+    pub needs_kept: bool,
+    pub fetches: Vec<Fetch>,
+}
+
+impl Scribe {
+    pub fn new(call: &Call, wanted: Wanted) -> Result<Self, Fault> {
+        let version = match &wanted.address_data {
+            Some(data) => wanted_version(data)?,
+            None => Version::V3,
+        };
+        let object = Place::Object(String::new(), String::new(), String::new());
+        Ok(Scribe {
+            ms: Multistatus::new(),
+            needs_kept: needs_kept(&wanted.properties, &object),
+            wanted,
+            version,
+            shelf: call.shelf.clone(),
+            login: call.login.clone(),
+            preferences: call.preferences,
+            fetches: Vec::new(),
+        })
+    }
+
+    pub fn place(&self, book: &AddressBook, name: &str) -> Place {
+        Place::Object(self.login.handle.to_string(), book.slug.clone(), name.to_owned())
+    }
+
+    pub fn kept(&self, db: &mut Db, book: &AddressBook) -> Result<Vec<KeptProperty>> {
+        match self.needs_kept {
+            true => books::kept_properties(db, book.account_id, book.id, None),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Speaks of an object whose text is at hand.
+    pub fn whole(&mut self, book: &AddressBook, object: &AddressObject, kept: &[KeptProperty]) {
+        if self.wanted.address_data.is_some() && (book.is_messenger() || object.contact_id.is_some()) {
+            self.fetches.push(Fetch {
+                account: self.login.account,
+                app_password: self.login.app_password,
+                book: book.id,
+                name: object.name.clone(),
+                seq: object.seq,
+            });
+        }
+        self.object(book, &object.name, object.into(), Some(&object.body), kept);
+    }
+
+    /// The device knows now what is not in the book (any more) as it stands at `seq`.
+    pub fn whole_book(&mut self, book: &AddressBook, seq: i64) {
+        if book.is_messenger() {
+            self.fetches.push(Fetch {
+                account: self.login.account,
+                app_password: self.login.app_password,
+                book: book.id,
+                name: String::new(),
+                seq,
+            });
+        }
+    }
+
+    /// Speaks of an object without its text.
+    pub fn brief(&mut self, book: &AddressBook, object: &Listed, kept: &[KeptProperty]) {
+        self.object(book, &object.name, object.into(), None, kept);
+    }
+
+    fn object(
+        &mut self,
+        book: &AddressBook,
+        name: &str,
+        view: ObjectView<'_>,
+        body: Option<&[u8]>,
+        kept: &[KeptProperty],
+    ) {
+        let place = self.place(book, name);
+        let own: Vec<KeptProperty> = kept.iter().filter(|k| k.name == name).cloned().collect();
+        let subject = Subject {
+            place: &place,
+            viewer: &self.login.handle,
+            shelf: &self.shelf,
+            object: Some(view),
+            kept: &own,
+        };
+        let (data, version) = (self.wanted.address_data.as_ref(), self.version);
+        subject.respond(
+            &mut self.ms,
+            &place.href(),
+            &self.wanted.properties,
+            self.preferences.minimal,
+            |out| {
+                if let (Some(data), Some(body)) = (data, body) {
+                    write_address_data(out, body, data, version);
+                }
+            },
+        );
+    }
+
+    pub fn gone(&mut self, book: &AddressBook, name: &str) {
+        let href = self.place(book, name).href();
+        self.ms.status_response(&href, 404, None);
+    }
+}
+
+/// The version that is asked for; 3.0 when nothing is said, whatever is stored (RFC 6352 10.4).
+fn wanted_version(data: &AddressData) -> Result<Version, Fault> {
+    let known_type = data.content_type.as_deref().is_none_or(|t| t.eq_ignore_ascii_case("text/vcard"));
+    match (known_type, data.version.as_deref()) {
+        (true, None | Some("3.0")) => Ok(Version::V3),
+        (true, Some("4.0")) => Ok(Version::V4),
+        _ => {
+            let precondition = Precondition::Named(Name::carddav("supported-address-data"));
+            Err(Fault::violated(403, precondition, "vCards come in version 3.0 or 4.0."))
+        }
+    }
+}
+
+fn write_address_data(out: &mut Vec<u8>, body: &[u8], data: &AddressData, version: Version) {
+    out.extend_from_slice(match version {
+        Version::V3 => b"<C:address-data>".as_slice(),
+        Version::V4 => b"<C:address-data content-type=\"text/vcard\" version=\"4.0\">".as_slice(),
+    });
+    match &data.properties {
+        None if stored_version(body) == version => escape_into(out, body),
+        None => escape_into(out, &in_version(body, version)),
+        Some(names) => match Card::parse(body) {
+            Ok(card) => {
+                let text = to_version(&card, version).render_where(|line| shown(line, names));
+                escape_into(out, text.as_bytes());
+            }
+            Err(_) => escape_into(out, body),
+        },
+    }
+    out.extend_from_slice(b"</C:address-data>");
+}
+
+/// RFC 6352 10.4.2; the version always goes along, since without it nobody could read the rest.
+fn shown(line: &Line, names: &[(String, bool)]) -> Shown {
+    if line.name == "VERSION" {
+        return Shown::Whole;
+    }
+    let group = line.group.as_deref().map(str::to_ascii_uppercase);
+    let is_asked = |wanted: &str| match wanted.split_once('.') {
+        Some((wanted_group, name)) => name == line.name && group.as_deref() == Some(wanted_group),
+        None => wanted == line.name,
+    };
+    match names.iter().find(|(name, _)| is_asked(name)) {
+        Some((_, true)) => Shown::NameOnly,
+        Some((_, false)) => Shown::Whole,
+        None => Shown::Not,
+    }
+}
+
+/// One address of a multiget: as it was written, and what it means.
+pub struct Asked {
+    pub text: String,
+    pub place: Option<Place>,
+}
+
+/// Speaks of the cards at these addresses.
+pub fn answer_part(db: &mut Db, scribe: &mut Scribe, part: &[Asked]) -> Result<()> {
+    let shelf = scribe.shelf.clone();
+    let mut names: HashMap<&str, Vec<&str>> = HashMap::new();
+    for asked in part {
+        if let Some(Place::Object(_, slug, name)) = &asked.place {
+            names.entry(slug).or_default().push(name);
+        }
+    }
+    let mut found: HashMap<(&str, String), AddressObject> = HashMap::new();
+    let mut kept: HashMap<&str, Vec<KeptProperty>> = HashMap::new();
+    for (slug, names) in names {
+        let Some(book) = shelf.book(slug) else { continue };
+        for object in books::find_many(db, book.account_id, book.id, &names)? {
+            found.insert((slug, object.name.clone()), object);
+        }
+        kept.insert(slug, scribe.kept(db, book)?);
+    }
+    for asked in part {
+        let Some(Place::Object(_, slug, name)) = &asked.place else {
+            scribe.ms.status_response(&canonical(asked), 404, None);
+            continue;
+        };
+        match (shelf.book(slug), found.remove(&(slug.as_str(), name.clone()))) {
+            (Some(book), Some(object)) => {
+                scribe.whole(book, &object, kept.get(slug.as_str()).map_or(&[], Vec::as_slice));
+                // A second question after the same address is answered as well.
+                found.insert((slug.as_str(), name.clone()), object);
+            }
+            _ => scribe.ms.status_response(&canonical(asked), 404, None),
+        }
+    }
+    Ok(())
+}
+
+fn canonical(asked: &Asked) -> String {
+    match &asked.place {
+        Some(place) => place.href(),
+        None => asked.text.clone(),
+    }
+}
+
+/// Speaks of these changes.
+pub fn sync_part(
+    db: &mut Db,
+    scribe: &mut Scribe,
+    book: &AddressBook,
+    part: &[Change],
+    kept: &[KeptProperty],
+) -> Result<()> {
+    let mut bodies: HashMap<String, AddressObject> = HashMap::new();
+    if scribe.wanted.address_data.is_some() {
+        let names: Vec<&str> = part.iter().filter(|c| c.object.is_some()).map(|c| c.name.as_str()).collect();
+        let found = books::find_many(db, book.account_id, book.id, &names)?;
+        bodies = found.into_iter().map(|o| (o.name.clone(), o)).collect();
+    }
+    for change in part {
+        match (&change.object, bodies.get(&change.name)) {
+            (_, Some(object)) => scribe.whole(book, object, kept),
+            (Some(listed), None) if scribe.wanted.address_data.is_none() => scribe.brief(book, listed, kept),
+            // Also what went away after the list was read: the next list will say so once more.
+            (_, None) => scribe.gone(book, &change.name),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partial_data_keeps_the_version_and_what_was_asked() {
+        let body = b"BEGIN:VCARD\r\nVERSION:3.0\r\nUID:1\r\nFN:A\r\nitem1.EMAIL:a@example.org\r\nitem2.EMAIL:b@example.org\r\nNOTE:x\r\nEND:VCARD\r\n";
+        let data = AddressData {
+            properties: Some(vec![
+                ("UID".into(), false),
+                ("ITEM1.EMAIL".into(), false),
+                ("NOTE".into(), true),
+            ]),
+            ..AddressData::default()
+        };
+        let mut out = Vec::new();
+        write_address_data(&mut out, body, &data, Version::V3);
+        let text = String::from_utf8(out).unwrap().replace("&#13;", "");
+        assert_eq!(
+            text,
+            "<C:address-data>BEGIN:VCARD\nVERSION:3.0\nUID:1\nitem1.EMAIL:a@example.org\nNOTE:\nEND:VCARD\n</C:address-data>"
+        );
+    }
+
+    #[test]
+    fn other_versions_are_refused_by_name() {
+        let ask = |version: Option<&str>, kind: Option<&str>| AddressData {
+            version: version.map(str::to_owned),
+            content_type: kind.map(str::to_owned),
+            properties: None,
+        };
+        assert_eq!(wanted_version(&ask(None, None)), Ok(Version::V3));
+        assert_eq!(wanted_version(&ask(Some("4.0"), Some("text/vcard"))), Ok(Version::V4));
+        assert!(wanted_version(&ask(Some("2.1"), None)).is_err());
+        assert!(wanted_version(&ask(None, Some("application/json"))).is_err());
+    }
+}
