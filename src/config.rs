@@ -79,8 +79,6 @@ pub struct Settings {
     pub carriers: Vec<CarrierSettings>,
     /// The service's name in SMS and mail.
     pub service_name: String,
-    /// How long a released pair rests before the account may see its number for somebody else, in days.
-    pub pair_rest_days: u32,
     /// Whether `serve` runs jobs too.
     pub run_worker: bool,
 }
@@ -102,7 +100,6 @@ impl Default for Settings {
             log_level: "info".to_owned(),
             carriers: Vec::new(),
             service_name: "Meari".to_owned(),
-            pair_rest_days: 30,
             run_worker: true,
         }
     }

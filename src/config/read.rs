@@ -17,8 +17,6 @@ const PREFIX: &str = "MEARI_";
 const CARRIERS_PREFIX: &str = "MEARI_CARRIERS_";
 /// Shorter tokens can be guessed.
 const ADMIN_TOKEN_CHARS_MIN: usize = 16;
-/// Ten years: longer is a slip of the finger.
-const REST_DAYS_MAX: u32 = 3_650;
 /// It stands in front of every SMS of ours, and segments cost money.
 const SERVICE_NAME_CHARS_MAX: usize = 30;
 
@@ -64,13 +62,6 @@ impl Raw<'_> {
     fn flag(&self) -> Option<bool> {
         match self {
             Raw::File(value) => value.as_bool(),
-            Raw::Variable(text) => text.parse().ok(),
-        }
-    }
-
-    fn number(&self) -> Option<i64> {
-        match self {
-            Raw::File(value) => value.as_integer(),
             Raw::Variable(text) => text.parse().ok(),
         }
     }
@@ -219,11 +210,6 @@ const KEYS: &[Key] = &[
             return None;
         }
         s.service_name = text;
-        Some(())
-    }),
-    key("pair_rest_days", "a number of days from 0 to 3650", "30", |s, raw| {
-        let days = u32::try_from(raw.number()?).ok().filter(|days| *days <= REST_DAYS_MAX)?;
-        s.pair_rest_days = days;
         Some(())
     }),
     key("run_worker", "true or false", "true", |s, raw| {

@@ -57,12 +57,11 @@ fn the_public_address_follows_the_listening_one_unless_it_is_said() {
 fn a_variable_wins_over_the_file() {
     let settings = load(
         "registration = \"closed\"\nrun_worker = true",
-        &[("MEARI_REGISTRATION", "invite"), ("MEARI_RUN_WORKER", "false"), ("MEARI_PAIR_REST_DAYS", "7")],
+        &[("MEARI_REGISTRATION", "invite"), ("MEARI_RUN_WORKER", "false")],
     )
     .unwrap();
     assert_eq!(settings.registration, Registration::Invite);
     assert!(!settings.run_worker);
-    assert_eq!(settings.pair_rest_days, 7);
 }
 
 #[test]
@@ -90,7 +89,7 @@ fn carriers_keep_the_vendors_own_names() {
 fn all_faults_are_told_at_once_with_what_would_be_right() {
     let told = faults(
         "listn = \"127.0.0.1:1\"\npublic_url = \"https://meari.example.org/\"\nregistration = \"everybody\"\n\
-         pair_rest_days = \"a week\"\ndatabase_url = \"mysql://db\"",
+         run_worker = \"perhaps\"\ndatabase_url = \"mysql://db\"",
         &[("MEARI_SMTP_ULR", "smtp://mail.example.org"), ("MEARI_LOG", "xml")],
     );
     let all = told.join("\n");
@@ -99,7 +98,7 @@ fn all_faults_are_told_at_once_with_what_would_be_right() {
         "public_url: expected http:// or https:// and a host, with no path and no slash at the end",
         "Example: https://meari.example.org",
         "registration: expected open, invite or closed, not \"everybody\"",
-        "pair_rest_days: expected a number of days from 0 to 3650, not \"a week\". Example: 30",
+        "run_worker: expected true or false, not \"perhaps\". Example: true",
         "database_url: expected sqlite:// and a path, or postgres://",
         "MEARI_SMTP_ULR: is not a setting. Did you mean MEARI_SMTP_URL?",
         "MEARI_LOG: expected pretty or json, not \"xml\"",
