@@ -104,7 +104,7 @@ function apply({ type, data }) {
     case 'message.updated':
       if (store.now().threads[data.conversation_id]) store.mergeMessages(data.conversation_id, [data]);
       else store.settle([data]);
-      inConversation(data);
+      inConversation(data, type === 'message.created');
       return;
     case 'conversation.updated':
       store.put('conversations', [data]);
@@ -132,8 +132,8 @@ function presence({ contact_id: id, presence }) {
   if (contact) store.put('contacts', [{ ...contact, presence }]);
 }
 
-/** Keeps the list's last line right, also when no `conversation.updated` comes along. */
-function inConversation(message) {
+/** Keeps the list right: the last line, and how much is unread. */
+function inConversation(message, isNew = false) {
   const conversation = store.now().conversations[message.conversation_id];
   if (!conversation) {
     refreshConversations();
@@ -141,7 +141,10 @@ function inConversation(message) {
   }
   const last = conversation.last_message;
   if (last && last.id !== message.id && last.sent_at > message.sent_at) return;
-  store.put('conversations', [{ ...conversation, last_message: message }]);
+  // What the list already knew when it was loaded is counted already.
+  const counts = isNew && !message.mine && last?.id !== message.id;
+  const unread = (conversation.unread ?? 0) + (counts ? 1 : 0);
+  store.put('conversations', [{ ...conversation, last_message: message, unread }]);
 }
 
 let refreshing = null;
