@@ -125,8 +125,15 @@ fn shown(db: &mut Db, account: AccountId, submitted: Submitted) -> Result<(bool,
     Ok((created, view.ok_or_else(|| Error::internal("the writer cannot see his own message"))?))
 }
 
-fn answer((created, view): (bool, MessageView)) -> HttpResponse {
-    if created { HttpResponse::Created().json(view) } else { HttpResponse::Ok().json(view) }
+fn answer(app: &App, (created, view): (bool, MessageView)) -> HttpResponse {
+    if !created {
+        return HttpResponse::Ok().json(view);
+    }
+    match view.direction.as_str() {
+        "outbound" => app.metrics.message("outbound", "queued"),
+        _ => app.metrics.message("internal", "sent"),
+    }
+    HttpResponse::Created().json(view)
 }
 
 /// Writes to a conversation.
@@ -151,7 +158,7 @@ async fn create_message(
             shown(db, account, submitted)
         })
         .await?;
-    Ok(answer(outcome))
+    Ok(answer(&app, outcome))
 }
 
 /// Writes to a contact.
@@ -176,7 +183,7 @@ async fn create_message_to_contact(
             shown(db, account, submitted)
         })
         .await?;
-    Ok(answer(outcome))
+    Ok(answer(&app, outcome))
 }
 
 /// Notes how far you have read.

@@ -102,11 +102,15 @@ impl Arrivals {
             text: bridge::normalize(&sms.text),
             segment_count: i16::try_from(sms.segment_count).unwrap_or(i16::MAX),
         };
-        if forward {
-            app.db.write(lane, move |db| receive_and_forward(db, &arrived)).await
+        let received = if forward {
+            app.db.write(lane, move |db| receive_and_forward(db, &arrived)).await?
         } else {
-            self.receive.call(lane, arrived).await
+            self.receive.call(lane, arrived).await?
+        };
+        if matches!(received, Received::Stored(_)) {
+            app.metrics.message("inbound", "received");
         }
+        Ok(received)
     }
 
     /// Notes a sign of life without making the SMS wait for it.
@@ -169,20 +173,26 @@ impl Arrivals {
     pub async fn receipt(&self, app: &App, carrier_id: &str, receipt: DeliveryReceipt) -> Result<()> {
         let now = app.now();
         let carrier_id = carrier_id.to_owned();
-        app.db
+        let state = receipt.state;
+        let is_news = app
+            .db
             .write(Lane::Any, move |db| {
                 let settled = outbox::delivery_receipt(db, now, &carrier_id, &receipt)?;
-                let Settled::News(sms) = settled else { return Ok(()) };
-                let Some(account) = sms.account else { return Ok(()) };
-                let Some(handset) = handset_of(db, account, &sms.to)? else { return Ok(()) };
+                let Settled::News(sms) = settled else { return Ok(false) };
+                let Some(account) = sms.account else { return Ok(true) };
+                let Some(handset) = handset_of(db, account, &sms.to)? else { return Ok(true) };
                 if receipt.error.as_ref().is_some_and(|error| error.handset_absent) {
                     presence::absent(db, now, account, handset)?;
                 } else if receipt.state == ReceiptState::Delivered {
                     presence::reached(db, now, account, handset)?;
                 }
-                Ok(())
+                Ok(true)
             })
-            .await
+            .await?;
+        if is_news {
+            app.metrics.message("outbound", outbox::state_from_receipt(state).as_str());
+        }
+        Ok(())
     }
 }
 

@@ -55,6 +55,7 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
                     outbox::sent(db, now, id, &accepted.carrier_message_id, state, segments)
                 })
                 .await?;
+            app.metrics.message("outbound", "sent");
             Ok(Next::Done)
         }
         Err(error) => after_refusal(app, &job, claimed, sms, error).await,
@@ -79,6 +80,7 @@ async fn after_refusal(
                 outbox::enqueue_settling(db, now, &sms)
             })
             .await?;
+        app.metrics.message("outbound", "unknown");
         return Ok(Next::Done);
     }
     let pause = match error.retry {
@@ -97,6 +99,7 @@ async fn after_refusal(
         }
         None => {
             app.db.write(lane(job), move |db| outbox::failed(db, now, id, &error.code)).await?;
+            app.metrics.message("outbound", "failed");
             Ok(Next::Done)
         }
     }

@@ -187,11 +187,6 @@ pub fn peer_in(db: &mut Db, account: AccountId, conversation: ConversationId) ->
     Ok(line.and_then(|line| line.peer_account_id))
 }
 
-/// Messages by state, for metrics.
-pub fn message_counts(db: &mut Db) -> Result<Vec<(String, i64)>> {
-    store::message_counts(db)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

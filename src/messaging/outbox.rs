@@ -396,14 +396,6 @@ fn find_by_carrier_id(db: &mut Db, carrier_id: &str, sid: &str) -> Result<Option
     Ok(subject.flatten())
 }
 
-/// Outbound SMS by state, for metrics.
-pub fn counts(db: &mut Db) -> Result<Vec<(String, i64)>> {
-    Ok(each!(db, |c| outbound_sms::table
-        .group_by(outbound_sms::state)
-        .select((outbound_sms::state, diesel::dsl::count_star()))
-        .load(c))?)
-}
-
 /// Forgets what went to an account's handsets.
 pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
     each!(db, |c| diesel::delete(outbound_sms::table)

@@ -262,13 +262,6 @@ pub fn find_line(db: &mut Db, account: AccountId, contact: ContactId) -> Result<
         .optional())?)
 }
 
-pub fn message_counts(db: &mut Db) -> Result<Vec<(String, i64)>> {
-    Ok(each!(db, |c| messages::table
-        .group_by(messages::state)
-        .select((messages::state, diesel::dsl::count_star()))
-        .load(c))?)
-}
-
 /// Both sides' words go: what one of two has deleted is not kept for the other.
 pub fn erase_conversations(db: &mut Db, account: AccountId) -> Result<()> {
     let conversations: Vec<ConversationId> =
