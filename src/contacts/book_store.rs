@@ -375,6 +375,21 @@ pub fn list_properties(
     })
 }
 
+pub fn list_properties_of_books(
+    db: &mut Db,
+    account: AccountId,
+) -> Result<Vec<(AddressBookId, KeptProperty)>> {
+    let rows: Vec<(AddressBookId, KeptProperty)> = each!(db, |c| dav_properties::table
+        .filter(dav_properties::account_id.eq(account))
+        .filter(dav_properties::name.eq(""))
+        .select((
+            dav_properties::book_id,
+            (dav_properties::name, dav_properties::property, dav_properties::value),
+        ))
+        .load(c))?;
+    Ok(rows)
+}
+
 pub fn delete_property(
     db: &mut Db,
     account: AccountId,

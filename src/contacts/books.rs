@@ -339,6 +339,14 @@ pub fn kept_properties(
     store::list_properties(db, account, book, name)
 }
 
+/// Kept properties of all books of an account themselves.
+pub fn kept_properties_of_books(
+    db: &mut Db,
+    account: AccountId,
+) -> Result<Vec<(AddressBookId, KeptProperty)>> {
+    store::list_properties_of_books(db, account)
+}
+
 /// One object with its text.
 pub fn find(
     db: &mut Db,

@@ -85,8 +85,8 @@ fn failure(error: &Error) -> HttpResponse {
 }
 
 /// 207.
-pub fn multistatus(body: Vec<u8>, preferences: Preferences) -> HttpResponse {
-    multistatus_head(preferences).body(body)
+pub fn multistatus(body: impl Into<Bytes>, preferences: Preferences) -> HttpResponse {
+    multistatus_head(preferences).body(body.into())
 }
 
 /// 207 that comes in parts.

@@ -26,7 +26,7 @@ use futures_util::StreamExt as _;
 
 use self::answer::Stop;
 use self::place::Place;
-use self::shelf::{Shelf, Shelves};
+use self::shelf::{AnswerKey, Shelf, Shelves};
 use crate::accounts::auth::PhoneLogin;
 use crate::app::App;
 use crate::clock::Timestamp;
@@ -106,6 +106,7 @@ async fn well_known() -> HttpResponse {
 }
 
 /// A request, read.
+#[derive(Clone)]
 struct Call {
     dav: Arc<CardDav>,
     now: Timestamp,
@@ -117,6 +118,8 @@ struct Call {
     preferences: Preferences,
     body: Bytes,
     shelf: Arc<Shelf>,
+    /// For questions whose answer holds until the next change.
+    answer_key: Option<AnswerKey>,
     request: HttpRequest,
 }
 
@@ -127,6 +130,14 @@ impl Call {
 
     fn depth(&self, absent: Depth) -> Result<Depth, Fault> {
         Depth::parse(self.header("depth"), absent)
+    }
+
+    /// Keeps the answer for whoever asks the same before anything changes.
+    fn keep_answer(&self, body: Vec<u8>) -> Bytes {
+        match self.answer_key {
+            Some(key) => self.shelf.keep_answer(key, body),
+            None => body.into(),
+        }
     }
 
     fn account(&self) -> AccountId {
@@ -178,28 +189,67 @@ async fn respond(
     let path = href::parse(request.uri().path()).ok_or(MISSING)?;
     let place = own_place(path, &login)?;
     let now = dav.app.now();
-    let shelf = dav.shelves.of(now, login.account).await?;
     let headers = request.headers();
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    let preferences =
+        Preferences::parse(headers.get_all("prefer").filter_map(|v| v.to_str().ok()), text("brief"));
+    let asks = matches!(request.method().as_str(), "PROPFIND" | "REPORT");
+    let must_be_fresh = !is_card && request.method().as_str() != "GET";
+    let shelf = match must_be_fresh && request.method().as_str() != "DELETE" {
+        true => dav.shelves.of(now, login.account).await?,
+        false => dav.shelves.of_late(now, login.account).await?,
+    };
+    let answer_key = (asks && body.len() <= KEYED_MAX).then(|| answer_key(&request, &preferences, &body));
+    if let Some(known) = answer_key.and_then(|key| shelf.known_answer(&key)) {
+        return Ok(answer::multistatus(known, preferences));
+    }
+    let condition = EntityCondition {
+        if_match: text("if-match").map(EntityTags::parse),
+        if_none_match: text("if-none-match").map(EntityTags::parse),
+    };
     let call = Call {
+        dav,
         now,
         place,
-        query: request.uri().query().unwrap_or("").to_owned(),
-        condition: EntityCondition {
-            if_match: text("if-match").map(EntityTags::parse),
-            if_none_match: text("if-none-match").map(EntityTags::parse),
-        },
-        preferences: Preferences::parse(
-            headers.get_all("prefer").filter_map(|v| v.to_str().ok()),
-            text("brief"),
-        ),
+        query: query_of(&request),
+        condition,
+        preferences,
         body,
         shelf,
         login,
-        dav,
+        answer_key,
         request,
     };
-    dispatch(call).await
+    if !call.shelf.is_stale() {
+        return dispatch(call).await;
+    }
+    match dispatch(call.clone()).await {
+        // A book may have been made, or made anew, since.
+        Err(Stop::Fault(Fault { status: 404 | 409, .. })) => {
+            let shelf = call.dav.shelves.of(now, call.login.account).await?;
+            dispatch(Call { shelf, ..call }).await
+        }
+        answered => answered,
+    }
+}
+
+fn query_of(request: &HttpRequest) -> String {
+    request.uri().query().unwrap_or("").to_owned()
+}
+
+/// Bodies of questions whose answers are kept at most, in bytes.
+const KEYED_MAX: usize = 4_096;
+
+/// All that an answer from the books depends on.
+fn answer_key(request: &HttpRequest, preferences: &Preferences, body: &[u8]) -> AnswerKey {
+    let mut hasher = blake3::Hasher::new();
+    let depth = request.headers().get("depth").map_or(&b""[..], |v| v.as_bytes());
+    let flags = [preferences.minimal, preferences.no_root].map(u8::from);
+    for part in [request.method().as_str().as_bytes(), request.uri().path().as_bytes(), depth, &flags, body] {
+        hasher.update(&part.len().to_le_bytes());
+        hasher.update(part);
+    }
+    *hasher.finalize().as_bytes()
 }
 
 const MISSING: Fault = Fault::new(404, "There is nothing at this address.");

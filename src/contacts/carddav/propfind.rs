@@ -98,7 +98,7 @@ fn from_memory(call: &Call, request: &PropertyRequest, depth: Depth) -> HttpResp
             |_| {},
         );
     }
-    answer::multistatus(ms.finish(None), call.preferences)
+    answer::multistatus(call.keep_answer(ms.finish(None)), call.preferences)
 }
 
 /// Whether kept properties must be read to answer.

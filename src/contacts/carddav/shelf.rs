@@ -2,8 +2,11 @@
 //! stand, read once and forgotten the moment a commit touches them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use actix_web::web::Bytes;
 
 use crate::accounts;
 use crate::app::App;
@@ -17,6 +20,10 @@ use crate::ids::AccountId;
 const SHARDS: usize = 64;
 /// Accounts of one shard at most; a full shard starts anew.
 const SHARD_MAX: usize = 2_000;
+/// Answers kept with a shelf at most: an account's devices ask few different things.
+const ANSWERS_MAX: usize = 16;
+/// Bytes of an answer that is kept at most.
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// How long a shelf is believed: the longest that another node's change can stay unseen when its doorbell is lost.
 const BELIEF: Duration = Duration::from_secs(60);
 
@@ -30,7 +37,13 @@ pub struct Shelf {
     /// The account's own name.
     pub display_name: String,
     read_at: Timestamp,
+    /// Turns true when something has changed since: addresses hold still, states do not.
+    stale: AtomicBool,
+    answers: Mutex<HashMap<AnswerKey, Bytes>>,
 }
+
+/// What an answer depends on, beside the books: a hash of the request.
+pub type AnswerKey = [u8; 32];
 
 impl Shelf {
     fn read(db: &mut Db, now: Timestamp, account: AccountId) -> Result<Option<Shelf>> {
@@ -38,12 +51,20 @@ impl Shelf {
         if !books.iter().any(AddressBook::is_messenger) {
             return Ok(None);
         }
-        let mut kept = Vec::with_capacity(books.len());
-        for book in &books {
-            kept.push(books::kept_properties(db, account, book.id, Some(""))?);
-        }
+        let all = books::kept_properties_of_books(db, account)?;
+        let of = |book: &AddressBook| {
+            all.iter().filter(|(id, _)| *id == book.id).map(|(_, kept)| kept.clone()).collect()
+        };
+        let kept = books.iter().map(of).collect();
         let display_name = accounts::load(db, account)?.display_name;
-        Ok(Some(Shelf { books, kept, display_name, read_at: now }))
+        Ok(Some(Shelf {
+            books,
+            kept,
+            display_name,
+            read_at: now,
+            stale: AtomicBool::new(false),
+            answers: Mutex::default(),
+        }))
     }
 
     /// The book with this address.
@@ -55,6 +76,29 @@ impl Shelf {
     pub fn kept_of(&self, slug: &str) -> &[KeptProperty] {
         let at = self.books.iter().position(|b| b.slug == slug);
         at.and_then(|at| self.kept.get(at)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether something has changed since it was read.
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+
+    /// The answer to the same question, asked since anything changed.
+    pub fn known_answer(&self, key: &AnswerKey) -> Option<Bytes> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Keeps an answer for whoever asks the same. It lives as long as the shelf: with the next change both go.
+    pub fn keep_answer(&self, key: AnswerKey, body: Vec<u8>) -> Bytes {
+        let body = Bytes::from(body);
+        if body.len() <= ANSWER_BYTES_MAX {
+            let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            if answers.len() >= ANSWERS_MAX {
+                answers.clear();
+            }
+            answers.insert(key, body.clone());
+        }
+        body
     }
 
     /// Bytes of all books.
@@ -99,7 +143,9 @@ impl Shelves {
 
     fn forget(&self, account: AccountId) {
         if let Some(mut shard) = self.shard(account) {
-            shard.shelves.remove(&account);
+            if let Some(shelf) = shard.shelves.get(&account) {
+                shelf.stale.store(true, Ordering::Release);
+            }
             shard.turn += 1;
         }
     }
@@ -108,6 +154,15 @@ impl Shelves {
         let Some(shard) = self.shard(account) else { return (None, 0) };
         let shelf = shard.shelves.get(&account).filter(|s| now.since(s.read_at) < BELIEF).cloned();
         (shelf, shard.turn)
+    }
+
+    /// The books as they were a moment ago, which is enough to know where things are: whoever reads or writes there
+    /// asks the database anyway, and comes back for a fresh one when nothing is there.
+    pub async fn of_late(&self, now: Timestamp, account: AccountId) -> Result<Arc<Shelf>> {
+        match self.known(now, account) {
+            (Some(shelf), _) => Ok(shelf),
+            (None, _) => self.of(now, account).await,
+        }
     }
 
     fn keep(&self, account: AccountId, turn: u64, shelf: &Arc<Shelf>) {
@@ -125,7 +180,7 @@ impl Shelves {
     pub async fn of(&self, now: Timestamp, account: AccountId) -> Result<Arc<Shelf>> {
         loop {
             let (known, turn) = self.known(now, account);
-            if let Some(shelf) = known {
+            if let Some(shelf) = known.filter(|s| !s.is_stale()) {
                 return Ok(shelf);
             }
             let found = self.db.read(move |db| db.snapshot(|db| Shelf::read(db, now, account))).await?;
