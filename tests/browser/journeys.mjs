@@ -208,7 +208,7 @@ for (const [tag, options] of [
   });
 }
 
-await journey('my phone: a code by SMS, an app password', async () => {
+await journey('my phone: a number is proved by a code by SMS', async () => {
   const sheet = await demoSheet();
   if (!sheet) return;
   const number = `+1202555${String(Date.now()).slice(-4)}`;
@@ -231,6 +231,13 @@ await journey('my phone: a code by SMS, an app password', async () => {
   await page.fill('[name=code]', code);
   await page.keyboard.press('Enter');
   await page.locator('.state-word.verified').waitFor();
+  await picture(page, 'my-phone');
+});
+
+await journey('my phone: an app password, its QR code and profile', async () => {
+  const page = await newPage();
+  await signUp(page, 'xenia', 'Xenia');
+  await page.goto(`${base}/phone`);
   await page.locator('m-my-phone form').last().locator('button[type=submit]').click();
   const values = page.locator('.fresh .copy-value');
   await values.first().waitFor();
@@ -238,7 +245,9 @@ await journey('my phone: a code by SMS, an app password', async () => {
   await until('the QR code is a picture', () => page.locator('.qr').evaluate(image => image.naturalWidth > 0));
   const profile = await fetch(await page.locator('.way a').evaluate(link => new URL(link.href).pathname).then(path => base + path));
   check(profile.ok, 'the profile can be fetched');
-  await picture(page, 'my-phone');
+  await page.getByRole('button', { name: /^Revoke/ }).click();
+  await page.locator('dialog .button.danger').click();
+  await until('the password is gone', async () => await page.locator('m-my-phone .plain-list .line .icon-key').count() === 0);
 });
 
 for (const [tag, viewport, locale] of [['desktop', { width: 1440, height: 900 }, 'en-US'], ['phone', NARROW, 'ko-KR']]) {

@@ -29,6 +29,12 @@ class Settings extends View {
     const kept = recall('presence', { state: 'available', note: '' });
     const state = choices('presence', PRESENCES.map(name => [name, t(`presence.${name}`)]), kept.state);
     const note = field(t('settings.note'), { name: 'note', value: kept.note, maxlength: '140', autocomplete: 'off', hint: t('settings.note_hint') });
+    // Another device may have said something else since.
+    api.get('/v1/me/presence').then(({ state: said, note: words }) => {
+      const choice = state.querySelector(`[value="${CSS.escape(said)}"]`);
+      if (choice) choice.checked = true;
+      if (document.activeElement !== note.input) note.input.value = words ?? '';
+    }).catch(() => {});
     return form({ fields: [state, note], label: t('common.save'), kind: '', submit: async values => {
       const presence = { state: values.presence, note: values.note.trim() || null };
       await api.put('/v1/me/presence', presence);

@@ -50,7 +50,8 @@ export function reset(patch = {}) {
 /** Calls `fn(value)` now and whenever what `select(state)` answers changes. Answers a function that ends it. */
 export function watch(select, fn) {
   const watcher = {
-    seen: undefined,
+    // Nothing that can be selected, so that the first look always counts.
+    seen: watchers,
     check() {
       const value = select(state);
       if (same(value, this.seen)) return;
