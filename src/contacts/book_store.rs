@@ -204,6 +204,12 @@ pub fn list_tombstones(
     Ok(rows.into_iter().map(|(seq, name)| Change { seq, name, object: None }).collect())
 }
 
+/// One row in a statement that stays prepared; a batch is prepared anew each time.
+pub fn insert_object(db: &mut Db, object: &AddressObject) -> Result<()> {
+    each!(db, |c| diesel::insert_into(address_objects::table).values(object).execute(c))?;
+    Ok(())
+}
+
 pub fn insert_objects(db: &mut Db, objects: &[AddressObject]) -> Result<()> {
     for part in objects.chunks(CHUNK) {
         each!(db, |c| diesel::insert_into(address_objects::table).values(part).execute(c))?;

@@ -1,6 +1,9 @@
 //! Writing objects of address books: put, delete, copy and move, each checked and done in one transaction.
 
-use super::books::{ACCOUNT_BYTES_MAX, AddressBook, AddressObject, KeptProperty, OBJECTS_MAX, etag_of, ring};
+use super::books::{
+    ACCOUNT_BYTES_MAX, AddressBook, AddressObject, KeptProperty, OBJECTS_MAX, PRUNE_EVERY, TOMBSTONES_KEPT,
+    etag_of, prune_tombstones, ring,
+};
 use super::store::Person;
 use super::vcard::{Card, Line};
 use super::{book_store as store, card_friends, messenger_card, numbering, roster};
@@ -228,7 +231,7 @@ pub(super) fn write_object(
 ) -> Result<Written> {
     let grows = i64::from(object.size_bytes) - before.map_or(0, |o| i64::from(o.size_bytes));
     match before {
-        None => store::insert_objects(db, std::slice::from_ref(object))?,
+        None => store::insert_object(db, object)?,
         Some(_) => store::update_object(db, object)?,
     }
     let created = before.is_none();
@@ -273,6 +276,9 @@ pub(super) fn bury(db: &mut Db, account: AccountId, object: &AddressObject) -> R
     let seq = events::bump(db, account, 1)?;
     store::bury_object(db, account, object.book_id, &object.name, seq)?;
     store::touch_book(db, account, object.book_id, seq, -1, -i64::from(object.size_bytes))?;
+    if seq % PRUNE_EVERY == 0 {
+        prune_tombstones(db, account, TOMBSTONES_KEPT)?;
+    }
     ring(db, account, seq);
     Ok(seq)
 }

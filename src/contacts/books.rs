@@ -32,7 +32,9 @@ pub const PROPERTIES_MAX: usize = 100;
 /// Bytes of one kept property at most.
 pub const PROPERTY_BYTES_MAX: usize = 16 * 1024;
 /// Tombstones kept for each book; phones that were away for longer list everything anew.
-const TOMBSTONES_KEPT: i64 = 10_000;
+pub const TOMBSTONES_KEPT: i64 = 10_000;
+/// How many deletions pass between two looks for tombstones that are too many.
+pub(super) const PRUNE_EVERY: i64 = 512;
 
 /// The address of the book that Meari keeps.
 pub const MESSENGER: &str = "messenger";
@@ -424,10 +426,10 @@ pub fn delta(
     Ok(Some(Delta { changes: unique, state, truncated }))
 }
 
-/// Forgets all but the newest tombstones of an account's books; tokens from before are told to list anew.
-pub fn prune_tombstones(db: &mut Db, account: AccountId) -> Result<()> {
+/// Forgets all but the newest `keep` tombstones of an account's books; tokens from before are told to list anew.
+pub fn prune_tombstones(db: &mut Db, account: AccountId, keep: i64) -> Result<()> {
     for book in store::list_books(db, account)? {
-        if let Some(floor) = store::find_old_tombstone(db, account, book.id, TOMBSTONES_KEPT)? {
+        if let Some(floor) = store::find_old_tombstone(db, account, book.id, keep)? {
             store::delete_tombstones(db, account, book.id, floor)?;
             store::raise_floor(db, account, book.id, floor)?;
         }

@@ -127,6 +127,30 @@ story! {
         assert!(answer.items()[0].has_status(200));
     }
 
+    async fn who_was_away_too_long_lists_anew(app) {
+        let alice = app.person("alice").await;
+        let phone = device(&alice, "phone").await;
+        let book = phone.book("personal");
+        let path = |n: usize| format!("{book}{n}.vcf");
+        for n in 0..6 {
+            phone.put(&path(n), &card(&format!("u{n}"), "x", ""), &[]).await.expect(201);
+        }
+        let old = phone.sync(&book, "", "").await.token();
+        phone.delete(&path(0), &[]).await.expect(204);
+        phone.delete(&path(1), &[]).await.expect(204);
+        let recent = phone.sync(&book, "", "").await.token();
+        phone.delete(&path(2), &[]).await.expect(204);
+        let account = alice.id.parse().unwrap();
+        let prune = move |db: &mut meari::db::Db| meari::contacts::books::prune_tombstones(db, account, 1);
+        app.app.db.write(account, prune).await.unwrap();
+        phone.sync(&book, &old, "").await.refused(403, &Name::dav("valid-sync-token"));
+        assert_eq!(phone.sync(&book, &recent, "").await.expect(207).gone(), [path(2)]);
+        // A first listing in pages needs no old tombstones.
+        let page = phone.sync(&book, "", "<limit><nresults>1</nresults></limit>").await.expect(207);
+        let rest = phone.sync(&book, &page.token(), "").await.expect(207);
+        assert_eq!((page.present().len(), rest.present().len(), rest.gone().len()), (1, 2, 0));
+    }
+
     async fn long_answers_come_in_parts_and_are_whole(app) {
         let phone = device(&app.person("alice").await, "phone").await;
         let book = phone.book("personal");
