@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::story;
+use crate::support::app::Pair;
 use crate::support::{Person, TestApp};
 
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
@@ -40,11 +41,7 @@ async fn next_of(socket: &mut Socket, kind: &str) -> Value {
 
 story! {
     async fn every_client_of_the_friend_has_the_sms_at_once(app) {
-        app.pool(20).await;
-        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
-        let phone = app.verify_mobile(&alice, "+12025550101").await;
-        let (friend, _) = alice.befriends(&bob).await;
-        let number = alice.get(&format!("/v1/contacts/{friend}")).await["number"].as_str().unwrap().to_owned();
+        let Pair { bob, phone, number, .. } = app.alice_and_bob().await;
         let mut pc = open(app, &bob, None).await;
         let mut tablet = open(app, &bob, None).await;
         assert_eq!(next(&mut pc).await["type"], "hello");
@@ -60,7 +57,6 @@ story! {
     }
 
     async fn a_client_that_comes_back_has_neither_gap_nor_double(app) {
-        app.pool(20).await;
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);
         let (_, contact) = alice.befriends(&bob).await;
         let path = format!("/v1/contacts/{contact}/messages");

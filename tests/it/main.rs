@@ -10,6 +10,23 @@
 #[macro_use]
 mod support;
 
+mod carddav_discovery;
+mod carddav_messenger;
+mod carddav_objects;
+mod carddav_peers;
+mod carddav_reports;
+mod carddav_sync;
+mod cli;
+mod contacts;
+mod doorbell;
 mod live;
+mod migrations;
 mod openapi;
+mod phone_book;
+mod presence;
+mod settings;
+mod simulator_peers;
 mod sms;
+mod sms_outbound;
+mod tidy;
+mod twilio;

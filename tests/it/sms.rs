@@ -3,16 +3,11 @@
 use serde_json::json;
 
 use crate::story;
-use crate::support::app::CARRIER;
+use crate::support::app::{CARRIER, Pair};
 
 story! {
     async fn a_phone_texts_a_friend_and_the_friend_answers(app) {
-        app.pool(20).await;
-        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
-        let phone = app.verify_mobile(&alice, "+12025550101").await;
-        let (friend, contact) = alice.befriends(&bob).await;
-        let number = alice.get(&format!("/v1/contacts/{friend}")).await["number"].as_str().unwrap().to_owned();
-
+        let Pair { bob, phone, number, contact, .. } = app.alice_and_bob().await;
         app.phone_texts(&phone, &number, "Are you home?").await;
         let chats = bob.get("/v1/conversations").await.expect(200);
         assert_eq!(chats["items"][0]["contact"]["address"], "meari:alice");
@@ -34,11 +29,7 @@ story! {
     }
 
     async fn the_same_callback_twice_is_one_message(app) {
-        app.pool(20).await;
-        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
-        let phone = app.verify_mobile(&alice, "+12025550101").await;
-        let (friend, _) = alice.befriends(&bob).await;
-        let number = alice.get(&format!("/v1/contacts/{friend}")).await["number"].as_str().unwrap().to_owned();
+        let Pair { bob, phone, number, .. } = app.alice_and_bob().await;
         let behaviour = meari::simulator::Behaviour { repeat_callbacks: 2, ..Default::default() };
         app.carrier.set_behaviour(behaviour).unwrap();
 
@@ -81,10 +72,7 @@ story! {
     }
 
     async fn a_repeated_request_sends_nothing_twice(app) {
-        app.pool(20).await;
-        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
-        let phone = app.verify_mobile(&alice, "+12025550101").await;
-        let (_, contact) = alice.befriends(&bob).await;
+        let Pair { bob, phone, contact, .. } = app.alice_and_bob().await;
         let path = format!("/v1/contacts/{contact}/messages");
         let first = bob.post(&path, json!({ "text": "Once", "client_id": "same" })).await.expect(201);
         let again = bob.post(&path, json!({ "text": "Once", "client_id": "same" })).await.expect(200);

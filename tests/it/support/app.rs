@@ -15,7 +15,7 @@ use meari::worker;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::client::{Client, Person};
+use super::client::{Answer, Client, Person};
 use super::database::TestDatabase;
 
 /// The carrier's id in the settings.
@@ -32,6 +32,33 @@ pub struct TestApp {
     handles: Vec<actix_web::dev::ServerHandle>,
     _folder: tempfile::TempDir,
     _database: TestDatabase,
+}
+
+/// Alice, her phone, Bob, and how they reach each other.
+pub struct Pair {
+    pub alice: Person,
+    pub bob: Person,
+    pub phone: E164,
+    /// Bob's number in Alice's address book.
+    pub number: String,
+    /// Alice among Bob's contacts.
+    pub contact: String,
+}
+
+impl Pair {
+    /// Bob writes to Alice; answers the message.
+    pub async fn bob_writes(&self, text: &str) -> Answer {
+        let path = format!("/v1/contacts/{}/messages", self.contact);
+        self.bob.post(&path, json!({ "text": text })).await.expect(201)
+    }
+
+    /// A message of theirs, as Bob sees it now.
+    pub async fn as_bob_sees(&self, message: &Answer) -> serde_json::Value {
+        let path = format!("/v1/conversations/{}/messages", message["conversation_id"].as_str().unwrap());
+        let thread = self.bob.get(&path).await.expect(200);
+        let found = thread["items"].as_array().unwrap().iter().find(|m| m["id"] == message["id"]);
+        found.expect("the message is in the thread").clone()
+    }
 }
 
 /// 2026-01-15 12:00 UTC, a Thursday.
@@ -71,9 +98,10 @@ impl TestApp {
             ..Settings::default()
         };
         adjust(&mut settings);
-        let app = App::open(settings, Clock::manual(noon()), Keys::from_secret(&[7; 32])).unwrap();
+        let clock = Clock::manual(noon());
+        let app = App::open(settings, clock.clone(), Keys::from_secret(&[7; 32])).unwrap();
         let edges = Edges::open(&app);
-        let carrier = simulator_for(&url);
+        let carrier = simulator_for(&url, clock);
 
         let for_server = edges.clone();
         let server = actix_web::HttpServer::new(move || {
@@ -162,6 +190,17 @@ impl TestApp {
         phone
     }
 
+    /// Alice has a phone and Bob a messenger, and they are friends.
+    pub async fn alice_and_bob(&self) -> Pair {
+        self.pool(20).await;
+        let (alice, bob) = (self.person("alice").await, self.person("bob").await);
+        let phone = self.verify_mobile(&alice, "+12025550101").await;
+        let (friend, contact) = alice.befriends(&bob).await;
+        let shown = alice.get(&format!("/v1/contacts/{friend}")).await.expect(200);
+        let number = shown["number"].as_str().expect("the friend has a number").to_owned();
+        Pair { alice, bob, phone, number, contact }
+    }
+
     /// The last text that reached a phone.
     pub fn last_text(&self, phone: &E164) -> String {
         self.texts(phone).pop().map(|(_, text)| text).expect("a text arrived")
@@ -200,12 +239,13 @@ impl TestApp {
     }
 }
 
-fn simulator_for(url: &str) -> Simulator {
+fn simulator_for(url: &str, clock: Clock) -> Simulator {
     Simulator::new(simulator::Settings {
         account_sid: ACCOUNT_SID.to_owned(),
         auth_token: AUTH_TOKEN.to_owned(),
         callback_base: Some(format!("{url}/carriers/{CARRIER}")),
         manual: true,
+        clock,
         ..simulator::Settings::default()
     })
 }
