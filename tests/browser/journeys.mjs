@@ -1,4 +1,7 @@
-/** The journeys of people through the web client. Run: `BASE_URL=http://127.0.0.1:8080 node journeys.mjs [part of a name]`. */
+/**
+ * The journeys of people through the web client. Run: `BASE_URL=http://127.0.0.1:8080 node journeys.mjs [part of a name]`.
+ * A whole run signs up about twenty people, as many as a server takes from one address in an hour: give it a fresh demo.
+ */
 import {
   NARROW, WIDE, accessible, base, begin, capital, check, demoSheet, end, friends, journey, newPage, openThread, picture, say, signUp, times, until, worded,
 } from './support.mjs';
