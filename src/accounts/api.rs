@@ -2,6 +2,7 @@
 
 mod app_passwords;
 mod me;
+mod proofs;
 mod sessions;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,13 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(me::update_photo)
         .service(me::find_photo)
         .service(me::delete_photo)
+        .service(proofs::create_mobile)
+        .service(proofs::verify_mobile)
+        .service(proofs::delete_mobile)
+        .service(proofs::create_email)
+        .service(proofs::verify_email)
+        .service(proofs::open_email_link)
+        .service(proofs::delete_email)
         .service(app_passwords::create_app_password)
         .service(app_passwords::list_app_passwords)
         .service(app_passwords::delete_app_password)

@@ -7,16 +7,20 @@
 pub mod api;
 pub mod app_passwords;
 pub mod auth;
+pub mod emails;
 pub mod handle;
 pub mod invites;
 pub mod limits;
+pub mod mobiles;
 pub mod passwords;
+pub mod proofs;
 pub mod session;
 pub mod setup;
 pub mod setup_tickets;
 pub mod tokens;
 pub mod view;
 mod store;
+mod store_proofs;
 
 use crate::clock::Timestamp;
 use crate::db::{Db, Signal, Topics};

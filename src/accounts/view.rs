@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::emails::{self, Email};
+use super::mobiles::{self, Mobile};
+use super::proofs::ProofState;
 use super::{Account, QuietHours};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::Result;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, EmailId, HandsetId};
 use crate::texts::Locale;
 
 /// When not to disturb, on the wall of the account's time zone; may go past midnight.
@@ -25,6 +28,42 @@ impl From<QuietHours> for QuietHoursView {
     fn from(hours: QuietHours) -> Self {
         let (from, to) = hours.to_texts();
         QuietHoursView { from, to }
+    }
+}
+
+/// A mobile number of an account.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct MobileView {
+    /// `mob_…`
+    #[schema(value_type = String)]
+    pub id: HandsetId,
+    /// E.164.
+    pub number: String,
+    /// Whether it has been proved.
+    pub state: ProofState,
+}
+
+impl From<Mobile> for MobileView {
+    fn from(mobile: Mobile) -> Self {
+        MobileView { id: mobile.id, number: mobile.number.as_str().to_owned(), state: mobile.state }
+    }
+}
+
+/// An e-mail address of an account.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct EmailView {
+    /// `eml_…`
+    #[schema(value_type = String)]
+    pub id: EmailId,
+    /// The address, in small letters.
+    pub address: String,
+    /// Whether it has been proved.
+    pub state: ProofState,
+}
+
+impl From<Email> for EmailView {
+    fn from(email: Email) -> Self {
+        EmailView { id: email.id, address: email.address, state: email.state }
     }
 }
 
@@ -47,6 +86,10 @@ pub struct AccountView {
     pub quiet_hours: Option<QuietHoursView>,
     /// May use `/v1/admin`.
     pub admin: bool,
+    /// The account's own mobile numbers.
+    pub mobiles: Vec<MobileView>,
+    /// The account's e-mail addresses.
+    pub emails: Vec<EmailView>,
     /// RFC 3339.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -54,11 +97,18 @@ pub struct AccountView {
 
 /// The whole view of an account.
 pub fn load(db: &mut Db, id: AccountId) -> Result<AccountView> {
-    Ok(to_view(super::load(db, id)?))
-}
-
-fn to_view(account: Account) -> AccountView {
-    let Account { id, handle, display_name, locale, time_zone, quiet_hours, admin, created_at } = account;
-    let quiet_hours = quiet_hours.map(QuietHoursView::from);
-    AccountView { id, handle, display_name, locale, time_zone, quiet_hours, admin, created_at }
+    let Account { id, handle, display_name, locale, time_zone, quiet_hours, admin, created_at } =
+        super::load(db, id)?;
+    Ok(AccountView {
+        id,
+        handle,
+        display_name,
+        locale,
+        time_zone,
+        quiet_hours: quiet_hours.map(QuietHoursView::from),
+        admin,
+        mobiles: mobiles::list(db, id)?.into_iter().map(MobileView::from).collect(),
+        emails: emails::list(db, id)?.into_iter().map(EmailView::from).collect(),
+        created_at,
+    })
 }

@@ -6,9 +6,11 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 
 use super::{Failure, Outcome, open, table};
-use crate::accounts::{self, Handle, NewAccount, app_passwords, passwords};
-use crate::db::Lane;
+use crate::accounts::{self, Handle, NewAccount, app_passwords, emails, mobiles, passwords};
+use crate::contacts;
+use crate::db::{Db, Lane};
 use crate::keys;
+use crate::phone::E164;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -38,6 +40,12 @@ pub struct CreateOptions {
     /// Read the password from the first line of standard input
     #[arg(long)]
     password_stdin: bool,
+    /// A mobile number that needs no code, because you vouch for it
+    #[arg(long, value_name = "+E164")]
+    mobile: Option<String>,
+    /// An e-mail address that needs no code, because you vouch for it
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
     /// May use the operator's pages and /v1/admin
     #[arg(long)]
     admin: bool,
@@ -62,6 +70,11 @@ async fn create(config: Option<&Path>, options: CreateOptions) -> Outcome {
         (keys::random_app_password(), true)
     };
     passwords::check_shape(&password)?;
+    let mobile = options.mobile.as_deref().map(E164::parse).transpose();
+    let mobile = mobile.map_err(|_| {
+        Failure::new("--mobile is not a number in E.164 form.", "Example: --mobile +12025550101")
+    })?;
+    let email = options.email.as_deref().map(emails::parse).transpose()?;
     let app = open::app(open::settings(config)?)?;
     let new = NewAccount {
         handle,
@@ -72,7 +85,19 @@ async fn create(config: Option<&Path>, options: CreateOptions) -> Outcome {
         admin: options.admin,
     };
     let now = app.now();
-    let account = app.db.write(Lane::Any, move |db| accounts::create(db, now, &new)).await?;
+    let create = move |db: &mut Db| {
+        let account = accounts::create(db, now, &new)?;
+        if let Some(address) = &email {
+            emails::add_verified(db, now, account.id, address)?;
+        }
+        if let Some(number) = &mobile
+            && let Some(other) = mobiles::add_verified(db, now, account.id, number)?
+        {
+            contacts::handset_removed(db, now, other)?;
+        }
+        Ok(account)
+    };
+    let account = app.db.write(Lane::Any, create).await?;
     println!("created {} ({})", account.handle, account.id);
     if made {
         println!("password: {password}");
@@ -109,7 +134,7 @@ async fn app_password(config: Option<&Path>, handle: &str, label: String) -> Out
     let advice = "`meari accounts list` shows all of them.";
     let account = account.ok_or_else(|| Failure::new(format!("There is no account {handle:?}."), advice))?;
     let (now, keys, id) = (app.now(), app.keys.clone(), account.id);
-    let make = move |db: &mut crate::db::Db| app_passwords::create(db, now, &keys, id, &label);
+    let make = move |db: &mut Db| app_passwords::create(db, now, &keys, id, &label);
     let (_, word) = app.db.write(id, make).await?;
     println!("CardDAV address: {}/dav/", app.settings.public_url);
     println!("user name:       {}", account.handle);

@@ -73,7 +73,7 @@ pub async fn run(options: Options) -> Outcome {
     let seeded = seed::seed(&app).await?;
     let carrier = carrier(&url, &seeded)?;
 
-    let mut running = server::Running::new(&app);
+    let mut running = server::Running::new(&app)?;
     let sheet = Data::new(DemoSheet(sheet(&seeded, &url)));
     let phones = carrier.clone();
     running.serve_http(listener, GRACE, move |cfg: &mut ServiceConfig| {

@@ -16,7 +16,7 @@ pub async fn serve(config: Option<&Path>) -> Outcome {
     let listener = server::listen(&settings.listen)?;
     let address = listener.local_addr()?;
     let app = open::app(settings)?;
-    let mut running = server::Running::new(&app);
+    let mut running = server::Running::new(&app)?;
     running.serve_http(listener, GRACE, |_| {})?;
     running.ring();
     if app.settings.run_worker {
@@ -40,7 +40,7 @@ pub async fn work(config: Option<&Path>) -> Outcome {
     let settings = open::settings(config)?;
     telemetry::start(&settings);
     let app = open::app(settings)?;
-    let mut running = server::Running::new(&app);
+    let mut running = server::Running::new(&app)?;
     running.ring();
     running.work();
     tracing::info!(started_at = %Timestamp::to_rfc3339(app.now()), "Meari {} works", env!("CARGO_PKG_VERSION"));

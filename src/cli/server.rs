@@ -10,7 +10,8 @@ use actix_web::{App as WebApp, HttpServer, rt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Failure, Outcome, stop};
+use super::stop::Stop;
+use super::{Failure, Outcome};
 use crate::app::App;
 use crate::metrics::api::observe;
 use crate::router::Edges;
@@ -27,6 +28,7 @@ pub struct Running {
     http: Option<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
     tasks: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
+    signals: Stop,
 }
 
 /// Binds an address, or says what to do.
@@ -42,8 +44,9 @@ pub fn listen(address: &str) -> Result<TcpListener, Failure> {
 
 impl Running {
     /// Puts the edges in front of `app`; nothing runs yet.
-    pub fn new(app: &App) -> Running {
-        Running { edges: Edges::open(app), http: None, tasks: Vec::new(), stop: watch::channel(false).0 }
+    pub fn new(app: &App) -> Result<Running, Failure> {
+        let (edges, stop) = (Edges::open(app), watch::channel(false).0);
+        Ok(Running { edges, http: None, tasks: Vec::new(), stop, signals: Stop::listen()? })
     }
 
     /// Serves HTTP on `listener`; `more` mounts what only this command has.
@@ -91,35 +94,38 @@ impl Running {
             }
         };
         tokio::select! {
-            () = stop::asked() => {}
+            () = self.signals.asked() => {}
             ended = died => {
                 return Err(Failure::new(format!("The HTTP server ended by itself: {ended:?}."), "Start it again."));
             }
         }
         tracing::info!("stopping: finishing what has begun; ask again to stop at once");
+        let Running { edges, http, tasks, stop, mut signals } = self;
         tokio::select! {
-            outcome = self.stop() => outcome,
-            () = stop::asked() => Err(Failure::new("Stopped at once.", "Jobs that ran will be run again.")),
+            () = wind_down(edges, http, tasks, stop) => Ok(()),
+            () = signals.asked() => Err(Failure::new("Stopped at once.", "Jobs that ran will be run again.")),
         }
     }
+}
 
-    async fn stop(self) -> Outcome {
-        self.edges.readiness.stop();
-        let _ = self.stop.send(true);
-        if let Some((handle, task)) = self.http {
-            handle.stop(true).await;
-            if let Ok(Err(error)) = task.await {
-                tracing::warn!(%error, "the HTTP server did not end well");
-            }
+async fn wind_down(
+    edges: Edges,
+    http: Option<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
+    tasks: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+) {
+    edges.readiness.stop();
+    let _ = stop.send(true);
+    if let Some((handle, task)) = http {
+        handle.stop(true).await;
+        if let Ok(Err(error)) = task.await {
+            tracing::warn!(%error, "the HTTP server did not end well");
         }
-        let unfinished =
-            tokio::time::timeout(GRACE, futures_util::future::join_all(self.tasks)).await.is_err();
-        if unfinished {
-            tracing::warn!("some jobs did not finish in time; they will be run again");
-        }
-        // The last handle: the lanes finish what they took and close the database.
-        drop(self.edges);
-        tracing::info!("stopped");
-        Ok(())
     }
+    if tokio::time::timeout(GRACE, futures_util::future::join_all(tasks)).await.is_err() {
+        tracing::warn!("some jobs did not finish in time; they will be run again");
+    }
+    // The last handle: the lanes finish what they took and close the database.
+    drop(edges);
+    tracing::info!("stopped");
 }

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use clap::Args;
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, stop};
 use crate::simulator::{Settings, Simulator, server};
 
 #[derive(Debug, Args)]
@@ -29,11 +29,12 @@ pub async fn run(options: Options) -> Outcome {
     })?;
     let url = format!("http://{}", listener.local_addr()?);
     let server = server(Simulator::new(settings), listener)?;
+    let stop = stop::Stop::listen()?;
     println!("The simulator is at {url} (phones to drive in the browser; API below /2010-04-01).");
     println!("The account rents +12025550150 to +12025550199, and more on request.");
     println!("Let Meari use it:\n");
     println!("[[carriers]]\nid = \"main\"\nkind = \"simulator\"\napi_base = \"{url}\"");
     println!("account_sid = \"{account_sid}\"\nauth_token = \"{auth_token}\"\n");
     println!("Ctrl-C stops it.");
-    Ok(super::stop::serve_until_asked(server).await?)
+    Ok(stop::serve_until_asked(server, stop).await?)
 }

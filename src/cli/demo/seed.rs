@@ -2,18 +2,15 @@
 
 use std::collections::HashMap;
 
-use diesel::prelude::*;
-
 use crate::accounts::{self, Handle, NewAccount, app_passwords, passwords};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::contacts::{self, Asked, Person};
-use crate::db::{Db, Lane, OnConflict};
+use crate::db::{Db, Lane};
 use crate::error::{Error, Result};
-use crate::ids::{AccountId, HandsetId};
+use crate::ids::AccountId;
 use crate::numbers::{self, Capabilities, Import};
 use crate::phone::E164;
-use crate::schema::handsets;
 
 /// Everybody's password in the demo.
 pub const PASSWORD: &str = "demo-password";
@@ -64,7 +61,9 @@ pub async fn seed(app: &App) -> Result<Seeded> {
         befriend(db, now, of("alice")?, of("bob")?)?;
         befriend(db, now, of("alice")?, of("carol")?)?;
         befriend(db, now, of("bob")?, of("carol")?)?;
-        own_mobile(db, now, alice, &mobile)?;
+        // Nobody is there who could read a code.
+        accounts::mobiles::add_verified(db, now, alice, &mobile)?;
+        contacts::give_numbers(db, now, alice)?;
         for old in app_passwords::list(db, alice)?.iter().filter(|p| p.label == PHONE_LABEL) {
             app_passwords::delete(db, alice, old.id)?;
         }
@@ -102,28 +101,6 @@ fn person(db: &mut Db, now: Timestamp, handle: &str, name: &str, hash: &str) -> 
         }
     };
     Ok(Person { id: account.id, handle: account.handle, display_name: account.display_name })
-}
-
-/// A mobile that counts as verified: nobody is there who could read a code.
-fn own_mobile(db: &mut Db, now: Timestamp, account: AccountId, mobile: &E164) -> Result<()> {
-    let there: i64 =
-        crate::each!(db, |c| handsets::table.filter(handsets::account_id.eq(account)).count().get_result(c))?;
-    if there == 0 {
-        crate::each!(db, |c| diesel::insert_into(handsets::table)
-            .values((
-                handsets::account_id.eq(account),
-                handsets::id.eq(HandsetId::new(now)),
-                handsets::number.eq(mobile),
-                handsets::region.eq(mobile.region()),
-                handsets::state.eq("verified"),
-                handsets::code_attempts.eq(0),
-                handsets::created_at.eq(now),
-                handsets::verified_at.eq(now),
-            ))
-            .execute(c))
-        .on_unique_violation(|| Error::conflict("number_taken", "The mobile is somebody else's."))?;
-    }
-    contacts::give_numbers(db, now, account).map(|_| ())
 }
 
 /// Each asks the other, which makes them friends; nothing changes when they are.

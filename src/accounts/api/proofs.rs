@@ -1,0 +1,269 @@
+//! Mobile numbers and e-mail addresses: added, proved by a code, taken away.
+
+use actix_web::http::header;
+use actix_web::web::{Data, Json, Path};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::accounts::auth::{SignedIn, remote_address};
+use crate::accounts::emails::{self, Email};
+use crate::accounts::limits::{self, CHECKS_ADDRESS};
+use crate::accounts::mobiles::{self, Mobile};
+use crate::accounts::proofs::Guess;
+use crate::accounts::view::{EmailView, MobileView};
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::http::Problems;
+use crate::ids::{AccountId, EmailId, HandsetId};
+use crate::mail::Letter;
+use crate::messaging::outbox::{self, NewSms, Purpose};
+use crate::messaging::routes::SmsLine;
+use crate::phone::E164;
+use crate::texts::{Locale, Text};
+use crate::{accounts, contacts, numbers};
+
+/// A mobile number to be proved.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateMobile {
+    /// International, with a plus: `+12025550101`.
+    number: String,
+}
+
+/// A code that came by SMS or letter.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VerificationCode {
+    /// Six digits.
+    #[schema(example = "482913")]
+    code: String,
+}
+
+/// An e-mail address to be proved.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateEmail {
+    /// `nadia@example.org`
+    address: String,
+}
+
+/// Add a mobile number
+///
+/// Sends a code by SMS; adding a number that is still pending sends a new one.
+#[utoipa::path(
+    tag = "accounts", security(("bearer" = [])), responses((status = 201, body = MobileView), Problems)
+)]
+#[post("/v1/me/mobiles")]
+pub(super) async fn create_mobile(
+    me: SignedIn,
+    app: Data<App>,
+    request: HttpRequest,
+    body: Json<CreateMobile>,
+) -> Result<HttpResponse> {
+    let number = read_number(&body.number)?;
+    let (now, keys, from) = (app.now(), app.keys.clone(), remote_address(&request));
+    let written = app.db.write(me.account, move |db| {
+        if numbers::find(db, &number)?.is_some() {
+            return Err(invalid_number());
+        }
+        let (mobile, code) = mobiles::ask(db, now, &keys, me.account, &number, from)?;
+        let locale = accounts::load(db, me.account)?.locale;
+        send_code(db, now, &mobile, &code, locale)?;
+        Ok(mobile)
+    });
+    Ok(HttpResponse::Created().json(MobileView::from(written.await?)))
+}
+
+fn read_number(text: &str) -> Result<E164> {
+    let number = E164::parse_human(text, None).map_err(|_| invalid_number())?;
+    if number.region().is_empty() {
+        return Err(Error::invalid(
+            "number",
+            "no_region",
+            "Begin with a plus and the country's calling code.",
+        ));
+    }
+    Ok(number)
+}
+
+fn invalid_number() -> Error {
+    Error::invalid("number", "invalid_number", "This is not a mobile number. Example: +12025550101")
+}
+
+fn send_code(db: &mut Db, now: Timestamp, mobile: &Mobile, code: &str, locale: Locale) -> Result<()> {
+    let sender = numbers::sender_for(db, &mobile.number.region())?.ok_or_else(|| {
+        Error::unavailable("no_sender", "There is no number yet that the code could be sent from.")
+    })?;
+    let sms = NewSms {
+        account: None,
+        message: None,
+        purpose: Purpose::Verification,
+        order_key: format!("code:{}", mobile.id),
+        line: SmsLine { carrier_id: sender.carrier_id, from: sender.number, to: mobile.number.clone() },
+        text: Text::VerificationCode { code }.render(locale),
+    };
+    outbox::enqueue(db, now, &sms).map(|_| ())
+}
+
+/// Prove a mobile number
+///
+/// Every accepted contact gets a number then, and a card in the phone's address book.
+#[utoipa::path(
+    tag = "accounts", security(("bearer" = [])), params(("id" = String, Path, description = "The mobile's id")),
+    responses((status = 200, body = MobileView), Problems)
+)]
+#[post("/v1/me/mobiles/{id}/verify")]
+pub(super) async fn verify_mobile(
+    me: SignedIn,
+    app: Data<App>,
+    id: Path<HandsetId>,
+    body: Json<VerificationCode>,
+) -> Result<Json<MobileView>> {
+    let (now, keys, id, code) = (app.now(), app.keys.clone(), id.into_inner(), body.into_inner().code);
+    let written = app.db.write(me.account, move |db| {
+        let checked = mobiles::check(db, now, &keys, me.account, id, &code)?;
+        if checked.guess.refusal().is_none() {
+            let_contacts_follow(db, now, me.account, checked.taken_from)?;
+        }
+        Ok(checked)
+    });
+    let checked = written.await?;
+    match checked.guess.refusal() {
+        Some(refusal) => Err(refusal),
+        None => Ok(Json(MobileView::from(checked.mobile))),
+    }
+}
+
+/// After an account has proved a mobile: its contacts get numbers, and those of who had it before lose theirs.
+fn let_contacts_follow(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    taken_from: Option<AccountId>,
+) -> Result<()> {
+    if let Some(other) = taken_from {
+        contacts::handset_removed(db, now, other)?;
+    }
+    contacts::give_numbers(db, now, account).map(|_| ())
+}
+
+/// Take a mobile number away
+///
+/// With the last one the contacts' numbers leave the phone; they come back when one is proved in time.
+#[utoipa::path(
+    tag = "accounts", security(("bearer" = [])), params(("id" = String, Path, description = "The mobile's id")),
+    responses((status = 204), Problems)
+)]
+#[delete("/v1/me/mobiles/{id}")]
+pub(super) async fn delete_mobile(me: SignedIn, app: Data<App>, id: Path<HandsetId>) -> Result<HttpResponse> {
+    let (now, id) = (app.now(), id.into_inner());
+    let written = app.db.write(me.account, move |db| {
+        mobiles::remove(db, now, me.account, id)?;
+        contacts::handset_removed(db, now, me.account)
+    });
+    written.await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Add an e-mail address
+///
+/// Sends a code by letter; adding an address that is still pending sends a new one.
+#[utoipa::path(
+    tag = "accounts", security(("bearer" = [])), responses((status = 201, body = EmailView), Problems)
+)]
+#[post("/v1/me/emails")]
+pub(super) async fn create_email(
+    me: SignedIn,
+    app: Data<App>,
+    request: HttpRequest,
+    body: Json<CreateEmail>,
+) -> Result<HttpResponse> {
+    let address = emails::parse(&body.address)?;
+    if !app.mail.is_configured() {
+        return Err(Error::unavailable("mail_not_configured", "This installation cannot send e-mail."));
+    }
+    let (now, keys, from) = (app.now(), app.keys.clone(), remote_address(&request));
+    let written = app.db.write(me.account, move |db| {
+        let (email, code) = emails::ask(db, now, &keys, me.account, &address, from)?;
+        Ok((email, code, accounts::load(db, me.account)?.locale))
+    });
+    let (email, code, locale) = written.await?;
+    mail_code(&app, me.account, &email, &code, locale).await?;
+    Ok(HttpResponse::Created().json(EmailView::from(email)))
+}
+
+async fn mail_code(app: &App, account: AccountId, email: &Email, code: &str, locale: Locale) -> Result<()> {
+    let link = format!("{}/verify/{account}/{}/{code}", app.settings.public_url, email.id);
+    let letter = Letter {
+        to: email.address.clone(),
+        subject: Text::EmailVerificationSubject.render(locale),
+        text: Text::EmailVerificationBody { link: &link, code }.render(locale),
+        ..Letter::default()
+    };
+    app.mail.send(letter).await
+}
+
+/// Prove an e-mail address
+#[utoipa::path(
+    tag = "accounts", security(("bearer" = [])), params(("id" = String, Path, description = "The address's id")),
+    responses((status = 200, body = EmailView), Problems)
+)]
+#[post("/v1/me/emails/{id}/verify")]
+pub(super) async fn verify_email(
+    me: SignedIn,
+    app: Data<App>,
+    id: Path<EmailId>,
+    body: Json<VerificationCode>,
+) -> Result<Json<EmailView>> {
+    let (now, keys, id, code) = (app.now(), app.keys.clone(), id.into_inner(), body.into_inner().code);
+    let (email, guess) =
+        app.db.write(me.account, move |db| emails::check(db, now, &keys, me.account, id, &code)).await?;
+    match guess.refusal() {
+        Some(refusal) => Err(refusal),
+        None => Ok(Json(EmailView::from(email))),
+    }
+}
+
+/// Prove an e-mail address by the link in the letter
+///
+/// A page for whoever opened it, signed in or not.
+#[utoipa::path(
+    tag = "accounts",
+    params(("account" = String, Path), ("id" = String, Path), ("code" = String, Path)),
+    responses((status = 200, body = String, content_type = "text/plain"), Problems)
+)]
+#[get("/verify/{account}/{id}/{code}")]
+pub(super) async fn open_email_link(
+    app: Data<App>,
+    request: HttpRequest,
+    path: Path<(AccountId, EmailId, String)>,
+) -> Result<HttpResponse> {
+    let (account, id, code) = path.into_inner();
+    let (now, keys, from) = (app.now(), app.keys.clone(), remote_address(&request));
+    let written = app.db.write(account, move |db| {
+        limits::take(db, now, &CHECKS_ADDRESS, &limits::subject_of(from))?;
+        let locale = accounts::load(db, account)?.locale;
+        Ok((emails::check(db, now, &keys, account, id, &code)?.1, locale))
+    });
+    let (guess, locale) = written.await?;
+    let page = if guess == Guess::Right { Text::EmailVerifiedPage } else { Text::EmailLinkOverPage };
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .content_type("text/plain; charset=utf-8")
+        .body(page.render(locale)))
+}
+
+/// Take an e-mail address away
+#[utoipa::path(
+    tag = "accounts", security(("bearer" = [])), params(("id" = String, Path, description = "The address's id")),
+    responses((status = 204), Problems)
+)]
+#[delete("/v1/me/emails/{id}")]
+pub(super) async fn delete_email(me: SignedIn, app: Data<App>, id: Path<EmailId>) -> Result<HttpResponse> {
+    let (now, id) = (app.now(), id.into_inner());
+    app.db.write(me.account, move |db| emails::remove(db, now, me.account, id)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

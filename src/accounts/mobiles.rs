@@ -1,0 +1,157 @@
+//! An account's own mobile numbers, each proved by a code that was sent to it.
+//!
+//! A verified number is one account's: whoever proves it takes it away from an earlier holder, because the phone is in
+//! his hand now. The caller lets the contacts follow (`contacts::give_numbers`, `contacts::handset_removed`).
+
+use std::net::IpAddr;
+
+use super::limits::{self, CHECKS_ACCOUNT, CODES_ACCOUNT, CODES_ADDRESS, CODES_NUMBER, CODES_PREFIX};
+use super::proofs::{CODE_LIFETIME, Guess, ProofState};
+use super::store_proofs as store;
+use crate::clock::Timestamp;
+use crate::db::{Db, Topics};
+use crate::error::{Error, Result};
+use crate::events::{self, EventKind};
+use crate::ids::{AccountId, HandsetId};
+use crate::keys::{Keys, Purpose, random_code};
+use crate::phone::E164;
+
+/// Mobiles of an account at most: who has more phones than that is not a person.
+pub const MOBILES_MAX: usize = 5;
+/// Digits that numbers of one range share, with the plus: calling code and the beginning of the number.
+const PREFIX_CHARS: usize = 8;
+
+/// A mobile number of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mobile {
+    /// Names it.
+    pub id: HandsetId,
+    /// The number.
+    pub number: E164,
+    /// Whether it has been proved.
+    pub state: ProofState,
+}
+
+/// The mobiles of an account, oldest first.
+pub fn list(db: &mut Db, account: AccountId) -> Result<Vec<Mobile>> {
+    store::list_mobiles(db, account)
+}
+
+/// Adds a number, or asks anew for one that is not proved yet. The code in the answer must be sent there by the caller.
+pub fn ask(
+    db: &mut Db,
+    now: Timestamp,
+    keys: &Keys,
+    account: AccountId,
+    number: &E164,
+    from: IpAddr,
+) -> Result<(Mobile, String)> {
+    let held = list(db, account)?;
+    let known = held.iter().find(|mobile| mobile.number == *number);
+    if known.is_some_and(|mobile| mobile.state == ProofState::Verified) {
+        return Err(Error::conflict("already_verified", "This number is yours already."));
+    }
+    if known.is_none() && held.len() >= MOBILES_MAX {
+        return Err(Error::conflict("too_many_mobiles", "There are five numbers already. Remove one first."));
+    }
+    let prefix: String = number.as_str().chars().take(PREFIX_CHARS).collect();
+    limits::take(db, now, &CODES_NUMBER, number.as_str())?;
+    limits::take(db, now, &CODES_ACCOUNT, &account.to_string())?;
+    limits::take(db, now, &CODES_PREFIX, &prefix)?;
+    limits::take(db, now, &CODES_ADDRESS, &limits::subject_of(from))?;
+    let id = known.map_or_else(|| HandsetId::new(now), |mobile| mobile.id);
+    if known.is_none() {
+        store::insert_mobile(db, now, account, id, number)?;
+        changed(db, now, account)?;
+    }
+    let code = random_code();
+    store::set_mobile_code(db, account, id, &hash(keys, id, &code), now.plus(CODE_LIFETIME))?;
+    Ok((Mobile { id, number: number.clone(), state: ProofState::Pending }, code))
+}
+
+/// What came of a code that somebody typed in.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The mobile, verified when the guess was right.
+    pub mobile: Mobile,
+    /// Whether it was right. A wrong guess is counted, so the transaction must be committed all the same.
+    pub guess: Guess,
+    /// Who had the number until now.
+    pub taken_from: Option<AccountId>,
+}
+
+/// Checks a code.
+pub fn check(
+    db: &mut Db,
+    now: Timestamp,
+    keys: &Keys,
+    account: AccountId,
+    id: HandsetId,
+    code: &str,
+) -> Result<Checked> {
+    let mobile = list(db, account)?.into_iter().find(|mobile| mobile.id == id);
+    let mobile = mobile.ok_or_else(|| Error::not_found("mobile number"))?;
+    if mobile.state == ProofState::Verified {
+        return Ok(Checked { mobile, guess: Guess::Right, taken_from: None });
+    }
+    limits::take(db, now, &CHECKS_ACCOUNT, &account.to_string())?;
+    let pending =
+        store::find_mobile_code(db, account, id)?.ok_or_else(|| Error::not_found("mobile number"))?;
+    let guess = pending.judge(now, &hash(keys, id, code.trim()));
+    if guess != Guess::Right {
+        store::count_mobile_attempt(db, account, id)?;
+        return Ok(Checked { mobile, guess, taken_from: None });
+    }
+    let taken_from = verify(db, now, account, &mobile)?;
+    Ok(Checked { mobile: Mobile { state: ProofState::Verified, ..mobile }, guess, taken_from })
+}
+
+/// Adds a number that needs no proof, because an operator vouches for it; answers who had it until now.
+pub fn add_verified(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    number: &E164,
+) -> Result<Option<AccountId>> {
+    let known = list(db, account)?.into_iter().find(|mobile| mobile.number == *number);
+    let mobile = match known {
+        Some(mobile) if mobile.state == ProofState::Verified => return Ok(None),
+        Some(mobile) => mobile,
+        None => {
+            let id = HandsetId::new(now);
+            store::insert_mobile(db, now, account, id, number)?;
+            Mobile { id, number: number.clone(), state: ProofState::Pending }
+        }
+    };
+    verify(db, now, account, &mobile)
+}
+
+fn verify(db: &mut Db, now: Timestamp, account: AccountId, mobile: &Mobile) -> Result<Option<AccountId>> {
+    let holder = store::find_mobile_holder(db, &mobile.number)?;
+    let mut touched = vec![account];
+    touched.extend(holder.map(|(other, _)| other));
+    events::lock(db, &touched)?;
+    if let Some((other, id)) = holder {
+        store::delete_mobile(db, other, id)?;
+        changed(db, now, other)?;
+    }
+    store::verify_mobile(db, now, account, mobile.id)?;
+    changed(db, now, account)?;
+    Ok(holder.map(|(other, _)| other))
+}
+
+/// Takes a number off the account.
+pub fn remove(db: &mut Db, now: Timestamp, account: AccountId, id: HandsetId) -> Result<()> {
+    if !store::delete_mobile(db, account, id)? {
+        return Err(Error::not_found("mobile number"));
+    }
+    changed(db, now, account)
+}
+
+fn changed(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
+    events::append(db, now, account, EventKind::AccountUpdated, None, Topics::ROUTES).map(|_| ())
+}
+
+fn hash(keys: &Keys, id: HandsetId, code: &str) -> [u8; 32] {
+    keys.hash(Purpose::Verification, format!("{id}:{code}").as_bytes())
+}
