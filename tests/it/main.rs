@@ -24,6 +24,7 @@ mod migrations;
 mod openapi;
 mod phone_book;
 mod presence;
+mod proofs;
 mod settings;
 mod simulator_peers;
 mod sms;
