@@ -52,6 +52,7 @@ async fn closes(app: &TestApp, person: &Person, rings: tokio::sync::watch::Recei
 
 story! {
     async fn who_has_only_a_phone_can_always_be_reached(app) {
+        app.pool(3).await;
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);
         app.verify_mobile(&alice, "+12025550101").await;
         let (_, at_bob) = alice.befriends(&bob).await;
@@ -79,6 +80,7 @@ story! {
     }
 
     async fn a_phone_that_writes_often_is_written_down_once_a_minute(app) {
+        app.pool(3).await;
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);
         app.verify_mobile(&alice, "+12025550101").await;
         let (_, at_bob) = alice.befriends(&bob).await;
@@ -142,6 +144,7 @@ story! {
     }
 
     async fn presence_is_for_friends(app) {
+        app.pool(3).await;
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);
         app.verify_mobile(&bob, "+12025550101").await;
         let mine = alice.post("/v1/contacts", json!({ "address": "meari:bob" })).await.expect(201);
