@@ -616,6 +616,17 @@ mod tests {
         }
 
         #[test]
+        fn what_was_read_is_written_and_read_as_the_same(
+            body in "((item1\\.)?[A-C]{1,2}(;[A-B](=\"?[x,^n:]{0,3}\"?)?)?:[yz\\\\ ,;é]{0,90}(\r?\n[ \t][ab]{0,3})?\r?\n){0,6}"
+        ) {
+            let body = format!("BEGIN:VCARD\nVERSION:4.0\nUID:x\nFN:y\n{body}END:VCARD");
+            if let Ok(card) = Card::parse(body.as_bytes()) {
+                let again = Card::parse(card.render().as_bytes()).unwrap();
+                prop_assert_eq!(again.lines, card.lines);
+            }
+        }
+
+        #[test]
         fn escapes_come_back(text in "[\\PC\\n]{0,60}") {
             prop_assert_eq!(unescape(&escape(&text)), text);
         }

@@ -152,6 +152,13 @@ pub fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
+/// Whether it is a name without a colon; beyond ASCII all characters will do, as in XML 1.1.
+fn is_name(text: &str) -> bool {
+    let is_start = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
+    let is_inner = |c: char| is_start(c) || c.is_ascii_digit() || matches!(c, '-' | '.');
+    text.chars().next().is_some_and(is_start) && text.chars().all(is_inner)
+}
+
 /// Reads a whole body.
 pub fn parse(body: &[u8]) -> Result<Element, Fault> {
     let text = to_text(body)?;
@@ -246,8 +253,9 @@ fn read_start(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Elemen
         ResolveResult::Unbound => Name::read("", local.into_inner()),
         ResolveResult::Unknown(_) => return Err(UNBOUND),
     };
-    if name.local.is_empty() || name.local.contains(':') {
-        return Err(Fault::malformed("The XML holds a name that is none."));
+    const NO_NAME: Fault = Fault::malformed("The XML holds a name that is none.");
+    if !is_name(&name.local) {
+        return Err(NO_NAME);
     }
     let mut attributes = Vec::new();
     for attribute in start.attributes() {
@@ -268,6 +276,9 @@ fn read_start(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Elemen
             (ResolveResult::Unbound, local) => Name::read("", local.into_inner()),
             (ResolveResult::Unknown(_), _) => return Err(UNBOUND),
         };
+        if !is_name(&name.local) {
+            return Err(NO_NAME);
+        }
         attributes.push((name, value.into_owned()));
     }
     Ok(Element { name: Some(name), attributes, children: Vec::new() })
@@ -399,6 +410,9 @@ mod tests {
             "<a>&#1;</a>",
             "<a>\u{1}</a>",
             "<a b=\"1\" b=\"2\"/>",
+            "<a\"b/>",
+            "<1/>",
+            "<a 1='x'/>",
             "<a xmlns:b=\"\"><b:c/></a>",
             "<a b:c=\"1\"/>",
         ] {
@@ -435,6 +449,18 @@ mod tests {
         #[test]
         fn never_panics_on_xml_like_text(body in "(<[a-z:!/?\\[\\]&;#x\"'= 0-9]{0,12}>?|[a-z&;\\]> ]{0,5}){0,20}") {
             let _ = parse(body.as_bytes());
+        }
+
+        #[test]
+        fn what_was_read_is_written_and_read_as_the_same(
+            body in "(<[a-c]( xmlns='[d-e&;]{0,2}')?( xmlns:p='u')?( [a-b]='[x<&;\"]{0,2}')?/?>|</[a-c]>|<p:a/>|<!--x-->|<!\\[CDATA\\[[ y]\\]\\]>| |z|&lt;){0,12}"
+        ) {
+            let body = format!("<r xmlns:p='v'>{body}</r>");
+            if let Ok(element) = parse(body.as_bytes()) {
+                let written = format!("<w xmlns=\"DAV:\">{}</w>", text_of(&element));
+                let again = parse(written.as_bytes()).unwrap();
+                prop_assert_eq!(again.elements().next(), Some(&element), "{}", written);
+            }
         }
 
         #[test]
