@@ -96,7 +96,7 @@ story! {
     }
 
     async fn a_process_that_died_while_sending_does_not_send_again(app) {
-        let pair = app.alice_and_bob().await;
+        let mut pair = app.alice_and_bob().await;
         let said = pair.bob_writes("Interrupted").await;
         let now = app.app.now();
         // The process takes the job, commits its intent, and dies before the carrier hears of it.
@@ -116,6 +116,7 @@ story! {
             app.advance(Duration::from_secs(3600));
             app.settle().await;
         }
+        pair.bob = pair.bob.signs_in_again().await;
         assert_eq!(pair.as_bob_sees(&said).await["state"], "unknown");
         assert_eq!(arrivals(app, &pair, "Interrupted"), 0);
     }

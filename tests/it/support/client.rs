@@ -133,6 +133,17 @@ impl Person {
         }
     }
 
+    /// For stories that go on for longer than an access token is good.
+    pub async fn signs_in_again(&self) -> Person {
+        let answer = Client::new(&self.client.base)
+            .post("/v1/sessions", json!({ "login": self.handle, "password": PASSWORD }))
+            .await
+            .expect(200);
+        let client = Client::new(&self.client.base).with_token(answer["access_token"].as_str().unwrap());
+        let refresh_token = answer["refresh_token"].as_str().unwrap().to_owned();
+        Person { client, refresh_token, ..self.clone() }
+    }
+
     /// Asks to be a friend, and the other accepts. Answers the contact as each of the two sees it: (mine, his).
     pub async fn befriends(&self, other: &Person) -> (String, String) {
         let mine = self
