@@ -19,11 +19,11 @@ use crate::ids::AccountId;
 /// Shards: enough that requests hardly ever meet.
 const SHARDS: usize = 64;
 /// Accounts of one shard at most; a full shard starts anew.
-const SHARD_MAX: usize = 2_000;
+const SHARD_MAX: usize = 500;
 /// Answers kept with a shelf at most: an account's devices ask few different things.
-const ANSWERS_MAX: usize = 16;
+const ANSWERS_MAX: usize = 8;
 /// Bytes of an answer that is kept at most.
-const ANSWER_BYTES_MAX: usize = 16 * 1024;
+const ANSWER_BYTES_MAX: usize = 4 * 1024;
 /// How long a shelf is believed: the longest that another node's change can stay unseen when its doorbell is lost.
 const BELIEF: Duration = Duration::from_secs(60);
 
