@@ -15,9 +15,7 @@ use crate::http;
 use crate::live::{self, Live};
 use crate::messaging::arrivals::Arrivals;
 use crate::metrics::api::Readiness;
-use crate::{
-    accounts, carriers, contacts, docs, messaging, metrics, numbers, presence, web as client,
-};
+use crate::{accounts, carriers, contacts, docs, messaging, metrics, numbers, presence, web as client};
 
 /// What the edges of one process share: the app and the caches in front of it.
 #[derive(Clone)]

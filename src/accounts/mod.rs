@@ -82,11 +82,11 @@ impl QuietHours {
         QuietHours { from, to }
     }
 
-    fn from_minute(self) -> i16 {
+    fn first_minute(self) -> i16 {
         self.from
     }
 
-    fn to_minute(self) -> i16 {
+    fn last_minute(self) -> i16 {
         self.to
     }
 

@@ -51,8 +51,8 @@ pub(super) fn insert_account(db: &mut Db, account: &Account, password_hash: &str
             accounts::password_hash.eq(password_hash),
             accounts::locale.eq(account.locale.as_str()),
             accounts::time_zone.eq(&account.time_zone),
-            accounts::quiet_from.eq(quiet.map(|q| q.from_minute())),
-            accounts::quiet_to.eq(quiet.map(|q| q.to_minute())),
+            accounts::quiet_from.eq(quiet.map(|q| q.first_minute())),
+            accounts::quiet_to.eq(quiet.map(|q| q.last_minute())),
             accounts::admin.eq(account.admin),
             accounts::created_at.eq(account.created_at),
         ))
@@ -134,8 +134,8 @@ pub(super) fn update_account(db: &mut Db, account: &Account) -> Result<()> {
             accounts::display_name.eq(&account.display_name),
             accounts::locale.eq(account.locale.as_str()),
             accounts::time_zone.eq(&account.time_zone),
-            accounts::quiet_from.eq(quiet.map(|q| q.from_minute())),
-            accounts::quiet_to.eq(quiet.map(|q| q.to_minute())),
+            accounts::quiet_from.eq(quiet.map(|q| q.first_minute())),
+            accounts::quiet_to.eq(quiet.map(|q| q.last_minute())),
             accounts::admin.eq(account.admin),
         ))
         .execute(c))?;
@@ -348,11 +348,14 @@ pub(super) fn list_app_passwords(db: &mut Db, account: AccountId) -> Result<Vec<
     Ok(rows.into_iter().map(to_app_password).collect())
 }
 
-/// Whose app password this is, and when it was last noted as used.
+/// Account, app password, handle, and when it was last noted as used.
+type AppPasswordOwner = (AccountId, AppPasswordId, String, Option<Timestamp>);
+
+/// Whose app password this is.
 pub(super) fn find_app_password_by_secret(
     db: &mut Db,
     secret_hash: &[u8; 32],
-) -> Result<Option<(AccountId, AppPasswordId, String, Option<Timestamp>)>> {
+) -> Result<Option<AppPasswordOwner>> {
     Ok(each!(db, |c| app_passwords::table
         .inner_join(accounts::table.on(accounts::id.eq(app_passwords::account_id)))
         .filter(app_passwords::secret_hash.eq(secret_hash.as_slice()))

@@ -346,8 +346,8 @@ mod tests {
         );
         let out = to_version(&Card::parse(text.as_bytes()).unwrap(), to).render().replace("\r\n ", "");
         assert_eq!(Card::parse(out.as_bytes()).unwrap().version, to);
-        let start = out.find("N:A;;;;\r\n").unwrap() + 9;
-        out[start..].trim_end_matches("END:VCARD\r\n").trim_end().to_owned()
+        let (_, rest) = out.split_once("N:A;;;;\r\n").unwrap();
+        rest.trim_end_matches("END:VCARD\r\n").trim_end().to_owned()
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub use address::{ContactAddress, Network};
 pub use contact::{Contact, ContactState, ContactView, Direction, NumberState};
 pub use messenger_card::{CardPhoto, MessengerCard, render_messenger_card};
 pub use numbering::{
-    REST, count_waiting, free_rested, give_numbers, handset_removed, hide_on_phone, peer_changed, replace_numbers,
-    show_on_phone,
+    REST, count_waiting, free_rested, give_numbers, handset_removed, hide_on_phone, peer_changed,
+    replace_numbers, show_on_phone,
 };
 pub use roster::{
     Answer, Asked, CONTACTS_MAX, Filter, accept, block, erase, export, is_blocked, list, load, parse_name,

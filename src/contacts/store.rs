@@ -401,6 +401,13 @@ pub fn card_lingers(db: &mut Db, account: AccountId, name: &str, since: Timestam
     Ok(false)
 }
 
+pub fn count_waiting(db: &mut Db) -> Result<i64> {
+    Ok(each!(db, |c| contacts::table
+        .filter(contacts::number_state.eq(NumberState::Waiting))
+        .count()
+        .get_result(c))?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -409,11 +416,4 @@ mod tests {
     fn signs_of_like_are_taken_literally() {
         assert_eq!(like_pattern("50%_a\\"), "%50\\%\\_a\\\\%");
     }
-}
-
-pub fn count_waiting(db: &mut Db) -> Result<i64> {
-    Ok(each!(db, |c| contacts::table
-        .filter(contacts::number_state.eq(NumberState::Waiting))
-        .count()
-        .get_result(c))?)
 }

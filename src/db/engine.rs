@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 pub type PgConn = AsyncConnectionWrapper<AsyncPgConnection>;
 
 /// The concrete connection, for [`each!`](crate::each).
+#[expect(clippy::large_enum_variant, reason = "there are a handful, and each lives as long as its thread")]
 pub enum Conn {
     /// A file.
     Sqlite(SqliteConnection),

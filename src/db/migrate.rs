@@ -11,7 +11,7 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 /// Any number will do, as long as nobody else in the same database uses it.
-const LOCK: i64 = 0x6d65_6172_69;
+const LOCK: i64 = 0x6d_6561_7269;
 
 type MigrationError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -88,25 +88,23 @@ pub fn resolve(db: &mut Db, from: &E164, to: &E164) -> Result<Meaning> {
             each!(db, |c| numbers::table.filter(numbers::number.eq(from)).count().get_result(c))?;
         return Ok(if looping > 0 { Meaning::Ourselves } else { Meaning::Stranger });
     };
-    let pair: Option<(ContactId, Option<ConversationId>, Option<AccountId>, Option<ContactId>, String)> =
-        each!(db, |c| assignments::table
-            .inner_join(
-                contacts::table.on(contacts::account_id
-                    .eq(assignments::account_id)
-                    .and(contacts::id.eq(assignments::contact_id)))
-            )
-            .filter(assignments::account_id.eq(account))
-            .filter(assignments::number_id.eq(number))
-            .filter(assignments::state.eq("active"))
-            .select((
-                contacts::id,
-                contacts::conversation_id,
-                contacts::peer_account_id,
-                contacts::peer_contact_id,
-                contacts::state,
-            ))
-            .first(c)
-            .optional())?;
+    type PairRow = (ContactId, Option<ConversationId>, Option<AccountId>, Option<ContactId>, String);
+    let pair: Option<PairRow> = each!(db, |c| assignments::table
+        .inner_join(contacts::table.on(
+            contacts::account_id.eq(assignments::account_id).and(contacts::id.eq(assignments::contact_id))
+        ))
+        .filter(assignments::account_id.eq(account))
+        .filter(assignments::number_id.eq(number))
+        .filter(assignments::state.eq("active"))
+        .select((
+            contacts::id,
+            contacts::conversation_id,
+            contacts::peer_account_id,
+            contacts::peer_contact_id,
+            contacts::state,
+        ))
+        .first(c)
+        .optional())?;
     let Some((contact, Some(conversation), Some(peer), peer_contact, state)) = pair else {
         return Ok(Meaning::Nobody { account, locale });
     };

@@ -141,7 +141,6 @@ pub fn update_message_state(
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = conversation_members)]
 pub struct Member {
-    pub account_id: AccountId,
     pub conversation_id: ConversationId,
     pub contact_id: ContactId,
     pub unread_count: i64,
@@ -240,7 +239,6 @@ pub fn list_unread_chat(
 /// How this account's contact can be written to.
 #[derive(Debug, Clone, Queryable)]
 pub struct Line {
-    pub contact_id: ContactId,
     pub state: String,
     pub conversation_id: Option<ConversationId>,
     pub peer_account_id: Option<AccountId>,
@@ -252,7 +250,6 @@ pub fn find_line(db: &mut Db, account: AccountId, contact: ContactId) -> Result<
         .filter(contacts::account_id.eq(account))
         .filter(contacts::id.eq(contact))
         .select((
-            contacts::id,
             contacts::state,
             contacts::conversation_id,
             contacts::peer_account_id,

@@ -2,7 +2,6 @@
 
 use meari::dav::Name;
 
-use crate::story;
 use crate::support::dav::{NAMESPACES, device};
 
 story! {

@@ -3,7 +3,6 @@
 
 use serde_json::json;
 
-use crate::story;
 use crate::support::TestApp;
 use crate::support::dav::{Device, card, device};
 
@@ -119,7 +118,7 @@ story! {
         bob.post(&format!("/v1/contacts/{id}/accept"), json!({})).await.expect(200);
         app.settle().await;
         let delta = phone.sync(&phone.book("personal"), &token, "").await.expect(207);
-        assert_eq!(delta.present(), [path.clone()]);
+        assert_eq!(delta.present(), std::slice::from_ref(&path));
         let mine = alice.get("/v1/contacts").await["items"][0].clone();
         let number = mine["number"].as_str().unwrap().to_owned();
         assert_eq!(mine["display_name"], "Uncle Bob");

@@ -2,7 +2,6 @@
 
 use meari::dav::Name;
 
-use crate::story;
 use crate::support::dav::{NAMESPACES, card, device, name_of};
 
 fn valid() -> Name {

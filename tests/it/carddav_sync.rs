@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use meari::dav::Name;
 
-use crate::story;
 use crate::support::dav::{DavAnswer, Device, card, device};
 
 const LIMIT: &str = "<limit><nresults>3</nresults></limit>";
@@ -214,7 +213,7 @@ async fn write(phone: Device, book: String, writer: usize) {
     for round in 0..40 {
         let n = (round * 7 + writer * 3) % 17;
         let path = format!("{book}{n}.vcf");
-        if (round + writer) % 3 == 0 {
+        if (round + writer).is_multiple_of(3) {
             let status = phone.delete(&path, &[]).await.status;
             assert!(matches!(status, 204 | 404), "{status}");
         } else {

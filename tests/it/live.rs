@@ -4,7 +4,6 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::story;
 use crate::support::app::Pair;
 use crate::support::{Person, TestApp};
 

@@ -27,7 +27,10 @@ fn every_operation_is_named_tagged_and_explained() {
             assert!(operation["operationId"].is_string(), "{name} has no name");
             assert!(operation["tags"].as_array().is_some_and(|tags| tags.len() == 1), "{name} has no tag");
             assert!(operation["summary"].is_string(), "{name} is not explained");
-            assert!(operation["responses"].as_object().is_some_and(|r| !r.is_empty()), "{name} promises nothing");
+            assert!(
+                operation["responses"].as_object().is_some_and(|r| !r.is_empty()),
+                "{name} promises nothing"
+            );
         }
     }
 }

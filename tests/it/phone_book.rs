@@ -3,7 +3,6 @@
 use meari::simulator::{CardDavAccount, PhoneView};
 use serde_json::json;
 
-use crate::story;
 use crate::support::client::Person;
 
 /// Makes an app password for the phone.

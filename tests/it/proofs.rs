@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::story;
-
 story! {
     async fn a_code_by_sms_proves_a_mobile_and_gives_numbers(app) {
         app.pool(20).await;

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use crate::story;
 use crate::support::app::{CARRIER, Pair};
 
 story! {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use meari::simulator::Behaviour;
 use meari::simulator::{AfterAccept, Handset, Refuse};
 
-use crate::story;
 use crate::support::TestApp;
 use crate::support::app::Pair;
 

@@ -340,7 +340,7 @@ async fn an_unknown_send_is_settled() {
         (vec![page(&[other.clone(), ours.clone()], None)], sent("SM1"), 1),
         (vec![page(&[ours.clone(), before.clone()], Some(&next))], sent("SM1"), 1),
         (vec![page(&[before], None)], Found::No, 1),
-        (vec![page(&[other], Some(&next)), page(&[ours.clone()], None)], sent("SM1"), 2),
+        (vec![page(&[other], Some(&next)), page(std::slice::from_ref(&ours), None)], sent("SM1"), 2),
         (vec![page(&[ours, listed("SM4", "hi", 9, "sent")], None)], Found::CannotTell, 1),
         (vec![page(&[], Some("//evil.example.org/"))], Found::No, 1),
         (vec![page(&[], Some(&next)); 5], Found::CannotTell, 5),

@@ -38,7 +38,8 @@ async fn a_dropped_answer_is_no_octet_at_all_and_the_message_arrives() {
     let settings = world.simulator.settings().clone();
     let address = world.base.strip_prefix("http://").unwrap().to_owned();
     let user = format!("{}:{}", settings.account_sid, settings.auth_token);
-    let body = format!("To=%2B{}&From=%2B{}&Body=hi", &ALICE[1..], &OURS[1..]);
+    let body =
+        format!("To=%2B{}&From=%2B{}&Body=hi", ALICE.trim_start_matches('+'), OURS.trim_start_matches('+'));
     let request = format!(
         "POST /2010-04-01/Accounts/{}/Messages.json HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {}\r\n\
          Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",

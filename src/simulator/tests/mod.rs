@@ -41,12 +41,15 @@ impl Call {
     }
 }
 
+/// Status, content type and body.
+type Reply = (u16, &'static str, String);
+
 /// The customer's side: answers what it is told, 204 by default, and remembers everything.
 #[derive(Clone, Default)]
 pub struct Customer {
     pub url: String,
     calls: Arc<Mutex<Vec<Call>>>,
-    answers: Arc<Mutex<VecDeque<(u16, &'static str, String)>>>,
+    answers: Arc<Mutex<VecDeque<Reply>>>,
 }
 
 impl Customer {

@@ -112,6 +112,7 @@ impl Cluster {
     }
 
     /// Tests have no last one: a shell waits for this process and then ends the server and removes its folder.
+    #[expect(clippy::zombie_processes, reason = "it outlives us on purpose")]
     fn stop_with_the_process(&self) {
         let folder = self.folder.display();
         let script = format!(
