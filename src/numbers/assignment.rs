@@ -25,47 +25,75 @@ pub struct Want {
     pub previous: Option<NumberId>,
 }
 
-/// The numbers of a region and which of them the account can no longer be given.
+/// The numbers of a region that an account can still be given.
 pub struct Choice<'a> {
     pool: &'a [Candidate],
+    /// Those of the handset's own area, which come first.
+    near: Free,
+    far: Free,
+}
+
+/// Free numbers as two columns: the search for the best one runs over nothing but hashes, a thousand times in an import.
+#[derive(Default)]
+struct Free {
     hashes: Vec<u64>,
-    near: Vec<bool>,
-    taken: Vec<bool>,
+    places: Vec<usize>,
+}
+
+impl Free {
+    /// Takes the number that this identity likes best.
+    fn take_best(&mut self, identity: u64) -> Option<usize> {
+        let mut best = (0, 0, usize::MAX);
+        for (index, (hash, place)) in self.hashes.iter().zip(&self.places).enumerate() {
+            let score = mix(identity ^ hash);
+            if score > best.0 || (score == best.0 && *place >= best.1) {
+                best = (score, *place, index);
+            }
+        }
+        self.take(best.2)
+    }
+
+    fn take_place(&mut self, place: usize) -> Option<usize> {
+        let index = self.places.iter().position(|other| *other == place)?;
+        self.take(index)
+    }
+
+    fn take(&mut self, index: usize) -> Option<usize> {
+        if index >= self.places.len() {
+            return None;
+        }
+        self.hashes.swap_remove(index);
+        Some(self.places.swap_remove(index))
+    }
 }
 
 impl<'a> Choice<'a> {
     /// `taken` says for each candidate whether the account uses it or lets it rest; `area` is the handset's.
     pub fn new(pool: &'a [Candidate], area: Option<&str>, taken: impl Fn(NumberId) -> bool) -> Self {
-        Choice {
-            pool,
-            hashes: pool.iter().map(|c| fold(c.id.as_bytes())).collect(),
-            near: pool.iter().map(|c| area.is_some_and(|a| a == c.area)).collect(),
-            taken: pool.iter().map(|c| taken(c.id)).collect(),
+        let (mut near, mut far) = (Free::default(), Free::default());
+        for (place, candidate) in pool.iter().enumerate().filter(|(_, candidate)| !taken(candidate.id)) {
+            let group = if area.is_some_and(|area| area == candidate.area) { &mut near } else { &mut far };
+            group.hashes.push(fold(candidate.id.as_bytes()));
+            group.places.push(place);
         }
+        Choice { pool, near, far }
     }
 
     /// Takes the best free number for one contact; `None` when the pool has run out for this account.
     pub fn take(&mut self, want: &Want) -> Option<NumberId> {
-        let place = match want.previous.and_then(|id| self.free_place_of(id)) {
+        let place = match want.previous.and_then(|id| self.take_again(id)) {
             Some(place) => place,
-            None => self.best_place(fold(&want.identity))?,
+            None => {
+                let identity = fold(&want.identity);
+                self.near.take_best(identity).or_else(|| self.far.take_best(identity))?
+            }
         };
-        *self.taken.get_mut(place)? = true;
         self.pool.get(place).map(|c| c.id)
     }
 
-    fn free_place_of(&self, id: NumberId) -> Option<usize> {
+    fn take_again(&mut self, id: NumberId) -> Option<usize> {
         let place = self.pool.iter().position(|c| c.id == id)?;
-        (self.taken.get(place) == Some(&false)).then_some(place)
-    }
-
-    fn best_place(&self, identity: u64) -> Option<usize> {
-        let scored = self.hashes.iter().zip(&self.near).zip(&self.taken).enumerate();
-        scored
-            .filter(|(_, (_, taken))| !**taken)
-            .map(|(place, ((hash, near), _))| (*near, mix(identity ^ hash), place))
-            .max()
-            .map(|(_, _, place)| place)
+        self.near.take_place(place).or_else(|| self.far.take_place(place))
     }
 }
 

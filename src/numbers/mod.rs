@@ -202,15 +202,16 @@ pub fn assign(
 ) -> Result<Vec<Outcome>> {
     store::take_turn(db, account)?;
     let region = near.region();
-    let pool: Vec<Number> = store::list_pool(db, &region)?
-        .into_iter()
-        .filter(|n| n.capabilities.has(Capabilities::SMS))
-        .collect();
-    let numbers: HashMap<NumberId, E164> = pool.iter().map(|n| (n.id, n.number.clone())).collect();
+    let mut numbers: HashMap<NumberId, E164> = HashMap::new();
+    let mut candidates = Vec::new();
+    for (id, number, area, capabilities) in store::list_candidates(db, &region)? {
+        if Capabilities(capabilities).has(Capabilities::SMS) {
+            candidates.push(Candidate { id, area });
+            numbers.insert(id, number);
+        }
+    }
 
     let Held { mut active, resting, past, used } = Held::sort(&store::list_assignments(db, account)?);
-    let candidates: Vec<Candidate> =
-        pool.iter().map(|n| Candidate { id: n.id, area: n.area.clone() }).collect();
     let mut choice = Choice::new(&candidates, near.area(), |id| used.contains(&id));
 
     let mut back = Vec::new();
@@ -244,16 +245,13 @@ pub fn assign(
         chosen.push((want.contact, number));
     }
     store::reactivate(db, account, &back, now)?;
-    let given: HashSet<ContactId> = store::insert_assignments(db, &fresh)?.into_iter().collect();
-    let refused: HashSet<ContactId> =
-        fresh.iter().map(|row| row.contact_id).filter(|contact| !given.contains(contact)).collect();
-    if !refused.is_empty() {
+    if store::insert_assignments(db, &fresh)? != fresh.len() {
         // The turn makes this impossible; if it happens all the same, the whole transaction is run again.
         return Err(Error::unavailable("number_taken", "Somebody else took the number. Try again."));
     }
     let exhausted = chosen.iter().filter(|(_, number)| number.is_none()).count();
     if exhausted > 0 {
-        tracing::error!(%region, pool = pool.len(), waiting = exhausted, account.id = %account,
+        tracing::error!(%region, pool = candidates.len(), waiting = exhausted, account.id = %account,
             "the pool of numbers has run out for an account: import more numbers of this region");
     }
     let to_outcome = |(contact, number): (ContactId, Option<NumberId>)| Outcome {

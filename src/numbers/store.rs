@@ -1,10 +1,13 @@
 //! Queries of `numbers` and `assignments`.
 
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Binary, Text};
 
 use super::{Number, NumberState};
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Conn, Db};
 use crate::each;
 use crate::error::Result;
 use crate::ids::{AccountId, AssignmentId, ContactId, NumberId};
@@ -107,6 +110,16 @@ pub fn list_pool(db: &mut Db, region: &str) -> Result<Vec<Number>> {
     Ok(rows.into_iter().map(to_number).collect())
 }
 
+/// What choosing needs to know of a region's numbers, and no more.
+pub fn list_candidates(db: &mut Db, region: &str) -> Result<Vec<(NumberId, E164, String, i32)>> {
+    Ok(each!(db, |c| numbers::table
+        .filter(numbers::region.eq(region))
+        .filter(numbers::state.eq(NumberState::Available.as_str()))
+        .select((numbers::id, numbers::number, numbers::area, numbers::capabilities))
+        .order(numbers::id.asc())
+        .load(c))?)
+}
+
 pub fn list_numbers(db: &mut Db, after: Option<NumberId>, limit: i64) -> Result<Vec<Number>> {
     let rows: Vec<NumberRow> = each!(db, |c| {
         let mut query = numbers::table.select(columns!()).order(numbers::id.asc()).limit(limit).into_boxed();
@@ -146,19 +159,62 @@ pub fn insert_numbers(db: &mut Db, rows: &[NewNumber]) -> Result<usize> {
     Ok(count)
 }
 
-/// Inserts assignments; a pair that somebody took meanwhile is left alone. Answers the contacts that got theirs.
-pub fn insert_assignments(db: &mut Db, rows: &[NewAssignment]) -> Result<Vec<ContactId>> {
-    let mut given = Vec::with_capacity(rows.len());
+/// Inserts assignments of one account; a pair that somebody took meanwhile is left alone. Answers how many are new.
+pub fn insert_assignments(db: &mut Db, rows: &[NewAssignment]) -> Result<usize> {
+    let mut count = 0;
     for chunk in rows.chunks(CHUNK) {
-        let chunk: Vec<ContactId> = each!(db, |c| diesel::insert_into(assignments::table)
-            .values(chunk)
-            .on_conflict_do_nothing()
-            .returning(assignments::contact_id)
-            .get_results(c))?;
-        given.extend(chunk);
+        count += match db.conn() {
+            Conn::Sqlite(c) => {
+                diesel::insert_into(assignments::table).values(chunk).on_conflict_do_nothing().execute(c)?
+            }
+            Conn::Pg(c) => InsertBatch::of(chunk).execute(c)?,
+        };
     }
-    Ok(given)
+    Ok(count)
 }
+
+/// Assignments as columns: one statement that is prepared once, whatever the number of rows.
+#[derive(QueryId)]
+struct InsertBatch {
+    accounts: Vec<Vec<u8>>,
+    ids: Vec<Vec<u8>>,
+    numbers: Vec<Vec<u8>>,
+    contacts: Vec<Vec<u8>>,
+    states: Vec<&'static str>,
+    times: Vec<i64>,
+}
+
+impl InsertBatch {
+    fn of(rows: &[NewAssignment]) -> InsertBatch {
+        InsertBatch {
+            accounts: rows.iter().map(|row| row.account_id.as_bytes().to_vec()).collect(),
+            ids: rows.iter().map(|row| row.id.as_bytes().to_vec()).collect(),
+            numbers: rows.iter().map(|row| row.number_id.as_bytes().to_vec()).collect(),
+            contacts: rows.iter().map(|row| row.contact_id.as_bytes().to_vec()).collect(),
+            states: rows.iter().map(|row| row.state).collect(),
+            times: rows.iter().map(|row| row.assigned_at.0).collect(),
+        }
+    }
+}
+
+impl QueryFragment<Pg> for InsertBatch {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "INSERT INTO assignments (account_id, id, number_id, contact_id, state, assigned_at) SELECT * FROM unnest(",
+        );
+        for column in [&self.accounts, &self.ids, &self.numbers, &self.contacts] {
+            out.push_bind_param::<Array<Binary>, _>(column)?;
+            out.push_sql(", ");
+        }
+        out.push_bind_param::<Array<Text>, _>(&self.states)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.times)?;
+        out.push_sql(") ON CONFLICT DO NOTHING");
+        Ok(())
+    }
+}
+
+impl<C> RunQueryDsl<C> for InsertBatch {}
 
 pub fn reactivate(db: &mut Db, account: AccountId, ids: &[AssignmentId], now: Timestamp) -> Result<()> {
     for chunk in ids.chunks(CHUNK) {
@@ -233,6 +289,8 @@ pub fn set_past(db: &mut Db, account: AccountId, ids: &[AssignmentId]) -> Result
     Ok(())
 }
 
+/// Read through as a whole: an index by number would cost every assignment a page of its own, and who holds a number is
+/// asked only when it is taken out of service.
 pub fn list_holders(db: &mut Db, number: NumberId) -> Result<Vec<(AccountId, AssignmentId, ContactId)>> {
     Ok(each!(db, |c| assignments::table
         .filter(assignments::number_id.eq(number))

@@ -146,7 +146,6 @@ CREATE TABLE assignments (
 );
 CREATE UNIQUE INDEX assignments_pair ON assignments (account_id, number_id) WHERE state <> 'past';
 CREATE UNIQUE INDEX assignments_contact ON assignments (account_id, contact_id) WHERE state = 'active';
-CREATE INDEX assignments_number ON assignments (number_id) WHERE state = 'active';
 CREATE INDEX assignments_resting ON assignments (rests_until) WHERE state = 'resting';
 
 CREATE TABLE contacts (
