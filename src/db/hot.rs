@@ -25,7 +25,7 @@ pub struct HotOperation<I, O> {
     lanes: Vec<Arc<Mutex<Waiting<I, O>>>>,
 }
 
-impl<I: Clone + Send + 'static, O: Send + 'static> HotOperation<I, O> {
+impl<I: Send + 'static, O: Send + 'static> HotOperation<I, O> {
     /// `run` answers each item at its place; an `Err` fails all of them (they are then tried one by one).
     pub fn new(database: &Database, run: Run<I, O>) -> Self {
         let lanes = (0..database.lane_count()).map(|_| Arc::default()).collect();
@@ -34,7 +34,17 @@ impl<I: Clone + Send + 'static, O: Send + 'static> HotOperation<I, O> {
 
     /// Hands in one item; answers after the commit.
     pub async fn call(&self, lane: impl Into<Lane>, item: I) -> Result<O> {
-        let lane = lane.into();
+        self.hand_in(lane.into(), item)?.await.map_err(|_| {
+            Error::unavailable("busy", "Too much is waiting to be stored. Try again in a moment.")
+        })?
+    }
+
+    /// Hands in one item of which nobody needs to hear again.
+    pub fn call_detached(&self, lane: impl Into<Lane>, item: I) -> Result<()> {
+        self.hand_in(lane.into(), item).map(drop)
+    }
+
+    fn hand_in(&self, lane: Lane, item: I) -> Result<oneshot::Receiver<Result<O>>> {
         let (reply, answer) = oneshot::channel();
         let index = self.database.lane_index(lane);
         let waiting = self.lanes.get(index).ok_or_else(|| Error::internal("no such lane"))?;
@@ -46,9 +56,7 @@ impl<I: Clone + Send + 'static, O: Send + 'static> HotOperation<I, O> {
         if was_empty {
             self.knock(lane, waiting)?;
         }
-        answer.await.map_err(|_| {
-            Error::unavailable("busy", "Too much is waiting to be stored. Try again in a moment.")
-        })?
+        Ok(answer)
     }
 
     fn knock(&self, lane: Lane, waiting: &Arc<Mutex<Waiting<I, O>>>) -> Result<()> {
@@ -57,7 +65,8 @@ impl<I: Clone + Send + 'static, O: Send + 'static> HotOperation<I, O> {
             lane,
             run: self.run,
             waiting: waiting.clone(),
-            taken: Vec::new(),
+            items: Vec::new(),
+            replies: Vec::new(),
             outputs: Vec::new(),
         };
         self.database.submit(lane, Box::new(job)).inspect_err(|_| {
@@ -76,16 +85,18 @@ struct Gathered<I, O> {
     lane: Lane,
     run: Run<I, O>,
     waiting: Arc<Mutex<Waiting<I, O>>>,
-    taken: Vec<(I, oneshot::Sender<Result<O>>)>,
+    /// What was taken from the queue, and whom to answer, place by place.
+    items: Vec<I>,
+    replies: Vec<oneshot::Sender<Result<O>>>,
     outputs: Vec<O>,
 }
 
-impl<I: Clone + Send + 'static, O: Send + 'static> WriteJob for Gathered<I, O> {
+impl<I: Send + 'static, O: Send + 'static> WriteJob for Gathered<I, O> {
     fn run(&mut self, db: &mut Db) -> Result<()> {
-        if self.taken.is_empty() {
+        if self.items.is_empty() {
             let mut queue = lock(&self.waiting);
             let count = queue.len().min(ITEMS_MAX);
-            self.taken = queue.drain(..count).collect();
+            (self.items, self.replies) = queue.drain(..count).unzip();
             let more = !queue.is_empty();
             drop(queue);
             if more {
@@ -94,7 +105,8 @@ impl<I: Clone + Send + 'static, O: Send + 'static> WriteJob for Gathered<I, O> {
                     lane: self.lane,
                     run: self.run,
                     waiting: self.waiting.clone(),
-                    taken: Vec::new(),
+                    items: Vec::new(),
+                    replies: Vec::new(),
                     outputs: Vec::new(),
                 };
                 if self.database.submit(self.lane, Box::new(next)).is_err() {
@@ -102,9 +114,8 @@ impl<I: Clone + Send + 'static, O: Send + 'static> WriteJob for Gathered<I, O> {
                 }
             }
         }
-        let items: Vec<I> = self.taken.iter().map(|(item, _)| item.clone()).collect();
-        self.outputs = (self.run)(db, &items)?;
-        if self.outputs.len() == items.len() {
+        self.outputs = (self.run)(db, &self.items)?;
+        if self.outputs.len() == self.items.len() {
             Ok(())
         } else {
             Err(Error::internal("a hot operation did not answer every item"))
@@ -112,15 +123,15 @@ impl<I: Clone + Send + 'static, O: Send + 'static> WriteJob for Gathered<I, O> {
     }
 
     fn finish(self: Box<Self>, outcome: Result<()>) {
-        let Gathered { database, lane, run, taken, outputs, .. } = *self;
+        let Gathered { database, lane, run, items, replies, outputs, .. } = *self;
         match outcome {
             Ok(()) => {
-                for ((_, reply), output) in taken.into_iter().zip(outputs) {
+                for (reply, output) in replies.into_iter().zip(outputs) {
                     let _ = reply.send(Ok(output));
                 }
             }
-            Err(error) if taken.len() == 1 => {
-                for (_, reply) in taken {
+            Err(error) if items.len() == 1 => {
+                for reply in replies {
                     let _ = reply
                         .send(Err(Error::unavailable("not_stored", "It could not be stored.")
                             .context(error.report())));
@@ -128,13 +139,14 @@ impl<I: Clone + Send + 'static, O: Send + 'static> WriteJob for Gathered<I, O> {
             }
             // Somebody in here is guilty: each gets a transaction part of his own.
             Err(_) => {
-                for one in taken {
+                for (item, reply) in items.into_iter().zip(replies) {
                     let alone = Gathered {
                         database: database.clone(),
                         lane,
                         run,
                         waiting: Arc::default(),
-                        taken: vec![one],
+                        items: vec![item],
+                        replies: vec![reply],
                         outputs: Vec::new(),
                     };
                     let _ = database.submit(lane, Box::new(alone));

@@ -27,11 +27,15 @@ const NOTICES_ALL: Limit =
 /// A sign of life is written down once a minute at most.
 const HEARD_EVERY: Duration = Duration::from_secs(60);
 
+/// A handset that was heard from.
+type Heard = (Timestamp, AccountId, HandsetId);
+
 /// The carriers' way in. One for each process.
 pub struct Arrivals {
     routes: std::sync::Arc<Routes>,
     receive: HotOperation<Arrived, Received>,
-    heard: Cache<HandsetId, ()>,
+    heard: HotOperation<Heard, ()>,
+    heard_lately: Cache<HandsetId, ()>,
 }
 
 impl Arrivals {
@@ -43,7 +47,8 @@ impl Arrivals {
         Arrivals {
             routes,
             receive: HotOperation::new(&app.db, receive::receive),
-            heard: Cache::builder().max_capacity(200_000).time_to_live(HEARD_EVERY).build(),
+            heard: HotOperation::new(&app.db, note_heard),
+            heard_lately: Cache::builder().max_capacity(200_000).time_to_live(HEARD_EVERY).build(),
         }
     }
 
@@ -115,18 +120,14 @@ impl Arrivals {
 
     /// Notes a sign of life without making the SMS wait for it.
     fn note_heard(&self, app: &App, account: AccountId, handset: HandsetId) {
-        if self.heard.contains_key(&handset) {
+        if self.heard_lately.contains_key(&handset) {
             return;
         }
-        self.heard.insert(handset, ());
-        let (app, now) = (app.clone(), app.now());
-        actix_web::rt::spawn(async move {
-            let noted =
-                app.db.write(account, move |db| presence::heard_from(db, now, account, handset)).await;
-            if let Err(error) = noted {
-                tracing::warn!(reason = %error.report(), "a sign of life could not be noted");
-            }
-        });
+        self.heard_lately.insert(handset, ());
+        let noted = self.heard.call_detached(account, (app.now(), account, handset));
+        if let Err(error) = noted {
+            tracing::warn!(reason = %error.report(), "a sign of life could not be noted");
+        }
     }
 
     /// An SMS that means nothing here: a code that proves a handset, or somebody to be told what this number is.
@@ -194,6 +195,14 @@ impl Arrivals {
         }
         Ok(())
     }
+}
+
+/// Everybody who was heard from since the lane came by last, as one statement.
+fn note_heard(db: &mut Db, items: &[Heard]) -> Result<Vec<()>> {
+    let now = items.iter().map(|(now, _, _)| *now).max().unwrap_or_default();
+    let handsets: Vec<_> = items.iter().map(|(_, account, handset)| (*account, *handset)).collect();
+    presence::heard_from_many(db, now, &handsets)?;
+    Ok(vec![(); items.len()])
 }
 
 fn may_tell(db: &mut Db, now: Timestamp, handset: &E164) -> Result<bool> {

@@ -6,7 +6,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use diesel::backend::Backend;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::serialize::ToSql;
+use diesel::sql_types::{Binary, HasSqlType, Nullable, Text};
 use moka::sync::Cache;
 
 use crate::db::{Db, Signal, Topics};
@@ -71,8 +75,80 @@ pub enum Meaning {
     NotOurs,
 }
 
-/// Asks the database.
+/// Asks the database: one statement for what is by far the most frequent, a contact.
 pub fn resolve(db: &mut Db, from: &E164, to: &E164) -> Result<Meaning> {
+    match find_contact(db, from, to)? {
+        Some(route) => Ok(Meaning::Contact(Box::new(route))),
+        None => explain(db, from, to),
+    }
+}
+
+/// One look at everything that a pair of numbers means. The states are written out: a partial index is of use only to
+/// a statement that says for itself which part it wants.
+#[derive(QueryId)]
+struct FindPair {
+    from: E164,
+    to: E164,
+}
+
+impl<DB: Backend> QueryFragment<DB> for FindPair
+where
+    E164: ToSql<Text, DB>,
+    DB: HasSqlType<Text>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql(
+            "SELECT h.account_id, h.id, c.id, c.conversation_id, c.peer_account_id, c.state, p.id, p.state, \
+             p.number_state FROM handsets h JOIN numbers n ON h.state = 'verified' AND h.number = ",
+        );
+        out.push_bind_param::<Text, _>(&self.from)?;
+        out.push_sql(" AND n.number = ");
+        out.push_bind_param::<Text, _>(&self.to)?;
+        out.push_sql(
+            " JOIN assignments a ON a.account_id = h.account_id AND a.number_id = n.id AND a.state <> 'past' \
+               AND a.state = 'active' \
+             JOIN contacts c ON c.account_id = a.account_id AND c.id = a.contact_id \
+             JOIN contacts p ON p.account_id = c.peer_account_id AND p.id = c.peer_contact_id",
+        );
+        Ok(())
+    }
+}
+
+impl Query for FindPair {
+    type SqlType = (Binary, Binary, Binary, Nullable<Binary>, Nullable<Binary>, Text, Binary, Text, Text);
+}
+
+impl<C> RunQueryDsl<C> for FindPair {}
+
+type PairRow = (
+    AccountId,
+    HandsetId,
+    ContactId,
+    Option<ConversationId>,
+    Option<AccountId>,
+    String,
+    ContactId,
+    String,
+    String,
+);
+
+/// The contact that a user's handset reaches behind a number, as long as both sides have each other.
+fn find_contact(db: &mut Db, from: &E164, to: &E164) -> Result<Option<Route>> {
+    let query = FindPair { from: from.clone(), to: to.clone() };
+    let row: Option<PairRow> = each!(db, |c| query.get_result(c).optional())?;
+    let Some((account, handset, contact, Some(conversation), Some(peer), state, theirs, peer_state, line)) =
+        row
+    else {
+        return Ok(None);
+    };
+    let open = state == "accepted" && peer_state == "accepted";
+    // Without a number on the other side there is no way on to its phone, if it has one.
+    let onward = if open && line == "assigned" { sms_line(db, peer, theirs)? } else { None };
+    Ok(Some(Route { account, handset, contact, conversation, peer, open, onward }))
+}
+
+/// Why a pair names no contact that can be written to, step by step.
+fn explain(db: &mut Db, from: &E164, to: &E164) -> Result<Meaning> {
     let ours: Option<crate::ids::NumberId> =
         each!(db, |c| numbers::table.filter(numbers::number.eq(to)).select(numbers::id).first(c).optional())?;
     let Some(number) = ours else { return Ok(Meaning::NotOurs) };
