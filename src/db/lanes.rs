@@ -37,7 +37,9 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { readers: 4, lanes: 4 }
+        // Two lanes: one commits while the other one gathers. More would share the same requests out into smaller
+        // batches, and the whole of a batch costs hardly more than one request.
+        Options { readers: 4, lanes: 2 }
     }
 }
 
