@@ -1,5 +1,6 @@
 //! The edges of accounts over HTTP: signing up and in, what an account is, and how it proves its numbers and addresses.
 
+mod admin;
 mod app_passwords;
 mod me;
 mod proofs;
@@ -22,6 +23,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(me::find_me)
         .service(me::update_me)
         .service(me::delete_me)
+        .service(me::export_me)
         .service(me::update_password)
         .service(me::update_photo)
         .service(me::find_photo)
@@ -38,7 +40,10 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(app_passwords::delete_app_password)
         .service(app_passwords::find_setup_page)
         .service(app_passwords::find_setup_profile)
-        .service(app_passwords::find_setup_code);
+        .service(app_passwords::find_setup_code)
+        .service(admin::list_accounts)
+        .service(admin::delete_account)
+        .service(admin::create_invite);
 }
 
 /// A list that is always answered whole, because it is bounded.

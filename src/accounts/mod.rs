@@ -8,6 +8,7 @@ pub mod api;
 pub mod app_passwords;
 pub mod auth;
 pub mod emails;
+pub mod export;
 pub mod handle;
 pub mod invites;
 pub mod limits;

@@ -10,6 +10,7 @@
 #[macro_use]
 mod support;
 
+mod accounts;
 mod carddav_discovery;
 mod carddav_messenger;
 mod carddav_objects;
@@ -25,6 +26,7 @@ mod openapi;
 mod phone_book;
 mod presence;
 mod proofs;
+mod sessions;
 mod settings;
 mod simulator_peers;
 mod sms;

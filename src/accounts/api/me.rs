@@ -153,6 +153,36 @@ pub(super) fn erase_everything(db: &mut Db, now: Timestamp, account: AccountId) 
     accounts::erase(db, account)
 }
 
+/// Take everything along
+///
+/// One JSON archive of all we hold of the account: itself, contacts, cards, messages, presence.
+#[utoipa::path(
+    tag = "accounts", security(("bearer" = [])),
+    responses((status = 200, description = "The archive", body = Object), Problems)
+)]
+#[get("/v1/me/export")]
+pub(super) async fn export_me(me: SignedIn, app: Data<App>) -> Result<HttpResponse> {
+    let (now, account) = (app.now(), me.account);
+    let subject = account.to_string();
+    app.db.write(account, move |db| limits::take(db, now, &limits::EXPORTS_ACCOUNT, &subject)).await?;
+    let archive = app.db.read(move |db| db.snapshot(|db| export_everything(db, now, account))).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"meari-export.json\""))
+        .json(archive))
+}
+
+/// Every slice tells what it holds of the account.
+fn export_everything(db: &mut Db, now: Timestamp, account: AccountId) -> Result<serde_json::Value> {
+    Ok(serde_json::json!({
+        "exported_at": now,
+        "account": accounts::export::export(db, now, account)?,
+        "contacts": contacts::export(db, account)?,
+        "presence": presence::export(db, now, account)?,
+        "messages": messaging::export(db, account)?,
+    }))
+}
+
 /// Set the photo
 ///
 /// A JPEG, PNG or WebP picture of at most 1 MiB; what it is, is told by its first bytes.
