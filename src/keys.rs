@@ -146,6 +146,12 @@ pub fn random_app_password() -> String {
     word
 }
 
+/// A word for people to send by SMS: `MEARI` and eight letters and digits that cannot be mistaken for each other, 39 bits.
+pub fn random_word() -> String {
+    let letters = random_app_password().replace('-', "").to_ascii_uppercase();
+    format!("MEARI {}", letters.get(..8).unwrap_or(&letters))
+}
+
 /// A code of six digits.
 pub fn random_code() -> String {
     // The remainder of 2^32 by a million is small: no digit is favoured by more than one in four thousand.

@@ -13,7 +13,7 @@ use crate::db::{Db, Topics};
 use crate::error::{Error, Result};
 use crate::events::{self, EventKind};
 use crate::ids::{AccountId, HandsetId};
-use crate::keys::{Keys, Purpose, random_code};
+use crate::keys::{Keys, Purpose, random_code, random_word};
 use crate::phone::E164;
 
 /// Mobiles of an account at most: who has more phones than that is not a person.
@@ -37,7 +37,19 @@ pub fn list(db: &mut Db, account: AccountId) -> Result<Vec<Mobile>> {
     store::list_mobiles(db, account)
 }
 
-/// Adds a number, or asks anew for one that is not proved yet. The code in the answer must be sent there by the caller.
+/// A number that is to be proved, and what proves it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The mobile, pending.
+    pub mobile: Mobile,
+    /// To be sent to it by the caller, and shown to nobody.
+    pub code: String,
+    /// To be shown to the owner: texting it from the mobile to one of our numbers proves the number too, and costs us
+    /// nothing that could be pumped.
+    pub word: String,
+}
+
+/// Adds a number, or asks anew for one that is not proved yet.
 pub fn ask(
     db: &mut Db,
     now: Timestamp,
@@ -45,7 +57,7 @@ pub fn ask(
     account: AccountId,
     number: &E164,
     from: IpAddr,
-) -> Result<(Mobile, String)> {
+) -> Result<Asked> {
     let held = list(db, account)?;
     let known = held.iter().find(|mobile| mobile.number == *number);
     if known.is_some_and(|mobile| mobile.state == ProofState::Verified) {
@@ -64,9 +76,36 @@ pub fn ask(
         store::insert_mobile(db, now, account, id, number)?;
         changed(db, now, account)?;
     }
-    let code = random_code();
-    store::set_mobile_code(db, account, id, &hash(keys, id, &code), now.plus(CODE_LIFETIME))?;
-    Ok((Mobile { id, number: number.clone(), state: ProofState::Pending }, code))
+    let (code, word) = (random_code(), random_word());
+    let hashes = (hash(keys, id, &code), word_hash(keys, &word));
+    store::set_mobile_code(db, account, id, &hashes, now.plus(CODE_LIFETIME))?;
+    Ok(Asked { mobile: Mobile { id, number: number.clone(), state: ProofState::Pending }, code, word })
+}
+
+/// Spaces and capitals do not matter in what a person types on a phone.
+fn word_hash(keys: &Keys, word: &str) -> [u8; 32] {
+    let bare: String = word.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    keys.hash(Purpose::Verification, bare.to_ascii_uppercase().as_bytes())
+}
+
+/// Bytes of an SMS in which a word is looked for.
+const TEXT_MAX: usize = 64;
+
+/// An SMS from a handset: whether it is the word that proves it. Answers whose the number is now, and who has lost it.
+pub fn check_text(
+    db: &mut Db,
+    now: Timestamp,
+    keys: &Keys,
+    from: &E164,
+    text: &str,
+) -> Result<Option<(AccountId, Option<AccountId>)>> {
+    if text.len() > TEXT_MAX {
+        return Ok(None);
+    }
+    let found = store::find_mobile_by_word(db, now, &word_hash(keys, text), from)?;
+    let Some((account, mobile)) = found else { return Ok(None) };
+    let taken_from = verify(db, now, account, &mobile)?;
+    Ok(Some((account, taken_from)))
 }
 
 /// What came of a code that somebody typed in.

@@ -52,14 +52,15 @@ pub(super) fn set_mobile_code(
     db: &mut Db,
     account: AccountId,
     id: HandsetId,
-    hash: &[u8; 32],
+    (code_hash, word_hash): &([u8; 32], [u8; 32]),
     expires_at: Timestamp,
 ) -> Result<()> {
     each!(db, |c| diesel::update(handsets::table)
         .filter(handsets::account_id.eq(account))
         .filter(handsets::id.eq(id))
         .set((
-            handsets::code_hash.eq(hash.as_slice()),
+            handsets::code_hash.eq(code_hash.as_slice()),
+            handsets::text_hash.eq(word_hash.as_slice()),
             handsets::code_expires_at.eq(expires_at),
             handsets::code_attempts.eq(0),
         ))
@@ -104,6 +105,7 @@ pub(super) fn verify_mobile(db: &mut Db, now: Timestamp, account: AccountId, id:
             handsets::state.eq(ProofState::Verified.as_str()),
             handsets::verified_at.eq(now),
             handsets::code_hash.eq(None::<Vec<u8>>),
+            handsets::text_hash.eq(None::<Vec<u8>>),
             handsets::code_expires_at.eq(None::<Timestamp>),
         ))
         .execute(c))?;
@@ -220,4 +222,23 @@ pub(super) fn delete_email(db: &mut Db, account: AccountId, id: EmailId) -> Resu
         .filter(emails::id.eq(id))
         .execute(c))?;
     Ok(gone > 0)
+}
+
+/// The pending mobile of this number whose word has this hash.
+pub(super) fn find_mobile_by_word(
+    db: &mut Db,
+    now: Timestamp,
+    hash: &[u8; 32],
+    number: &E164,
+) -> Result<Option<(AccountId, Mobile)>> {
+    let row: Option<(AccountId, HandsetId)> = each!(db, |c| handsets::table
+        .filter(handsets::text_hash.eq(hash.as_slice()))
+        .filter(handsets::number.eq(number))
+        .filter(handsets::state.eq(ProofState::Pending.as_str()))
+        .filter(handsets::code_expires_at.gt(now))
+        .select((handsets::account_id, handsets::id))
+        .first(c)
+        .optional())?;
+    let to_mobile = |id| Mobile { id, number: number.clone(), state: ProofState::Pending };
+    Ok(row.map(|(account, id)| (account, to_mobile(id))))
 }

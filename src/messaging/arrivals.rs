@@ -9,6 +9,7 @@ use super::receive::{self, Arrived, Received};
 use super::routes::{Meaning, Route, Routes, SmsLine, handset_of, resolve};
 use super::{bridge, receive_and_forward};
 use crate::accounts::limits::{self, Limit};
+use crate::accounts::mobiles;
 use crate::app::App;
 use crate::carriers::{DeliveryReceipt, InboundSms, ReceiptState};
 use crate::clock::Timestamp;
@@ -16,8 +17,8 @@ use crate::db::{Db, HotOperation, Lane};
 use crate::error::{Kind, Result};
 use crate::ids::{AccountId, HandsetId};
 use crate::phone::E164;
-use crate::presence;
 use crate::texts::{Locale, Text};
+use crate::{contacts, presence};
 
 /// The lost are told once a day what the number is.
 const NOTICE_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -154,11 +155,19 @@ impl Arrivals {
         let now = app.now();
         let service = app.settings.public_url.clone();
         let line = SmsLine { carrier_id: carrier_id.to_owned(), from: sms.to.clone(), to: from.clone() };
+        let (keys, text) = (app.keys.clone(), sms.text.clone());
         let (sid, stranger) = (sms.carrier_message_id.clone(), meaning == Meaning::Stranger);
         app.db
             .write(Lane::Any, move |db| {
                 if !receive::claim(db, &line.carrier_id, receive::CLAIM_INBOUND, &sid, "", None, now)? {
                     return Ok(());
+                }
+                if let Some((account, taken_from)) = mobiles::check_text(db, now, &keys, &line.to, &text)? {
+                    contacts::give_numbers(db, now, account)?;
+                    if let Some(earlier) = taken_from {
+                        contacts::handset_removed(db, now, earlier)?;
+                    }
+                    return notice(db, now, &line, Text::VerifyByTextingConfirmed.render(locale));
                 }
                 if !may_tell(db, now, &line.to)? {
                     return Ok(());

@@ -95,4 +95,18 @@ story! {
         }
         assert_eq!(app.app.db.figures().operations.load(std::sync::atomic::Ordering::Relaxed), 1, "only the import wrote");
     }
+
+    async fn a_mobile_is_proved_by_texting_us(app) {
+        app.pool(20).await;
+        let (alice, mallory) = (app.person("alice").await, app.person("mallory").await);
+        let phone = app.phone("+12025550101");
+        let asked = alice.post("/v1/me/mobiles", json!({ "number": phone.as_str() })).await.expect(201);
+        let (to, words) = (asked["text_to"]["number"].as_str().unwrap(), asked["text_to"]["text"].as_str().unwrap());
+        let elsewhere = app.phone("+12025550109");
+        app.phone_texts(&elsewhere, to, words).await;
+        assert_eq!(alice.get("/v1/me").await["mobiles"][0]["state"], "pending", "only from the mobile itself");
+        app.phone_texts(&phone, to, &words.to_lowercase()).await;
+        assert_eq!(alice.get("/v1/me").await["mobiles"][0]["state"], "verified");
+        assert_eq!(mallory.get("/v1/me").await["mobiles"], json!([]));
+    }
 }

@@ -50,11 +50,32 @@ pub(super) struct CreateEmail {
     address: String,
 }
 
+/// An SMS for the owner to send.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TextTo {
+    /// To this number of ours.
+    number: String,
+    /// These words.
+    #[schema(example = "MEARI K7PW4XQ2")]
+    text: String,
+}
+
+/// A mobile number that is to be proved.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewMobileView {
+    /// The mobile.
+    #[serde(flatten)]
+    mobile: MobileView,
+    /// In place of typing the code in: text this from the mobile.
+    #[schema(required)]
+    text_to: Option<TextTo>,
+}
+
 /// Add a mobile number
 ///
-/// Sends a code by SMS; adding a number that is still pending sends a new one.
+/// Sends a code by SMS, and answers words that may be texted from the mobile instead; adding a number that is still pending sends a new one.
 #[utoipa::path(
-    tag = "accounts", security(("bearer" = [])), responses((status = 201, body = MobileView), Problems)
+    tag = "accounts", security(("bearer" = [])), responses((status = 201, body = NewMobileView), Problems)
 )]
 #[post("/v1/me/mobiles")]
 pub(super) async fn create_mobile(
@@ -69,12 +90,13 @@ pub(super) async fn create_mobile(
         if numbers::find(db, &number)?.is_some() {
             return Err(invalid_number());
         }
-        let (mobile, code) = mobiles::ask(db, now, &keys, me.account, &number, from)?;
+        let asked = mobiles::ask(db, now, &keys, me.account, &number, from)?;
         let locale = accounts::load(db, me.account)?.locale;
-        send_code(db, now, &mobile, &code, locale)?;
-        Ok(mobile)
+        let sender = send_code(db, now, &asked.mobile, &asked.code, locale)?;
+        let text_to = TextTo { number: sender.as_str().to_owned(), text: asked.word };
+        Ok(NewMobileView { mobile: MobileView::from(asked.mobile), text_to: Some(text_to) })
     });
-    Ok(HttpResponse::Created().json(MobileView::from(written.await?)))
+    Ok(HttpResponse::Created().json(written.await?))
 }
 
 fn read_number(text: &str) -> Result<E164> {
@@ -93,7 +115,8 @@ fn invalid_number() -> Error {
     Error::invalid("number", "invalid_number", "This is not a mobile number. Example: +12025550101")
 }
 
-fn send_code(db: &mut Db, now: Timestamp, mobile: &Mobile, code: &str, locale: Locale) -> Result<()> {
+/// Sends a code and answers from which number.
+fn send_code(db: &mut Db, now: Timestamp, mobile: &Mobile, code: &str, locale: Locale) -> Result<E164> {
     let sender = numbers::sender_for(db, &mobile.number.region())?.ok_or_else(|| {
         Error::unavailable("no_sender", "There is no number yet that the code could be sent from.")
     })?;
@@ -105,7 +128,9 @@ fn send_code(db: &mut Db, now: Timestamp, mobile: &Mobile, code: &str, locale: L
         line: SmsLine { carrier_id: sender.carrier_id, from: sender.number, to: mobile.number.clone() },
         text: Text::VerificationCode { code }.render(locale),
     };
-    outbox::enqueue(db, now, &sms).map(|_| ())
+    let from = sms.line.from.clone();
+    outbox::enqueue(db, now, &sms)?;
+    Ok(from)
 }
 
 /// Prove a mobile number
