@@ -20,6 +20,7 @@ mod carddav_sync;
 mod cli;
 mod contacts;
 mod doorbell;
+mod kill;
 mod live;
 mod migrations;
 mod openapi;
