@@ -161,14 +161,6 @@ pub fn counts(db: &mut Db) -> Result<Vec<(String, i64)>> {
         .load(c))?)
 }
 
-/// After a crash of a lone process: what was running is nobody's now.
-pub fn release_all(db: &mut Db, now: Timestamp) -> Result<usize> {
-    Ok(each!(db, |c| diesel::update(jobs::table)
-        .filter(jobs::state.eq("running"))
-        .set((jobs::state.eq("ready"), jobs::run_at.eq(now), jobs::locked_until.eq(None::<Timestamp>)))
-        .execute(c))?)
-}
-
 /// How long to wait before attempt number `attempts + 1`: doubling from one second to ten minutes.
 pub fn backoff(attempts: i32) -> Duration {
     let exponent = u32::try_from(attempts.clamp(0, 10)).unwrap_or(0);

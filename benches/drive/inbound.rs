@@ -46,7 +46,7 @@ pub async fn run(
     let after = Load::now(&pids);
     let mut answered = answered(1, &[&warm, &outcome]);
     let spent = after.served_since(&before).as_secs_f64() * 1e6 / outcome.good().max(1) as f64;
-    let row = Row {
+    report.add(Row {
         engine: place.name(),
         what: format!("inbound SMS, {} connections", options.connections),
         goal: format!("{GOAL:.0}/s"),
@@ -59,8 +59,7 @@ pub async fn run(
             after.foreign_since(&before),
             outcome.statuses.len() - outcome.good()
         ),
-    };
-    report.add(row);
+    });
 
     tokio::time::sleep(Duration::from_secs(2)).await;
     let paced = Arc::new(callbacks::make(people, 2, (options.seconds * options.rate) as usize, all));
@@ -80,21 +79,34 @@ pub async fn run(
     let spent = after.served_since(&before).as_secs_f64() * 1e6 / outcome.good().max(1) as f64;
     server.stop()?;
     let found = verify::check(place, &answered).await?;
-    report.add(Row {
+    let remark = format!(
+        "{spent:.0} µs CPU each; others used {:.0} %; {} answered, {} stored, none twice",
+        after.foreign_since(&before),
+        found.answered,
+        found.stored
+    );
+    let steady = outcome.times.percentile(0.99) < GOAL_P99 && outcome.good() == outcome.statuses.len();
+    report.add(steady_row(options, place, outcome.times.summary(), ceiling.1, steady, remark));
+    Ok(())
+}
+
+fn steady_row(
+    options: &Options,
+    place: &Place,
+    measured: String,
+    ceiling: String,
+    good: bool,
+    remark: String,
+) -> Row {
+    Row {
         engine: place.name(),
         what: format!("inbound SMS, {}/s", options.rate),
         goal: format!("p99 < {GOAL_P99} ms"),
-        measured: outcome.times.summary(),
-        ceiling: ceiling.1,
-        good: outcome.times.percentile(0.99) < GOAL_P99 && outcome.good() == outcome.statuses.len(),
-        remark: format!(
-            "{spent:.0} µs CPU each; others used {:.0} %; {} answered, {} stored, none twice",
-            after.foreign_since(&before),
-            found.answered,
-            found.stored
-        ),
-    });
-    Ok(())
+        measured,
+        ceiling,
+        good,
+        remark,
+    }
 }
 
 /// What the machine does when nothing is done with the same requests: per second, and times at the steady rate.
