@@ -11,6 +11,9 @@ use crate::Result;
 use crate::callbacks::message_sid;
 use crate::database::Place;
 
+/// An account, how many events it has, and the first and last place of its log.
+type LogEnds = (Vec<u8>, i64, Option<i64>, Option<i64>);
+
 /// What was found; `Err` says what is wrong.
 pub struct Found {
     pub answered: usize,
@@ -52,7 +55,7 @@ fn stored(db: &mut Db) -> Result<(Vec<String>, i64, i64)> {
 
 /// Fails when an account's log has a gap or ends elsewhere than its counter; answers the number of message events.
 fn gaps(db: &mut Db) -> Result<i64> {
-    let logs: Vec<(Vec<u8>, i64, Option<i64>, Option<i64>)> = each!(db, |c| account_events::table
+    let logs: Vec<LogEnds> = each!(db, |c| account_events::table
         .group_by(account_events::account_id)
         .select((
             account_events::account_id,
