@@ -91,21 +91,27 @@ fn word_hash(keys: &Keys, word: &str) -> [u8; 32] {
 /// Bytes of an SMS in which a word is looked for.
 const TEXT_MAX: usize = 64;
 
-/// An SMS from a handset: whether it is the word that proves it. Answers whose the number is now, and who has lost it.
+/// An SMS from a handset: whether it is the word that proves it. Answers whose the number is now.
+///
+/// Senders of SMS can be forged, so this takes a number away from nobody: that needs the code, which only the phone
+/// itself receives.
 pub fn check_text(
     db: &mut Db,
     now: Timestamp,
     keys: &Keys,
     from: &E164,
     text: &str,
-) -> Result<Option<(AccountId, Option<AccountId>)>> {
+) -> Result<Option<AccountId>> {
     if text.len() > TEXT_MAX {
         return Ok(None);
     }
     let found = store::find_mobile_by_word(db, now, &word_hash(keys, text), from)?;
     let Some((account, mobile)) = found else { return Ok(None) };
-    let taken_from = verify(db, now, account, &mobile)?;
-    Ok(Some((account, taken_from)))
+    if store::find_mobile_holder(db, from)?.is_some() {
+        return Ok(None);
+    }
+    verify(db, now, account, &mobile)?;
+    Ok(Some(account))
 }
 
 /// What came of a code that somebody typed in.

@@ -162,11 +162,8 @@ impl Arrivals {
                 if !receive::claim(db, &line.carrier_id, receive::CLAIM_INBOUND, &sid, "", None, now)? {
                     return Ok(());
                 }
-                if let Some((account, taken_from)) = mobiles::check_text(db, now, &keys, &line.to, &text)? {
+                if let Some(account) = mobiles::check_text(db, now, &keys, &line.to, &text)? {
                     contacts::give_numbers(db, now, account)?;
-                    if let Some(earlier) = taken_from {
-                        contacts::handset_removed(db, now, earlier)?;
-                    }
                     return notice(db, now, &line, Text::VerifyByTextingConfirmed.render(locale));
                 }
                 if !may_tell(db, now, &line.to)? {

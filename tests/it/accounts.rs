@@ -184,3 +184,18 @@ async fn what_is_no_mobile_and_what_is_ours_is_refused() {
     alice.delete("/v1/me/mobiles/mob_00000000000000000000000000000000").await.expect(404);
     app.finish().await;
 }
+
+#[actix_web::test]
+async fn a_text_whose_sender_may_be_forged_takes_a_mobile_from_nobody() {
+    let app = TestApp::on_sqlite().await;
+    app.pool(3).await;
+    let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+    let phone = app.verify_mobile(&alice, "+12025550101").await;
+    let asked = bob.post("/v1/me/mobiles", json!({ "number": "+12025550101" })).await.expect(201);
+    let word = &asked["text_to"];
+    app.settle().await;
+    app.phone_texts(&phone, word["number"].as_str().unwrap(), word["text"].as_str().unwrap()).await;
+    assert_eq!(bob.get("/v1/me").await.expect(200)["mobiles"][0]["state"], "pending");
+    assert_eq!(alice.get("/v1/me").await.expect(200)["mobiles"][0]["state"], "verified");
+    app.finish().await;
+}
