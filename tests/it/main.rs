@@ -10,6 +10,7 @@
 #[macro_use]
 mod support;
 
+mod access;
 mod accounts;
 mod carddav_discovery;
 mod carddav_messenger;

@@ -1,0 +1,128 @@
+//! Every operation of the document, signed out and as a stranger. A new one fails here until somebody has thought
+//! about who may call it.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+use crate::support::app::Pair;
+
+/// Operations that nobody has to sign in for, and why that is right.
+const OPEN: &[(&str, &str)] = &[
+    ("post", "/v1/accounts"),                      // signing up
+    ("post", "/v1/sessions"),                      // signing in
+    ("post", "/v1/sessions/refresh"),              // the token is in the body
+    ("get", "/verify/{account}/{id}/{code}"),      // the code is in the link
+    ("get", "/setup/{ticket}"),                    // the ticket is the credential
+    ("get", "/setup/{ticket}/meari.mobileconfig"), // likewise
+    ("get", "/setup/{ticket}/qr.svg"),             // likewise
+    ("post", "/carriers/{carrier_id}/messages"),   // signed by the carrier
+    ("post", "/carriers/{carrier_id}/status"),     // likewise
+];
+
+fn operations() -> Vec<(String, String)> {
+    let document = serde_json::to_value(meari::router::openapi()).unwrap();
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys().filter(|key| *key != "parameters") {
+            all.push((method.clone(), path.clone()));
+        }
+    }
+    all
+}
+
+fn method(name: &str) -> Method {
+    name.to_uppercase().parse().unwrap()
+}
+
+/// Something that exists and belongs to Alice or Bob, for the `{id}` of a path.
+async fn belongings(pair: &Pair) -> Vec<(&'static str, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let said = pair.bob_writes("Between us").await;
+    let password = pair.alice.post("/v1/me/app-passwords", json!({ "label": "Phone" })).await.expect(201);
+    let email = pair.alice.post("/v1/me/emails", json!({ "address": "alice@example.org" })).await;
+    let sessions = pair.alice.get("/v1/sessions").await.expect(200);
+    vec![
+        ("/v1/contacts/", pair.contact.clone()),
+        ("/v1/conversations/", text(&said["conversation_id"])),
+        ("/v1/me/app-passwords/", text(&password["id"])),
+        ("/v1/me/mobiles/", text(&pair.alice.get("/v1/me").await["mobiles"][0]["id"])),
+        ("/v1/me/emails/", email["id"].as_str().unwrap_or("eml_01970000000070008000000000000000").to_owned()),
+        ("/v1/sessions/", text(&sessions["items"][0]["id"])),
+    ]
+}
+
+/// A body that would do, were it one's own.
+fn body(path: &str, said: &str) -> Value {
+    match path {
+        "/v1/contacts/{id}/messages" | "/v1/conversations/{id}/messages" => json!({ "text": "Hi" }),
+        "/v1/conversations/{id}/read" => json!({ "up_to": said }),
+        "/v1/contacts/{id}" => json!({ "display_name": "Mine" }),
+        "/v1/me/mobiles/{id}/verify" | "/v1/me/emails/{id}/verify" => json!({ "code": "123456" }),
+        _ => json!({}),
+    }
+}
+
+#[actix_web::test]
+async fn nobody_gets_in_without_signing_in() {
+    let app = TestApp::on_sqlite().await;
+    let id = "con_01970000000070008000000000000000";
+    for (verb, path) in operations() {
+        if OPEN.contains(&(verb.as_str(), path.as_str())) {
+            continue;
+        }
+        let concrete = path.replace("{id}", id);
+        let answer = app.stranger().call(method(&verb), &concrete, Some(&json!({}))).await;
+        assert_eq!(answer.status, 401, "{verb} {path} signed out: {}", answer.text);
+        let forged = app
+            .stranger()
+            .with_token("eyJhbGciOiJub25lIn0.e30.")
+            .call(method(&verb), &concrete, Some(&json!({})))
+            .await;
+        assert_eq!(forged.status, 401, "{verb} {path} with a forged token: {}", forged.text);
+    }
+    app.finish().await;
+}
+
+#[actix_web::test]
+async fn what_belongs_to_others_is_not_there() {
+    let app = TestApp::on_sqlite().await;
+    let pair = app.alice_and_bob().await;
+    let mallory = app.person("mallory").await;
+    let belongings = belongings(&pair).await;
+    let mut tried = 0;
+    for (verb, path) in operations() {
+        if OPEN.contains(&(verb.as_str(), path.as_str())) {
+            continue;
+        }
+        let Some((_, id)) =
+            belongings.iter().find(|(prefix, _)| path.starts_with(&format!("{prefix}{{id}}")))
+        else {
+            assert!(
+                !path.contains("{id}") || path.starts_with("/v1/admin/"),
+                "{verb} {path}: whose is this?"
+            );
+            continue;
+        };
+        let wanted = body(&path, "msg_01970000000070008000000000000000");
+        let answer = mallory.call(method(&verb), &path.replace("{id}", id), Some(&wanted)).await;
+        assert_eq!(answer.status, 404, "{verb} {path} as a stranger: {}", answer.text);
+        tried += 1;
+    }
+    assert!(tried >= 15, "only {tried} operations are about one thing of somebody's");
+    app.settle().await;
+    app.finish().await;
+}
+
+#[actix_web::test]
+async fn operators_doors_are_closed_to_everybody_else() {
+    let app = TestApp::on_sqlite().await;
+    let mallory = app.person("mallory").await;
+    let admin = operations().into_iter().filter(|(_, path)| path.starts_with("/v1/admin/"));
+    for (verb, path) in admin {
+        let concrete = path.replace("{id}", "num_01970000000070008000000000000000");
+        let answer = mallory.call(method(&verb), &concrete, Some(&json!({}))).await;
+        assert!([403, 404].contains(&answer.status), "{verb} {path} as anybody: {}", answer.text);
+    }
+    app.finish().await;
+}
