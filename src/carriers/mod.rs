@@ -6,6 +6,7 @@
 //! settled by [`Carrier::find`] or by a delivery receipt that carries our reference.
 
 pub mod api;
+mod form;
 pub mod receipt;
 pub mod registry;
 pub mod twilio;

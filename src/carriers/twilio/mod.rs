@@ -3,16 +3,15 @@
 //! Programmable Messaging, API version 2010-04-01. Set-up for operators: `docs/carriers/twilio.md`.
 
 mod errors;
-mod form;
 mod parse;
 mod send;
 mod signature;
 
 use async_trait::async_trait;
 
-use self::form::Form;
 use self::send::Api;
 use self::signature::{Covered, Keys, query_of};
+use super::form::Form;
 use super::registry::OptionReader;
 use super::{
     Accepted, BadSignature, CallbackError, CallbackRequest, Capabilities, Carrier, CarrierEvent,

@@ -1,8 +1,8 @@
 //! Callback fields to our values: inbound messages and delivery receipts.
 
 use super::errors;
-use super::form::Form;
 use super::signature::query_of;
+use crate::carriers::form::Form;
 use crate::carriers::{
     CallbackRequest, CarrierEvent, DeliveryReceipt, InboundMedia, InboundSms, ParseError, ReceiptState,
 };

@@ -12,7 +12,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::form::Form;
+use crate::carriers::form::Form;
 use crate::carriers::{BadSignature, CallbackRequest};
 
 const SIGNATURE: &str = "X-Twilio-Signature";
@@ -53,7 +53,12 @@ impl Keys {
             .map_err(|_| BadSignature("the signature is not base64"))?;
         let wanted = buffer.get(..length).unwrap_or_default();
         let covered = match Covered::of(request) {
-            Covered::Fields => form.sorted(),
+            Covered::Fields => {
+                let mut pairs = form.sorted();
+                // The same pair counts once.
+                pairs.dedup();
+                pairs
+            }
             Covered::Address => Vec::new(),
             Covered::Hash => {
                 check_body_hash(request)?;

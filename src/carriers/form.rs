@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// Callbacks hold about twenty fields, with media forty.
+/// Callbacks of the carriers hold about twenty fields, with media forty.
 const FIELDS_MAX: usize = 256;
 
 /// The fields of a form or query as decoded bytes, in the order they came.
@@ -60,12 +60,10 @@ impl Form {
         })
     }
 
-    /// Names and values as they are signed: by name, then by value (byte order is code point order in UTF-8), the
-    /// same pair only once.
+    /// Names and values as they are signed: by name, then by value (byte order is code point order in UTF-8).
     pub(super) fn sorted(&self) -> Vec<(&[u8], &[u8])> {
         let mut pairs: Vec<_> = self.iter().collect();
         pairs.sort_unstable();
-        pairs.dedup();
         pairs
     }
 }
