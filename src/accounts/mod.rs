@@ -11,6 +11,7 @@ pub mod emails;
 pub mod export;
 pub mod handle;
 pub mod invites;
+mod leaf;
 pub mod limits;
 pub mod mobiles;
 pub mod passwords;

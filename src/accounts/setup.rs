@@ -7,6 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 
+use super::leaf::{self, escape};
 use crate::error::{Error, Result};
 use crate::ids::AppPasswordId;
 use crate::texts::{Locale, Text};
@@ -139,23 +140,13 @@ pub fn page(setup: &Setup, profile_link: &str) -> String {
     let text = |text: Text<'_>| escape(&text.render(setup.locale));
     let scheme = if setup.server.tls { "https" } else { "http" };
     let address = escape(&format!("{scheme}://{}", setup.server.dav()));
-    format!(
-        r#"<!doctype html>
-<html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta name="robots" content="noindex"><title>{name}</title></head>
-<body><main>
-<h1>{title}</h1>
-<p><a href="{profile}">{iphone}</a></p>
-<p><a href="{davx5}">{android}</a></p>
+    let body = format!(
+        r#"<p><a class="button primary" href="{profile}">{iphone}</a></p>
+<p><a class="button" href="{davx5}">{android}</a></p>
 <p>{by_hand}</p>
 <dl><dt>CardDAV</dt><dd><code>{address}</code></dd>
 <dt>{user}</dt><dd><code>{username}</code></dd>
-<dt>{pass}</dt><dd><code>{password}</code></dd></dl>
-</main></body></html>
-"#,
-        lang = setup.locale.as_str(),
-        name = escape(&setup.service_name),
-        title = text(Text::SetupPageTitle),
+<dt>{pass}</dt><dd><code>{password}</code></dd></dl>"#,
         profile = escape(profile_link),
         iphone = text(Text::SetupPageApple),
         davx5 = escape(&davx5_link(setup)),
@@ -165,11 +156,8 @@ pub fn page(setup: &Setup, profile_link: &str) -> String {
         pass = text(Text::SetupPagePassword),
         username = escape(&setup.username),
         password = escape(&setup.password),
-    )
-}
-
-fn escape(text: &str) -> String {
-    quick_xml::escape::escape(text).into_owned()
+    );
+    leaf::page(setup.locale, &setup.service_name, &Text::SetupPageTitle.render(setup.locale), &body)
 }
 
 /// `org.example.meari`, the way Apple names things.

@@ -1,5 +1,7 @@
 //! The edges of the roster over HTTP.
 
+mod devices;
+
 use std::time::Duration;
 
 use actix_web::web::{Data, Json, Path, Payload, Query};
@@ -58,7 +60,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(delete_contact)
         .service(accept_contact)
         .service(block_contact)
-        .service(unblock_contact);
+        .service(unblock_contact)
+        .service(devices::list_devices);
 }
 
 /// Whom to ask.

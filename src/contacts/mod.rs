@@ -6,6 +6,7 @@
 
 mod address;
 pub mod api;
+pub mod arrivals;
 mod book_store;
 mod book_writes;
 pub mod books;

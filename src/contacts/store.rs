@@ -369,6 +369,43 @@ pub fn list_photos(db: &mut Db, of: &[AccountId], bytes_max: i32) -> Result<Hash
     Ok(rows.into_iter().map(to_photo).collect())
 }
 
+/// When each device last fetched something of a book.
+pub fn last_fetches(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+) -> Result<HashMap<AppPasswordId, Timestamp>> {
+    let rows: Vec<(AppPasswordId, Option<Timestamp>)> = each!(db, |c| card_fetches::table
+        .filter(card_fetches::account_id.eq(account))
+        .filter(card_fetches::book_id.eq(book))
+        .group_by(card_fetches::app_password_id)
+        .select((card_fetches::app_password_id, diesel::dsl::max(card_fetches::at)))
+        .load(c))?;
+    Ok(rows.into_iter().filter_map(|(device, at)| Some((device, at?))).collect())
+}
+
+/// How many cards of a book each device has as they are now.
+pub fn count_current_fetches(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+) -> Result<HashMap<AppPasswordId, i64>> {
+    let rows: Vec<(AppPasswordId, i64)> = each!(db, |c| card_fetches::table
+        .inner_join(
+            address_objects::table.on(address_objects::account_id
+                .eq(card_fetches::account_id)
+                .and(address_objects::book_id.eq(card_fetches::book_id))
+                .and(address_objects::name.eq(card_fetches::name))
+                .and(address_objects::seq.le(card_fetches::seq)))
+        )
+        .filter(card_fetches::account_id.eq(account))
+        .filter(card_fetches::book_id.eq(book))
+        .group_by(card_fetches::app_password_id)
+        .select((card_fetches::app_password_id, diesel::dsl::count_star()))
+        .load(c))?;
+    Ok(rows.into_iter().collect())
+}
+
 /// Whether a device may still have a card that is gone: it has fetched the card after `since`, and has not
 /// listed that book after the card's end.
 pub fn card_lingers(db: &mut Db, account: AccountId, name: &str, since: Timestamp) -> Result<bool> {

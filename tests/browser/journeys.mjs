@@ -204,54 +204,8 @@ for (const [tag, options] of [
     await una.locator('m-contacts .item').first().click();
     await una.waitForSelector('m-contact .person');
     await view(una, 'contact');
-    await una.goto(`${base}/#/phone`);
-    await una.locator('m-my-phone form').last().locator('button[type=submit]').click();
-    await una.locator('.fresh').waitFor();
-    await view(una, 'app password');
   });
 }
-
-await journey('my phone: a number is proved by a code by SMS', async () => {
-  const sheet = await demoSheet();
-  if (!sheet) return;
-  const number = `+1202555${String(Date.now()).slice(-4)}`;
-  await fetch(`${base}${sheet.simulator}/phones`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ number, name: 'Wanda' }) });
-  const page = await newPage();
-  await signUp(page, 'wanda', 'Wanda');
-  await page.goto(`${base}/phone`);
-  await page.fill('[name=number]', number);
-  await page.keyboard.press('Enter');
-  await page.waitForSelector('[name=code]');
-  let code = null;
-  await until('the code arrives', async () => {
-    const phone = await (await fetch(`${base}${sheet.simulator}/phones/${encodeURIComponent(number)}`)).json();
-    code = /\b(\d{4,8})\b/.exec(phone.threads?.[0]?.messages?.[0]?.text ?? '')?.[1];
-    return Boolean(code);
-  });
-  await page.fill('[name=code]', code === '000000' ? '000001' : '000000');
-  await page.keyboard.press('Enter');
-  await page.locator('.form-error:visible, .field-error:visible').first().waitFor();
-  await page.fill('[name=code]', code);
-  await page.keyboard.press('Enter');
-  await page.locator('.state-word.verified').waitFor();
-  await picture(page, 'my-phone');
-});
-
-await journey('my phone: an app password, its QR code and profile', async () => {
-  const page = await newPage();
-  await signUp(page, 'xenia', 'Xenia');
-  await page.goto(`${base}/phone`);
-  await page.locator('m-my-phone form').last().locator('button[type=submit]').click();
-  const values = page.locator('.fresh .copy-value');
-  await values.first().waitFor();
-  check((await values.allTextContents()).length === 3, 'server, user and password are shown');
-  await until('the QR code is a picture', () => page.locator('.qr').evaluate(image => image.naturalWidth > 0));
-  const profile = await fetch(await page.locator('.way a').evaluate(link => new URL(link.href).pathname).then(path => base + path));
-  check(profile.ok, 'the profile can be fetched');
-  await page.getByRole('button', { name: /^Revoke/ }).click();
-  await page.locator('dialog .button.danger').click();
-  await until('the password is gone', async () => await page.locator('m-my-phone .plain-list .line .icon-key').count() === 0);
-});
 
 for (const [tag, viewport, locale] of [['desktop', { width: 1440, height: 900 }, 'en-US'], ['phone', NARROW, 'ko-KR']]) {
   await journey(`the demo: Alice's phone texts Bob and Bob answers: ${tag}`, async () => {

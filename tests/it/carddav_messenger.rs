@@ -162,4 +162,23 @@ story! {
         let (_, _, text) = only_card(&phone).await;
         assert!(text.contains("FN:Robert\r\n") && text.contains("N:;Robert;;;\r\n"), "{text}");
     }
+
+    async fn what_a_phone_has_fetched_is_shown_to_its_owner(app) {
+        let (alice, phone, friend) = friends(app).await;
+        let before = alice.get("/v1/me/devices").await.expect(200);
+        assert_eq!(before["contacts"], 1);
+        assert_eq!((&before["items"][0]["label"], &before["items"][0]["contacts_current"]), (&json!("phone"), &json!(0)));
+        assert!(before["items"][0]["last_fetched_at"].is_null());
+
+        only_card(&phone).await;
+        let after = alice.get("/v1/me/devices").await.expect(200);
+        assert_eq!(after["items"][0]["contacts_current"], 1);
+        assert!(after["items"][0]["last_fetched_at"].is_string());
+
+        alice.patch(&format!("/v1/contacts/{friend}"), json!({ "display_name": "Bobby" })).await.expect(200);
+        app.settle().await;
+        assert_eq!(alice.get("/v1/me/devices").await["items"][0]["contacts_current"], 0, "the phone has an old card");
+        only_card(&phone).await;
+        assert_eq!(alice.get("/v1/me/devices").await["items"][0]["contacts_current"], 1);
+    }
 }

@@ -85,7 +85,8 @@ function locked(fn) {
 
 async function send(method, path, { body, headers = {}, signal } = {}) {
   const init = { method, headers: { Accept: 'application/json', ...headers }, cache: 'no-store', credentials: 'omit' };
-  if (body !== undefined) {
+  if (body instanceof Blob) init.body = body;
+  else if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers['Content-Type'] = 'application/json';
   }
@@ -140,6 +141,8 @@ export const api = {
   put: (path, body) => call('PUT', path, { body, key: uuid() }),
   patch: (path, body) => call('PATCH', path, { body, key: uuid() }),
   delete: (path, body) => call('DELETE', path, { body, key: uuid() }),
+  /** Puts a file there; its type is the blob's. */
+  upload: (path, blob) => call('PUT', path, { body: blob }),
   /** Something that is not JSON, as a blob. */
   file: path => call('GET', path, { headers: { Accept: '*/*' } }).then(
     data => (data instanceof Blob ? data : new Blob([JSON.stringify(data, null, 2)], { type: 'application/json' }))),
@@ -150,8 +153,8 @@ export async function all(path, max = 2000) {
   const items = [];
   let after = null;
   do {
-    const query = new URLSearchParams({ limit: '100', ...(after ? { after } : {}) });
-    const page = await api.get(`${path}?${query}`);
+    const query = new URLSearchParams({ limit: '200', ...(after ? { after } : {}) });
+    const page = await api.get(`${path}${path.includes('?') ? '&' : '?'}${query}`);
     items.push(...page.items);
     after = page.next;
   } while (after && items.length < max);

@@ -5,6 +5,8 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
 /** The server pings every 25 s at the protocol level, which a page cannot see; a dead network is noticed by this. */
 const HELLO_TIMEOUT_MS = 15_000;
+/** A clock that looks this often and finds more than twice as much gone was asleep, and its socket may be dead. */
+const LOOK_MS = 10_000;
 
 /**
  * Keeps one socket alive. Callbacks: `onHello(seq, resumed)` before any event of a connection, `onEvent(event)` once
@@ -16,15 +18,17 @@ export class Live {
   #failures = 0;
   #timer = null;
   #running = false;
+  #looked = Date.now();
   #callbacks;
 
   constructor(callbacks) {
     this.#callbacks = callbacks;
     addEventListener('online', () => this.#hurry());
-    addEventListener('offline', () => this.#socket?.close());
+    addEventListener('offline', () => this.doubt());
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden) this.#hurry();
     });
+    setInterval(() => this.#look(), LOOK_MS);
   }
 
   /** Connects; from the newest event on when there is no cursor yet. */
@@ -106,6 +110,23 @@ export class Live {
     this.#failures += 1;
     // Full jitter: after a restart of the server its clients do not come back in one wave.
     this.#timer = setTimeout(() => this.#connect(), ceiling / 4 + Math.random() * ceiling * 0.75);
+  }
+
+  /** After sleep the socket is made anew; the cursor makes that cost nothing. */
+  #look() {
+    const slept = Date.now() - this.#looked > 2 * LOOK_MS;
+    this.#looked = Date.now();
+    if (slept && !document.hidden) this.doubt();
+  }
+
+  /** Something else could not reach the server: the socket may be dead without knowing it. */
+  doubt() {
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    // Not waited for: a dead connection may take minutes to close.
+    this.#socket = null;
+    socket.close();
+    this.#again();
   }
 
   #hurry() {

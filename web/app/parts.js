@@ -11,8 +11,9 @@ export function nameOf(contact) {
   return contact?.display_name || contact?.address?.replace(/^[a-z]+:/, '') || t('contact.unnamed');
 }
 
-/** A round picture with initials. */
-export function avatar(name, { size = '' } = {}) {
+/** A round picture: a photo where there is one, else initials. */
+export function avatar(name, { size = '', photo = null } = {}) {
+  if (photo) return el('img', { class: `avatar ${size}`, src: photo, alt: '' });
   return el('span', { class: `avatar tint-${tint(name)} ${size}`, 'aria-hidden': 'true' }, initials(name));
 }
 
@@ -161,11 +162,10 @@ export function confirmDialog({ title, text, yes, danger = false, body = null, c
   });
 }
 
-/** A value that can be copied with one press. */
-export function copyable(label, value, { mono = true } = {}) {
-  const copy = button(t('common.copy_what', { what: label }), { glyph: 'copy', bare: true, onclick: () => copyText(value) });
-  return el('div', { class: 'copyable' }, el('span', { class: 'copy-label' }, label),
-    el('span', { class: mono ? 'copy-value mono' : 'copy-value' }, value), copy);
+/** A value that can be copied with one press; `copy` is what is copied when that differs from what is shown. */
+export function copyable(label, value, { copy = value } = {}) {
+  return el('div', { class: 'copyable' }, el('span', { class: 'copy-label' }, label), el('span', { class: 'copy-value mono' }, value),
+    button(t('common.copy_what', { what: label }), { glyph: 'copy', bare: true, onclick: () => copyText(copy) }));
 }
 
 /** Puts a text on the clipboard and says so. */

@@ -246,7 +246,8 @@ async function flush() {
       if (!message) break;
       await deliver(message);
     }
-  } catch {
+  } catch (error) {
+    if (error.status === 0) live.doubt();
     retry = setTimeout(flush, RETRY_MS);
   } finally {
     flushing = false;

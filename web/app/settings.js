@@ -2,12 +2,14 @@
 import { api, signOut } from './api.js';
 import { el } from './dom.js';
 import { t } from './i18n.js';
-import { attempt, avatar, button, confirmDialog, field, form, nameOf, toast } from './parts.js';
+import { attempt, button, confirmDialog, field, form, nameOf, toast } from './parts.js';
 import { speak } from './session.js';
 import { forgetSession, keep, recall } from './storage.js';
 import { now, set } from './store.js';
 import { chooseTheme, theme } from './theme.js';
 import { View } from './view.js';
+import './emails.js';
+import './photo.js';
 
 const PRESENCES = ['available', 'away', 'busy'];
 
@@ -15,10 +17,11 @@ class Settings extends View {
   connectedCallback() {
     const { account } = now();
     this.replaceChildren(el('div', { class: 'page' }, el('h1', {}, t('nav.settings')),
-      el('header', { class: 'person' }, avatar(nameOf(account), { size: 'large' }),
+      el('header', { class: 'person' }, el('m-photo'),
         el('div', {}, el('p', { class: 'person-name' }, nameOf(account)), el('p', { class: 'muted' }, `meari:${account.handle}`))),
       card(t('settings.presence'), this.#presence()),
       card(t('settings.profile'), this.#profile(account)),
+      card(t('emails.title'), el('m-emails')),
       card(t('settings.quiet'), this.#quiet(account)),
       card(t('settings.theme'), this.#theme()),
       card(t('settings.data'), this.#data()),

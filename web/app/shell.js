@@ -28,6 +28,7 @@ class Shell extends View {
     this.watch(({ phase, account, language }) => [phase, account?.id ?? null, language], ([phase]) => this.#frame(phase));
     this.watch(({ conversations }) => unreadOf(conversations), unread => this.#showUnread(unread));
     this.watch(({ connection }) => connection, connection => this.#showConnection(connection));
+    this.watch(({ account, photo }) => [account?.display_name, photo], () => this.#showMe());
     this.atEnd(onRoute(() => this.#place(true)));
     this.listen(document, 'keydown', event => this.#keys(event));
   }
@@ -48,7 +49,8 @@ class Shell extends View {
       el('span', { class: 'rail-mark' }, mark()),
       PLACES.map(([name, href]) => el('a', { href, dataset: { place: name } }, icon(name),
         el('span', { class: 'rail-words' }, t(`nav.${name}`)), name === 'chats' ? el('span', { class: 'badge', hidden: true }) : null)),
-      el('a', { class: 'rail-me', href: '#/settings', tabindex: '-1', 'aria-hidden': 'true' }, avatar(nameOf(now().account))));
+      el('a', { class: 'rail-me', href: '#/settings', tabindex: '-1', 'aria-hidden': 'true' }));
+    this.#showMe();
     this.#list = el('section', { class: 'list-pane' });
     this.#detail = el('section', { class: 'detail-pane', id: 'detail', tabindex: '-1' });
     const skip = el('a', { class: 'skip', href: '#detail' }, t('nav.skip'));
@@ -62,6 +64,11 @@ class Shell extends View {
     this.#place(false);
     this.#showUnread(unreadOf(now().conversations));
     this.#showConnection(now().connection);
+  }
+
+  #showMe() {
+    const { account, photo } = now();
+    if (account) this.#nav?.querySelector('.rail-me').replaceChildren(avatar(nameOf(account), { photo }));
   }
 
   /** Shows the route's list and detail; what stays the same is left alone. */

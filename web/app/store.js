@@ -7,6 +7,8 @@ const EMPTY = Object.freeze({
   /** starting | signed-out | signed-in */
   phase: 'starting',
   account: null,
+  /** One's own photo as an address for `<img>`. */
+  photo: null,
   /** What the page is written in. */
   language: null,
   /** connecting | online | offline */

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::Whole;
 use crate::accounts::auth::{Doors, SignedIn};
 use crate::accounts::setup::{self, Server, Setup};
-use crate::accounts::{self, AppPassword, app_passwords};
+use crate::accounts::{self, AppPassword, app_passwords, leaf};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -163,7 +163,7 @@ pub(super) async fn find_setup_page(
     let setup = doors.setups.open(&ticket)?;
     let profile = format!("{}/setup/{ticket}/meari.mobileconfig", app.settings.public_url);
     Ok(guarded(HttpResponse::Ok())
-        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, leaf::CONTENT_SECURITY_POLICY))
         .content_type("text/html; charset=utf-8")
         .body(setup::page(&setup, &profile)))
 }
