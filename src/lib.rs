@@ -9,6 +9,7 @@ pub mod error;
 pub mod clock;
 pub mod ids;
 pub mod phone;
+pub mod money;
 pub mod texts;
 pub mod dav;
 

@@ -1,13 +1,16 @@
 //! Every job and the loops that run them: one place where all of them can be seen.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::carriers::EventSink;
 use crate::db::Lane;
 use crate::error::{Error, Result};
+use crate::messaging::arrivals::{Arrivals, Inlet};
 use crate::queue::{self, Claimed, Next};
 use crate::{accounts, contacts, messaging, presence};
 
@@ -87,6 +90,16 @@ pub async fn work(app: App, mut stop: watch::Receiver<bool>) {
                 _ = stop.changed() => {}
             }
         }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+/// Runs the connections that carriers' adapters hold themselves, until `stop` turns true.
+pub async fn listen(app: App, arrivals: Arc<Arrivals>, stop: watch::Receiver<bool>) {
+    let sink: Arc<dyn EventSink> = Arc::new(Inlet { app: app.clone(), arrivals });
+    let mut running: JoinSet<()> = JoinSet::new();
+    for carrier in app.carriers.iter() {
+        running.spawn(carrier.clone().run(sink.clone(), stop.clone()));
     }
     while running.join_next().await.is_some() {}
 }

@@ -1,18 +1,18 @@
 //! Carriers call us: verify, parse, hand over, answer. A carrier is answered only after the commit.
 
-use std::sync::Arc;
-
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{CallbackError, CallbackRequest, Carrier, CarrierEvent, Door, Headers};
+use super::{CallbackError, CallbackRequest, Carrier, Door, Headers};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::Problems;
 use crate::messaging::arrivals::Arrivals;
 
-/// Bytes of a callback at most; the longest SMS with all its fields has a fifth of it.
-const CALLBACK_MAX: usize = 64 * 1024;
+/// Bytes of a callback at most; the longest SMS with all its fields has a twentieth of it, and some carriers gather
+/// several events.
+const CALLBACK_MAX: usize = 256 * 1024;
 
 /// The doors for carriers.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -27,35 +27,47 @@ impl Headers for RequestHeaders<'_> {
     }
 }
 
-/// Finds the carrier and checks the signature over the raw body, before anything is read from it.
-fn verified(
+/// Finds the carrier and checks the signature over the raw body, before anything is read from it; then stores what it
+/// says, and only then answers.
+async fn called(
     app: &App,
+    arrivals: &Arrivals,
     carrier_id: &str,
     door: Door,
     request: &HttpRequest,
     body: &[u8],
-) -> Result<(Arc<dyn Carrier>, CarrierEvent)> {
+) -> Result<HttpResponse> {
     let carrier = app.carriers.get(carrier_id).cloned().ok_or_else(|| Error::not_found("carrier"))?;
     if body.len() > CALLBACK_MAX {
-        return Err(Error::invalid("body", "too_large", "A callback has at most 64 KiB."));
+        return Err(Error::invalid("body", "too_large", "A callback has at most 256 KiB."));
     }
     // The address as the carrier called it: proxies in front of us may have changed scheme and host.
     let uri = request.uri();
     let path = uri.path_and_query().map_or(uri.path(), |p| p.as_str());
     let url = format!("{}{path}", app.settings.public_url);
     let headers = RequestHeaders(request);
-    let callback = CallbackRequest { method: request.method().as_str(), url: &url, headers: &headers, body };
-    let event = carrier.receive(door, &callback).map_err(|error| match error {
-        CallbackError::BadSignature(reason) => {
+    let method = request.method().as_str();
+    let callback = CallbackRequest { method, url: &url, headers: &headers, body, now: app.now() };
+    let events = match carrier.receive(door, &callback) {
+        Ok(events) => events,
+        Err(CallbackError::BadSignature(reason)) => {
             tracing::warn!(carrier = carrier_id, %reason, "a callback was refused");
-            Error::forbidden("bad_signature", "The signature is missing or not good.")
+            let asks = carrier.challenge().filter(|_| headers.get("authorization").is_none());
+            return match asks {
+                Some(challenge) => Ok(HttpResponse::Unauthorized()
+                    .insert_header((header::WWW_AUTHENTICATE, challenge))
+                    .finish()),
+                None => Err(Error::forbidden("bad_signature", "The signature is missing or not good.")),
+            };
         }
-        CallbackError::Unreadable(reason) => {
+        Err(CallbackError::Unreadable(reason)) => {
             tracing::warn!(carrier = carrier_id, %reason, "a genuine callback cannot be read");
-            Error::invalid("body", "bad_callback", format!("The callback cannot be read: {reason}."))
+            let detail = format!("The callback cannot be read: {reason}.");
+            return Err(Error::invalid("body", "bad_callback", detail));
         }
-    })?;
-    Ok((carrier, event))
+    };
+    arrivals.take(app, carrier_id, events).await?;
+    Ok(acknowledged(carrier.as_ref(), door))
 }
 
 fn acknowledged(carrier: &dyn Carrier, door: Door) -> HttpResponse {
@@ -75,9 +87,7 @@ async fn create_inbound_message(
     request: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse> {
-    let (carrier, event) = verified(&app, &path, Door::Messages, &request, &body)?;
-    hand_over(&app, &arrivals, &path, event).await?;
-    Ok(acknowledged(carrier.as_ref(), Door::Messages))
+    called(&app, &arrivals, &path, Door::Messages, &request, &body).await
 }
 
 /// The network has a word on an SMS of ours.
@@ -92,15 +102,5 @@ async fn create_delivery_receipt(
     request: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse> {
-    let (carrier, event) = verified(&app, &path, Door::Status, &request, &body)?;
-    hand_over(&app, &arrivals, &path, event).await?;
-    Ok(acknowledged(carrier.as_ref(), Door::Status))
-}
-
-async fn hand_over(app: &App, arrivals: &Arrivals, carrier_id: &str, event: CarrierEvent) -> Result<()> {
-    match event {
-        CarrierEvent::Sms(sms) => arrivals.sms(app, carrier_id, sms).await,
-        CarrierEvent::DeliveryReceipt(receipt) => arrivals.receipt(app, carrier_id, receipt).await,
-        CarrierEvent::Ignored => Ok(()),
-    }
+    called(&app, &arrivals, &path, Door::Status, &request, &body).await
 }

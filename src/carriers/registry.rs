@@ -6,10 +6,26 @@ use std::sync::Arc;
 use secrecy::ExposeSecret as _;
 
 use super::{Carrier, CarrierSettings, twilio};
-use crate::net::Net;
+use crate::net::{Net, Url};
 
-/// The kinds that can be named in the settings. The simulator speaks Twilio's wire.
-pub const KINDS: [&str; 2] = ["twilio", "simulator"];
+/// Makes a carrier from its kind's name and its settings, or says what is wrong with them.
+type Build = fn(&'static str, &CarrierSettings, Net) -> Result<Arc<dyn Carrier>, String>;
+
+/// A kind of carrier that can be named in the settings.
+struct Kind {
+    name: &'static str,
+    build: Build,
+}
+
+/// All kinds, one line each. The simulator speaks the first one's wire.
+const KINDS: &[Kind] = &[
+    Kind { name: "twilio", build: |kind, entry, net| Ok(Arc::new(twilio::Twilio::new(kind, entry, net)?)) },
+    Kind {
+        name: "simulator",
+        build: |kind, entry, net| Ok(Arc::new(twilio::Twilio::new(kind, entry, net)?)),
+    },
+];
+
 /// An id is a part of an address that people type into a carrier's console.
 const ID_CHARS_MAX: usize = 32;
 
@@ -33,12 +49,9 @@ impl Registry {
         let mut registry = Registry::default();
         for entry in settings {
             let named = |error: String| format!("carrier “{}”: {error}", entry.id);
-            let carrier: Arc<dyn Carrier> = match entry.kind.as_str() {
-                "twilio" => Arc::new(twilio::Twilio::new("twilio", entry, net.clone()).map_err(named)?),
-                "simulator" => Arc::new(twilio::Twilio::new("simulator", entry, net.clone()).map_err(named)?),
-                other => return Err(named(unknown_kind(other))),
-            };
-            registry.add(carrier)?;
+            let kind = KINDS.iter().find(|kind| kind.name == entry.kind);
+            let kind = kind.ok_or_else(|| named(unknown_kind(&entry.kind)))?;
+            registry.add((kind.build)(kind.name, entry, net.clone()).map_err(named)?)?;
         }
         Ok(registry)
     }
@@ -80,8 +93,9 @@ impl Registry {
 }
 
 fn unknown_kind(kind: &str) -> String {
-    let known = KINDS.join(", ");
-    let near = KINDS.iter().find(|known| strsim::damerau_levenshtein(known, kind) <= 2);
+    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let known = names.join(", ");
+    let near = names.iter().find(|known| strsim::damerau_levenshtein(known, kind) <= 2);
     let hint = near.map(|near| format!("; did you mean “{near}”?")).unwrap_or_default();
     format!("kind “{kind}” is not one of {known}{hint}")
 }
@@ -113,6 +127,22 @@ impl<'a> OptionReader<'a> {
     pub(super) fn required(&self, key: &str, what: &str) -> Result<&'a str, String> {
         self.optional(key)
             .ok_or_else(|| format!("{key} is missing: {what} (kind {} needs it)", self.settings.kind))
+    }
+
+    /// The operator's `api_base`, or the usual one; never with a slash at the end.
+    pub(super) fn api_base(&self, usual: &str) -> Result<String, String> {
+        let Some(base) = &self.settings.api_base else { return Ok(usual.to_owned()) };
+        self.address("api_base", base, usual)
+    }
+
+    fn address(&self, key: &str, base: &str, usual: &str) -> Result<String, String> {
+        let advice = || format!("{key} “{base}” is not usable; write it like {usual}");
+        let url = Url::parse(base).map_err(|_| advice())?;
+        let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !bare {
+            return Err(advice());
+        }
+        Ok(base.trim_end_matches('/').to_owned())
     }
 
     /// Two options that make sense only together.

@@ -73,11 +73,13 @@ impl Running {
         Ok(())
     }
 
-    /// Runs jobs, and sweeps up now and then.
+    /// Runs jobs and carriers' connections, and sweeps up now and then.
     pub fn work(&mut self) {
         let app = &self.edges.app;
         self.tasks.push(rt::spawn(worker::work(app.clone(), self.stop.subscribe())));
         self.tasks.push(rt::spawn(worker::sweep_regularly(app.clone(), self.stop.subscribe())));
+        let arrivals = self.edges.arrivals.clone();
+        self.tasks.push(rt::spawn(worker::listen(app.clone(), arrivals, self.stop.subscribe())));
     }
 
     /// Listens to the other nodes and rings for them.

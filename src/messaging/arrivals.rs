@@ -1,7 +1,9 @@
 //! What carriers hand over, brought to the operations: routes from memory, batches, polite answers to the lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use moka::sync::Cache;
 
 use super::outbox::{self, NewSms, Purpose, Settled};
@@ -11,7 +13,7 @@ use super::{bridge, receive_and_forward};
 use crate::accounts::limits::{self, Limit};
 use crate::accounts::mobiles;
 use crate::app::App;
-use crate::carriers::{DeliveryReceipt, InboundSms, ReceiptState};
+use crate::carriers::{CarrierEvent, DeliveryReceipt, EventSink, InboundSms, ReceiptState};
 use crate::clock::Timestamp;
 use crate::db::{Db, HotOperation, Lane};
 use crate::error::{Kind, Result};
@@ -33,16 +35,31 @@ type Heard = (Timestamp, AccountId, HandsetId);
 
 /// The carriers' way in. One for each process.
 pub struct Arrivals {
-    routes: std::sync::Arc<Routes>,
+    routes: Arc<Routes>,
     receive: HotOperation<Arrived, Received>,
     heard: HotOperation<Heard, ()>,
     heard_lately: Cache<HandsetId, ()>,
 }
 
+/// The same way in for carriers that hold a connection instead of calling our addresses.
+pub struct Inlet {
+    /// The running service.
+    pub app: App,
+    /// The way in.
+    pub arrivals: Arc<Arrivals>,
+}
+
+#[async_trait]
+impl EventSink for Inlet {
+    async fn take(&self, carrier_id: &str, events: Vec<CarrierEvent>) -> Result<()> {
+        self.arrivals.take(&self.app, carrier_id, events).await
+    }
+}
+
 impl Arrivals {
     /// Puts the caches in front of the database and has them told of changes.
     pub fn open(app: &App) -> Arrivals {
-        let routes = std::sync::Arc::new(Routes::default());
+        let routes = Arc::new(Routes::default());
         let listener = routes.clone();
         app.on_signal(move |signal| listener.hear(signal));
         Arrivals {
@@ -51,6 +68,20 @@ impl Arrivals {
             heard: HotOperation::new(&app.db, note_heard),
             heard_lately: Cache::builder().max_capacity(200_000).time_to_live(HEARD_EVERY).build(),
         }
+    }
+
+    /// What a carrier says at once. Returns when all of it is durable, or was before; one event that cannot be stored
+    /// does not hold up the others, and the carrier says all of them again.
+    pub async fn take(&self, app: &App, carrier_id: &str, events: Vec<CarrierEvent>) -> Result<()> {
+        let mut outcome = Ok(());
+        for event in events {
+            let taken = match event {
+                CarrierEvent::Sms(sms) => self.sms(app, carrier_id, sms).await,
+                CarrierEvent::DeliveryReceipt(receipt) => self.receipt(app, carrier_id, receipt).await,
+            };
+            outcome = outcome.and(taken);
+        }
+        outcome
     }
 
     /// An SMS from the telephone network. Returns when it is durable, or was before.

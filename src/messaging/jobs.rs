@@ -43,6 +43,7 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
         from: sms.from.clone(),
         to: sms.to.clone(),
         text: sms.text.clone(),
+        media_urls: Vec::new(),
         status_callback: format!("{}/carriers/{}/status", app.settings.public_url, sms.carrier_id),
     };
     match carrier.send(&outgoing).await {

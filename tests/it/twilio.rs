@@ -28,12 +28,15 @@ fn listener() -> (TcpListener, String) {
     (listener, url)
 }
 
+/// What the adapter made of one callback.
+type Heard = Result<Vec<CarrierEvent>, CallbackError>;
+
 /// Our side of the wire: receives with the adapter and keeps what it understood.
 #[derive(Clone)]
 struct Doors {
     url: String,
     carrier: Arc<dyn Carrier>,
-    received: Arc<Mutex<Vec<Result<CarrierEvent, CallbackError>>>>,
+    received: Arc<Mutex<Vec<Heard>>>,
 }
 
 async fn receive(doors: web::Data<Doors>, request: HttpRequest, body: Bytes) -> HttpResponse {
@@ -41,8 +44,8 @@ async fn receive(doors: web::Data<Doors>, request: HttpRequest, body: Bytes) -> 
     let headers: Vec<_> = headers.map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect();
     let url = format!("{}{}", doors.url, request.uri());
     let door = if request.path().ends_with("/status") { Door::Status } else { Door::Messages };
-    let callback =
-        CallbackRequest { method: request.method().as_str(), url: &url, headers: &headers, body: &body };
+    let (method, now) = (request.method().as_str(), Clock::system().now());
+    let callback = CallbackRequest { method, url: &url, headers: &headers, body: &body, now };
     let event = doors.carrier.receive(door, &callback);
     let good = event.is_ok();
     doors.received.lock().unwrap().push(event);
@@ -93,6 +96,7 @@ impl Wire {
             from: number(OURS),
             to: number(PHONE),
             text: text.to_owned(),
+            media_urls: Vec::new(),
             status_callback: format!("{}/carriers/sim/status", self.doors.url),
         }
     }
@@ -105,7 +109,7 @@ impl Wire {
     async fn settle(&self) -> Vec<CarrierEvent> {
         self.simulator.drain().await;
         let received = std::mem::take(&mut *self.doors.received.lock().unwrap());
-        received.into_iter().map(Result::unwrap).collect()
+        received.into_iter().flat_map(Result::unwrap).collect()
     }
 
     async fn receipts(&self) -> Vec<DeliveryReceipt> {

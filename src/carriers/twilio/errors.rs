@@ -3,32 +3,9 @@
 //! Codes: <https://www.twilio.com/docs/api/errors>. HTTP statuses come before codes: a 5xx may have been carried out
 //! whatever its code says, a 429 never was.
 
-use std::time::Duration;
-
-use crate::carriers::{CarrierError, Retry, SendError};
-use crate::net::{Answer, NetError, NetFault};
-
-/// A pause that we are asked for is not believed beyond this.
-const PAUSE_MAX: Duration = Duration::from_secs(3_600);
-/// What is kept of the carrier's own words.
-const DETAIL_CHARS_MAX: usize = 200;
-
-/// What a code says about the next try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    /// This message to this number will never work.
-    Never,
-    /// The same, because the person said STOP.
-    OptedOut,
-    /// The same, because there is no such handset.
-    Gone,
-    /// The handset is off or out of reach.
-    Absent,
-    /// Our account or number is at fault: every message fails.
-    Ours,
-    /// Too much or too busy; later it works.
-    Later,
-}
+use crate::carriers::answers::{self, Class};
+use crate::carriers::{CarrierError, SendError};
+use crate::net::Answer;
 
 /// Code, our word, class. In ascending order.
 const CODES: &[(u32, &str, Class)] = &[
@@ -89,20 +66,9 @@ fn look_up(code: u32) -> Option<(&'static str, Class)> {
     CODES.get(at).map(|(_, word, class)| (*word, *class))
 }
 
-/// Reads the error of a delivery receipt. An unknown code is not permanent: nothing is known of it.
+/// Reads the error of a delivery receipt.
 pub(super) fn from_receipt(code: &str) -> CarrierError {
-    let found = code.parse().ok().and_then(look_up);
-    let (word, class) = found.unwrap_or(("undelivered", Class::Later));
-    CarrierError {
-        code: word.to_owned(),
-        permanent: match class {
-            Class::Never | Class::OptedOut | Class::Gone | Class::Ours => true,
-            Class::Absent | Class::Later => false,
-        },
-        handset_absent: matches!(class, Class::Absent | Class::Gone),
-        opted_out: class == Class::OptedOut,
-        carrier_code: code.chars().filter(char::is_ascii_alphanumeric).take(16).collect(),
-    }
+    answers::receipt_error(code, code.parse().ok().and_then(look_up))
 }
 
 /// `{"code":21211,"message":"…","more_info":"…","status":400}`
@@ -115,70 +81,16 @@ struct Problem {
 /// Reads an answer that is not a success.
 pub(super) fn from_answer(answer: &Answer) -> SendError {
     let problem: Problem = answer.json().unwrap_or_default();
-    let detail = match (problem.code, &problem.message) {
-        (Some(code), message) => {
-            let message: String =
-                message.as_deref().unwrap_or_default().chars().take(DETAIL_CHARS_MAX).collect();
-            format!("HTTP {}, code {code}: {message}", answer.status)
-        }
-        (None, _) => format!("HTTP {} without a code", answer.status),
-    };
-    let error = |code: &str, retry, certain, whole_carrier| SendError {
-        retry,
-        certain,
-        code: code.to_owned(),
-        whole_carrier,
-        detail: detail.clone(),
-    };
-    let known = problem.code.and_then(look_up);
-    let pause = answer.retry_after().map(|pause| Retry::After(pause.min(PAUSE_MAX)));
-    match (answer.status, known) {
-        // The answer of a machine in between, or of one that broke while it worked.
-        (408 | 500.., _) => error("carrier_broken", pause.unwrap_or(Retry::Backoff), false, false),
-        (429, _) => error("carrier_busy", pause.unwrap_or(Retry::Backoff), true, false),
-        (_, Some((word, Class::Never | Class::OptedOut | Class::Gone | Class::Absent))) => {
-            error(word, Retry::Never, true, false)
-        }
-        (_, Some((word, Class::Ours))) => error(word, Retry::Backoff, true, true),
-        (_, Some((word, Class::Later))) => error(word, pause.unwrap_or(Retry::Backoff), true, false),
-        (401 | 403, None) => error("carrier_refuses_credentials", Retry::Backoff, true, true),
-        (404, None) => error("carrier_account_unknown", Retry::Backoff, true, true),
-        (300..=399, None) => error("carrier_moved", Retry::Backoff, true, true),
-        (_, None) => error("carrier_refuses", Retry::Never, true, false),
-    }
-}
-
-/// Reads the absence of an answer.
-pub(super) fn from_net(error: &NetError) -> SendError {
-    let (code, whole_carrier) = match error.fault {
-        NetFault::Invalid | NetFault::Refused => ("carrier_address_unusable", true),
-        NetFault::Connect => ("carrier_unreachable", false),
-        NetFault::Timeout => ("carrier_timeout", false),
-        NetFault::Broken | NetFault::TooLarge => ("carrier_broken", false),
-    };
-    SendError {
-        retry: Retry::Backoff,
-        certain: error.certain_not_sent,
-        code: code.to_owned(),
-        whole_carrier,
-        detail: error.detail.chars().take(DETAIL_CHARS_MAX).collect(),
-    }
-}
-
-/// A success that says nothing: the message went out under an id that we do not know.
-pub(super) fn unreadable(answer: &Answer) -> SendError {
-    SendError {
-        retry: Retry::Backoff,
-        certain: false,
-        code: "carrier_unreadable".to_owned(),
-        whole_carrier: false,
-        detail: format!("HTTP {} with {} bytes that are no message", answer.status, answer.body.len()),
-    }
+    let code = problem.code.map(|code| code.to_string());
+    answers::refusal(answer, code.as_deref(), problem.message.as_deref(), problem.code.and_then(look_up))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::carriers::Retry;
 
     fn answer(status: u16, code: u32, retry_after: Option<&str>) -> Answer {
         let body = match code {
@@ -255,16 +167,5 @@ mod tests {
             );
         }
         assert_eq!(from_receipt("x'\"").carrier_code, "x");
-    }
-
-    #[test]
-    fn silence_is_as_certain_as_the_network_knows() {
-        let silence = |fault, certain_not_sent| {
-            from_net(&NetError { fault, certain_not_sent, status: None, detail: String::new() })
-        };
-        assert!(silence(NetFault::Connect, true).certain);
-        assert!(!silence(NetFault::Timeout, false).certain);
-        assert!(!silence(NetFault::Broken, false).certain);
-        assert!(silence(NetFault::Invalid, true).whole_carrier);
     }
 }

@@ -11,18 +11,24 @@ use async_trait::async_trait;
 
 use self::send::Api;
 use self::signature::{Covered, Keys, query_of};
+use super::callback::MEDIA_MAX;
 use super::form::Form;
 use super::registry::OptionReader;
 use super::{
     Accepted, BadSignature, CallbackError, CallbackRequest, Capabilities, Carrier, CarrierEvent,
-    CarrierSettings, Door, Found, ParseError, SendError, SentQuery, SmsToSend,
+    CarrierSettings, Door, Found, NumberTrade, ParseError, Rates, SendError, SentQuery, SmsToSend, StopScope,
 };
-use crate::net::{Net, Url};
+use crate::net::Net;
 
 const API_BASE: &str = "https://api.twilio.com";
 const SIMULATOR_BASE: &str = "http://127.0.0.1:8090";
 /// Body takes 1,600 characters (error 21617 beyond).
 const TEXT_CHARS_MAX: usize = 1_600;
+/// Of one message, all media together (error 11751 beyond).
+const MEDIA_BYTES_MAX: u64 = 5_000_000;
+/// What it accepts for MMS; larger pictures are made smaller by it.
+const MEDIA_TYPES: &[&str] =
+    &["image/", "audio/", "video/", "text/vcard", "text/calendar", "application/pdf"];
 const OPTIONS: [&str; 10] = [
     "account_sid",
     "auth_token",
@@ -72,11 +78,7 @@ impl Twilio {
             some => Keys::from_shared(some.into_iter().flatten()),
         };
         let (user, password) = options.pair("api_key", "api_secret")?.unwrap_or((account_sid, auth_token));
-        let base = match &settings.api_base {
-            Some(base) => checked_base(base)?,
-            None if kind == "simulator" => SIMULATOR_BASE.to_owned(),
-            None => API_BASE.to_owned(),
-        };
+        let base = options.api_base(if kind == "simulator" { SIMULATOR_BASE } else { API_BASE })?;
         let api = Api {
             net,
             base,
@@ -89,16 +91,6 @@ impl Twilio {
     }
 }
 
-fn checked_base(base: &str) -> Result<String, String> {
-    let advice = || format!("api_base “{base}” is not usable; write it like https://api.twilio.com");
-    let url = Url::parse(base).map_err(|_| advice())?;
-    let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !bare {
-        return Err(advice());
-    }
-    Ok(base.trim_end_matches('/').to_owned())
-}
-
 /// The fields that a callback brings, from where its signature covers them.
 fn fields_of(request: &CallbackRequest<'_>) -> Option<Form> {
     match Covered::of(request) {
@@ -108,15 +100,15 @@ fn fields_of(request: &CallbackRequest<'_>) -> Option<Form> {
     }
 }
 
-fn event_of(door: Door, request: &CallbackRequest<'_>, form: &Form) -> Result<CarrierEvent, ParseError> {
+fn event_of(door: Door, request: &CallbackRequest<'_>, form: &Form) -> Result<Vec<CarrierEvent>, ParseError> {
     if Covered::of(request) == Covered::Hash {
         // Event streams and the like: genuine, but not what comes to these doors.
-        return Ok(CarrierEvent::Ignored);
+        return Ok(Vec::new());
     }
     match door {
         Door::Messages => parse::inbound(form),
         Door::Status => parse::receipt(request, form),
-        Door::Voice | Door::VoiceStatus => Ok(CarrierEvent::Ignored),
+        Door::Voice | Door::VoiceStatus => Ok(Vec::new()),
     }
 }
 
@@ -135,10 +127,26 @@ impl Carrier for Twilio {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             inbound_media: true,
+            outbound_media: true,
+            media_count_max: MEDIA_MAX,
+            media_bytes_max: MEDIA_BYTES_MAX,
+            media_types: MEDIA_TYPES,
+            inbound_groups: false,
             delivery_receipts: true,
             settles_unknown: true,
             voice: false,
             text_chars_max: TEXT_CHARS_MAX,
+            stop_scope: StopScope::Number,
+            // A long code; what goes out faster waits at the carrier, for four hours at most.
+            rates: Rates { number_per_minute: Some(60), account_per_minute: None },
+            numbers: NumberTrade {
+                search: true,
+                order: true,
+                release: true,
+                list: true,
+                idempotent_order: false,
+            },
+            ..Capabilities::TEXT_ONLY
         }
     }
 
@@ -147,13 +155,13 @@ impl Carrier for Twilio {
         self.keys.verify(request, &form)
     }
 
-    fn parse(&self, door: Door, request: &CallbackRequest<'_>) -> Result<CarrierEvent, ParseError> {
+    fn parse(&self, door: Door, request: &CallbackRequest<'_>) -> Result<Vec<CarrierEvent>, ParseError> {
         let form = fields_of(request).ok_or_else(|| ParseError(TOO_MANY.to_owned()))?;
         event_of(door, request, &form)
     }
 
     /// Decodes the form once for both.
-    fn receive(&self, door: Door, request: &CallbackRequest<'_>) -> Result<CarrierEvent, CallbackError> {
+    fn receive(&self, door: Door, request: &CallbackRequest<'_>) -> Result<Vec<CarrierEvent>, CallbackError> {
         let form = fields_of(request).ok_or(BadSignature(TOO_MANY))?;
         self.keys.verify(request, &form)?;
         Ok(event_of(door, request, &form)?)

@@ -2,9 +2,11 @@
 
 use super::errors;
 use super::signature::query_of;
+use crate::carriers::callback::MEDIA_MAX;
 use crate::carriers::form::Form;
 use crate::carriers::{
-    CallbackRequest, CarrierEvent, DeliveryReceipt, InboundMedia, InboundSms, ParseError, ReceiptState,
+    CallbackRequest, CarrierEvent, ConsentWord, DeliveryReceipt, InboundMedia, InboundSms, ParseError,
+    ReceiptState,
 };
 use crate::phone::{E164, RemoteParty};
 
@@ -14,12 +16,10 @@ pub(super) const REFERENCE: &str = "ref";
 const ID_CHARS_MAX: usize = 64;
 /// Twilio's texts have at most 1,600 characters; four bytes each and some more.
 const TEXT_BYTES_MAX: usize = 8_192;
-/// An MMS holds at most ten.
-const MEDIA_MAX: usize = 10;
 const MEDIA_URL_BYTES_MAX: usize = 2_048;
 
 /// Reads the fields that come to the messages address.
-pub(super) fn inbound(form: &Form) -> Result<CarrierEvent, ParseError> {
+pub(super) fn inbound(form: &Form) -> Result<Vec<CarrierEvent>, ParseError> {
     let carrier_message_id = message_id(form)?;
     let status = form.filled("SmsStatus");
     if !matches!(status.as_deref(), None | Some("received" | "receiving")) {
@@ -29,22 +29,35 @@ pub(super) fn inbound(form: &Form) -> Result<CarrierEvent, ParseError> {
     let from = form.get("From").ok_or_else(|| unreadable("From is missing"))?;
     // `whatsapp:+…` and the like come from other networks that share the wire.
     if to.contains(':') || from.contains(':') {
-        return Ok(CarrierEvent::Ignored);
+        return Ok(Vec::new());
     }
     let to = E164::parse(to.trim()).map_err(|_| unreadable("To is not a telephone number"))?;
     let text = form.get("Body").unwrap_or_default();
     if text.len() > TEXT_BYTES_MAX {
         return Err(unreadable("Body is longer than any message"));
     }
-    Ok(CarrierEvent::Sms(InboundSms {
+    Ok(vec![CarrierEvent::Sms(InboundSms {
         carrier_message_id,
         from: RemoteParty::parse(&from),
         to,
+        // Members of a group are not told; it is a conversation of two for us.
+        others: Vec::new(),
         // PostgreSQL keeps no NUL, and no handset shows one.
         text: if text.contains('\0') { text.replace('\0', "") } else { text.into_owned() },
         media: media(form)?,
         segment_count: form.get("NumSegments").and_then(|n| n.parse().ok()).unwrap_or(1).max(1),
-    }))
+        consent: consent(form),
+    })])
+}
+
+/// Set when the account's own opt-out handling took the word and answered.
+fn consent(form: &Form) -> Option<ConsentWord> {
+    match form.filled("OptOutType")?.as_ref() {
+        "STOP" => Some(ConsentWord::Stop),
+        "START" => Some(ConsentWord::Start),
+        "HELP" => Some(ConsentWord::Help),
+        _ => None,
+    }
 }
 
 fn media(form: &Form) -> Result<Vec<InboundMedia>, ParseError> {
@@ -64,21 +77,21 @@ fn media(form: &Form) -> Result<Vec<InboundMedia>, ParseError> {
 }
 
 /// Reads the fields that come to the status address; our reference stands in the address itself.
-pub(super) fn receipt(request: &CallbackRequest<'_>, form: &Form) -> Result<CarrierEvent, ParseError> {
+pub(super) fn receipt(request: &CallbackRequest<'_>, form: &Form) -> Result<Vec<CarrierEvent>, ParseError> {
     let carrier_message_id = message_id(form)?;
     let status = form.filled("MessageStatus").or_else(|| form.filled("SmsStatus"));
     let status = status.ok_or_else(|| unreadable("MessageStatus is missing"))?;
     // Words that Twilio may add later say nothing to us.
-    let Some(state) = state(&status) else { return Ok(CarrierEvent::Ignored) };
+    let Some(state) = state(&status) else { return Ok(Vec::new()) };
     let failed = matches!(state, ReceiptState::Failed | ReceiptState::Undelivered);
     let code = form.filled("ErrorCode").filter(|code| failed && code != "0");
     let query = Form::parse(query_of(request.url).as_bytes()).unwrap_or_else(Form::empty);
-    Ok(CarrierEvent::DeliveryReceipt(DeliveryReceipt {
+    Ok(vec![CarrierEvent::DeliveryReceipt(DeliveryReceipt {
         carrier_message_id,
         reference: query.get(REFERENCE).and_then(|id| id.parse().ok()),
         state,
         error: code.map(|code| errors::from_receipt(&code)),
-    }))
+    })])
 }
 
 /// Twilio's word for a state; `None` for inbound and unknown words.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{errors, parse};
-use crate::carriers::{Accepted, Found, ReceiptState, Retry, SendError, SentQuery, SmsToSend};
+use crate::carriers::{Accepted, Found, ReceiptState, Retry, SendError, SentQuery, SmsToSend, answers};
 use crate::clock::Timestamp;
 use crate::net::{Answer, Limits, Net, Request};
 
@@ -108,7 +108,8 @@ impl Api {
         let request = self.net.get(&format!("{}{path}", self.base));
         // Without pairs `query` would still leave a lone question mark.
         let request = if query.is_empty() { request } else { request.query(query) };
-        let answer = self.authorized(request).send(LIMITS).await.map_err(|error| errors::from_net(&error))?;
+        let answer =
+            self.authorized(request).send(LIMITS).await.map_err(|error| answers::from_net(&error))?;
         if answer.is_success() { Ok(answer) } else { Err(errors::from_answer(&answer)) }
     }
 
@@ -134,13 +135,13 @@ impl Api {
         }
         let request = self.net.post(&format!("{}{}/Messages.json", self.base, self.account_path()));
         let sent = self.authorized(request).form(&form).send(LIMITS).await;
-        let answer = sent.map_err(|error| errors::from_net(&error))?;
+        let answer = sent.map_err(|error| answers::from_net(&error))?;
         if !answer.is_success() {
             return Err(errors::from_answer(&answer));
         }
-        let message: MessageResource = answer.json().map_err(|_| errors::unreadable(&answer))?;
+        let message: MessageResource = answer.json().map_err(|_| answers::unreadable(&answer))?;
         if message.sid.is_empty() {
-            return Err(errors::unreadable(&answer));
+            return Err(answers::unreadable(&answer));
         }
         let (state, segment_count) = (message.state(), message.segment_count());
         Ok(Accepted { carrier_message_id: message.sid, state, segment_count })
@@ -155,7 +156,7 @@ impl Api {
         let mut answer = self.get(&list_path, &pairs).await?;
         let mut found: Option<MessageResource> = None;
         for _ in 0..PAGES_MAX {
-            let page: MessageList = answer.json().map_err(|_| errors::unreadable(&answer))?;
+            let page: MessageList = answer.json().map_err(|_| answers::unreadable(&answer))?;
             let mut past_the_time = false;
             for message in page.messages {
                 if message.created_at().is_some_and(|at| at < not_before) {
@@ -179,7 +180,7 @@ impl Api {
     /// Looks at the account.
     pub(super) async fn check(&self) -> Result<String, SendError> {
         let answer = self.get(&format!("{}.json", self.account_path()), &[]).await?;
-        let account: AccountResource = answer.json().map_err(|_| errors::unreadable(&answer))?;
+        let account: AccountResource = answer.json().map_err(|_| answers::unreadable(&answer))?;
         if account.status != "active" {
             return Err(SendError {
                 retry: Retry::Backoff,
