@@ -123,12 +123,24 @@ pub fn open(db: &mut Db, account: AccountId) -> Result<()> {
 
 /// Takes `count` places of the account's counter and answers the last one.
 pub fn bump(db: &mut Db, account: AccountId, count: i64) -> Result<i64> {
-    let row: Option<i64> = each!(db, |c| diesel::update(account_counters::table)
-        .filter(account_counters::account_id.eq(account))
-        .set(account_counters::seq.eq(account_counters::seq + count))
-        .returning(account_counters::seq)
-        .get_result(c)
-        .optional())?;
+    let row: Option<i64> = match db.conn() {
+        // RETURNING makes SQLite build a table in memory each time; its one writer can simply look.
+        Conn::Sqlite(c) => {
+            let mine = account_counters::table.filter(account_counters::account_id.eq(account));
+            let seq: Option<i64> = mine.select(account_counters::seq).first(c).optional()?;
+            let next = seq.map(|seq| seq + count);
+            if let Some(next) = next {
+                diesel::update(mine).set(account_counters::seq.eq(next)).execute(c)?;
+            }
+            next
+        }
+        Conn::Pg(c) => diesel::update(account_counters::table)
+            .filter(account_counters::account_id.eq(account))
+            .set(account_counters::seq.eq(account_counters::seq + count))
+            .returning(account_counters::seq)
+            .get_result(c)
+            .optional()?,
+    };
     row.ok_or_else(|| Error::not_found("account"))
 }
 

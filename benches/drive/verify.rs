@@ -34,7 +34,8 @@ pub async fn check(place: &Place, answered: &[(u64, u32)]) -> Result<Found> {
         return Err(format!("{claims} claims, {messages} messages, {linked} of them belong together").into());
     }
     let events = db.read(|db| Ok(gaps(db))).await??;
-    if events != messages * 2 {
+    // One for each friend; the senders have phones and no sessions, so nobody could read a log of theirs.
+    if events != messages {
         return Err(format!("{messages} messages have {events} events").into());
     }
     Ok(Found { answered: answered.len(), stored: messages })

@@ -59,6 +59,8 @@ pub fn open(
     account: AccountId,
     label: &str,
 ) -> Result<RefreshToken> {
+    // An SMS that comes in meanwhile is either stored before this session begins, or has its event in the log.
+    events::lock(db, &[account])?;
     let sessions = store::list_sessions(db, account)?;
     let surplus = (sessions.len() + 1).saturating_sub(SESSIONS_MAX);
     for old in sessions.iter().take(surplus) {
@@ -120,6 +122,11 @@ pub fn list(db: &mut Db, now: Timestamp, account: AccountId) -> Result<Vec<Sessi
     let mut sessions = store::list_sessions(db, account)?;
     sessions.retain(|s| s.expires_at > now);
     Ok(sessions)
+}
+
+/// Whether anybody is signed in to the account, or was and may come back.
+pub fn has_any(db: &mut Db, account: AccountId) -> Result<bool> {
+    store::has_session(db, account)
 }
 
 /// Signs a session out; its access tokens are refused from the commit on.

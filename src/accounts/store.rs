@@ -250,6 +250,16 @@ pub(super) fn find_session(db: &mut Db, account: AccountId, id: SessionId) -> Re
     Ok(row.map(to_session))
 }
 
+pub(super) fn has_session(db: &mut Db, account: AccountId) -> Result<bool> {
+    let one: Option<i32> = each!(db, |c| sessions::table
+        .filter(sessions::account_id.eq(account))
+        .select(sessions::generation)
+        .limit(1)
+        .first(c)
+        .optional())?;
+    Ok(one.is_some())
+}
+
 /// Oldest first.
 pub(super) fn list_sessions(db: &mut Db, account: AccountId) -> Result<Vec<Session>> {
     let rows: Vec<SessionRow> = each!(db, |c| sessions::table

@@ -60,6 +60,8 @@ pub(super) enum Purpose {
     Read,
     Write,
     Migrate,
+    /// Writes SQLite's log home.
+    Checkpoint,
 }
 
 impl Target {
@@ -116,14 +118,18 @@ fn open_sqlite(path: &Path, purpose: Purpose) -> Result<SqliteConnection> {
     let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(away)?;
     // Memory is taken only as it is used. The writer's pages stay good from one transaction to the next; a reader must
     // forget all of its pages after every commit of the writer, so it is given little.
-    let cache_kib = if purpose == Purpose::Write { 65_536 } else { 2_048 };
-    // FULL: an answer to a carrier promises that the message outlives a power cut; group commit makes it cheap.
+    // The writer's share is small, too: after a page was split, SQLite goes through all of them at the commit.
+    let cache_kib = if purpose == Purpose::Write { 16_384 } else { 2_048 };
+    // An answer to a carrier promises that the message outlives a power cut. The lane's commits are synced by a thread
+    // of their own before anybody is answered (see `log`); all others sync themselves.
+    let synchronous = if matches!(purpose, Purpose::Write | Purpose::Checkpoint) { "NORMAL" } else { "FULL" };
+    let checkpoint_after = if purpose == Purpose::Write { 0 } else { 16_000 };
     // No memory map: SQLite takes a reader's whole map down after every commit, and the page faults that follow cost
-    // more than reading does. A long log between checkpoints: pages that change often are written home once.
+    // more than reading does.
     conn.batch_execute(&format!(
-        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; \
          PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY; \
-         PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = 134217728;"
+         PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = {checkpoint_after}; PRAGMA journal_size_limit = 134217728;"
     ))?;
     Ok(conn)
 }
@@ -154,7 +160,7 @@ fn open_postgres(url: &str, io: &Io, purpose: Purpose) -> Result<(PgConn, Arc<At
     drop(guard);
     let limits = match purpose {
         Purpose::Migrate => "SET statement_timeout = 0; SET lock_timeout = '60s';",
-        Purpose::Read => {
+        Purpose::Read | Purpose::Checkpoint => {
             "SET statement_timeout = '15s'; SET idle_in_transaction_session_timeout = '30s'; SET jit = off;"
         }
         // The hot statement looks cheap to the planner each time, so it would be planned anew each time.

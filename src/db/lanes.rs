@@ -11,10 +11,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use tokio::sync::oneshot;
 
 use super::engine::{Purpose, Target};
+use super::log::{self, Committed, Progress};
 use super::{Db, Engine, Signal, is_worth_retrying};
 use crate::error::{Error, Result};
 use crate::ids::AccountId;
@@ -91,7 +92,9 @@ where
     }
 }
 
-type ReadJob = Box<dyn FnOnce(&mut Db) + Send>;
+/// What sends a reading operation's answer, to be called when it may be given.
+type Reply = Box<dyn FnOnce() + Send>;
+type ReadJob = Box<dyn FnOnce(&mut Db) -> Reply + Send>;
 type Listener = Box<dyn Fn(&[Signal]) + Send + Sync>;
 
 /// Counters for `/metrics`.
@@ -129,19 +132,26 @@ impl Database {
         let listener: Arc<OnceLock<Listener>> = Arc::default();
         let figures: Arc<Figures> = Arc::default();
         let mut threads = Vec::new();
+        let keeper = match &target {
+            Target::Sqlite(path) => Some(Keeper::start(path, &target, &listener, &mut threads)?),
+            Target::Postgres { .. } => None,
+        };
 
         let (reads, read_jobs) = bounded::<ReadJob>(QUEUE_MAX);
         for n in 0..options.readers.max(1) {
-            let (target, jobs) = (target.clone(), read_jobs.clone());
-            threads.push(spawn(format!("db-read-{n}"), move |ready| read_loop(&target, &jobs, &ready))?);
+            let (target, jobs, keeper) = (target.clone(), read_jobs.clone(), keeper.clone());
+            threads.push(spawn(format!("db-read-{n}"), move |ready| {
+                read_loop(&target, &jobs, keeper.as_ref(), &ready);
+            })?);
         }
         let lane_count = if target.engine() == Engine::Sqlite { 1 } else { options.lanes.max(1) };
         let mut lanes = Vec::new();
         for n in 0..lane_count {
             let (lane, jobs) = bounded::<Box<dyn WriteJob>>(QUEUE_MAX);
             let (target, listener, figures) = (target.clone(), listener.clone(), figures.clone());
+            let keeper = keeper.clone();
             threads.push(spawn(format!("db-write-{n}"), move |ready| {
-                let lane = WriteLane { target, listener, figures };
+                let lane = WriteLane { target, listener, figures, keeper };
                 lane.run(&jobs, &ready);
             })?);
             lanes.push(lane);
@@ -179,7 +189,8 @@ impl Database {
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let job: ReadJob = Box::new(move |db| {
-            let _ = reply.send(body(db));
+            let outcome = body(db);
+            Box::new(move || drop(reply.send(outcome)))
         });
         self.shared.reads.try_send(job).map_err(|_| busy())?;
         answer.await.map_err(|_| Error::internal("a reading operation panicked"))?
@@ -232,11 +243,13 @@ impl Drop for Shared {
         let (closed, _) = bounded(0);
         self.reads = closed;
         self.lanes.clear();
-        // Lanes finish what they took; waiting for them makes a stop graceful. A lane that drops the last handle
-        // itself must not wait for itself.
+        // Lanes finish what they took; waiting for them makes a stop graceful. A thread of ours that drops the last
+        // handle itself must not wait for threads that wait for it.
         let me = std::thread::current().id();
-        if let Ok(mut threads) = self.threads.lock() {
-            for thread in threads.drain(..).filter(|t| t.thread().id() != me) {
+        if let Ok(mut threads) = self.threads.lock()
+            && threads.iter().all(|thread| thread.thread().id() != me)
+        {
+            for thread in threads.drain(..) {
                 let _ = thread.join();
             }
         }
@@ -269,7 +282,57 @@ fn open_patiently(target: &Target, purpose: Purpose) -> Db {
     }
 }
 
-fn read_loop(target: &Target, jobs: &Receiver<ReadJob>, ready: &Sender<Result<()>>) {
+/// The way to the threads that keep SQLite's log.
+#[derive(Clone)]
+struct Keeper {
+    progress: Arc<Progress>,
+    commits: Sender<Committed>,
+    /// Holds one for each batch that is not durable yet, and is full when the writer must wait.
+    ahead: Sender<()>,
+}
+
+impl Keeper {
+    fn start(
+        path: &std::path::Path,
+        target: &Target,
+        listener: &Arc<OnceLock<Listener>>,
+        threads: &mut Vec<JoinHandle<()>>,
+    ) -> Result<Keeper> {
+        let progress = Arc::<Progress>::default();
+        // Bounded by what it answers: the readers' queue, and `ahead`.
+        let (commits, committed) = unbounded();
+        let (ahead, behind) = bounded(log::AHEAD_MAX);
+        let (ticks, ticked) = bounded(1);
+        let (path, listener, shared) = (path.to_owned(), listener.clone(), progress.clone());
+        threads.push(spawn("db-sync".to_owned(), move |ready| {
+            let _ = ready.send(Ok(()));
+            log::sync_loop(&path, &shared, &committed, &behind, &ticks, |signals| tell(&listener, signals));
+        })?);
+        let (target, shared) = (target.clone(), progress.clone());
+        threads.push(spawn("db-home".to_owned(), move |ready| {
+            let _ = ready.send(Ok(()));
+            log::checkpoint_loop(&target, &shared, &ticked);
+        })?);
+        Ok(Keeper { progress, commits, ahead })
+    }
+
+    fn hand_over(&self, committed: Committed) {
+        if committed.is_batch && self.ahead.send(()).is_err() {
+            return (committed.then)(Err(log::broken()));
+        }
+        if let Err(unsent) = self.commits.send(committed) {
+            (unsent.into_inner().then)(Err(log::broken()));
+        }
+    }
+}
+
+fn tell(listener: &OnceLock<Listener>, signals: &[Signal]) {
+    if let Some(listener) = listener.get().filter(|_| !signals.is_empty()) {
+        listener(signals);
+    }
+}
+
+fn read_loop(target: &Target, jobs: &Receiver<ReadJob>, keeper: Option<&Keeper>, ready: &Sender<Result<()>>) {
     let mut db = match target.open(Purpose::Read) {
         Ok(db) => db,
         Err(error) => {
@@ -279,11 +342,29 @@ fn read_loop(target: &Target, jobs: &Receiver<ReadJob>, ready: &Sender<Result<()
     };
     let _ = ready.send(Ok(()));
     while let Ok(job) = jobs.recv() {
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut db)));
-        if outcome.is_err() || !db.is_healthy() {
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut db))) {
+            Ok(reply) => answer_reader(keeper, reply),
             // A panic may have left a transaction open: a new connection is the only state we can be sure of.
+            Err(_) => db = open_patiently(target, Purpose::Read),
+        }
+        if !db.is_healthy() {
             db = open_patiently(target, Purpose::Read);
         }
+    }
+}
+
+/// Answers at once, or after the sync of what the reader may have seen.
+fn answer_reader(keeper: Option<&Keeper>, reply: Reply) {
+    match keeper.and_then(|keeper| Some((keeper, keeper.progress.pending()?))) {
+        Some((keeper, batch)) => {
+            keeper.hand_over(Committed {
+                batch,
+                is_batch: false,
+                signals: Vec::new(),
+                then: Box::new(move |_| reply()),
+            });
+        }
+        None => reply(),
     }
 }
 
@@ -291,6 +372,8 @@ struct WriteLane {
     target: Target,
     listener: Arc<OnceLock<Listener>>,
     figures: Arc<Figures>,
+    /// For SQLite only: PostgreSQL answers a commit when it is durable.
+    keeper: Option<Keeper>,
 }
 
 impl WriteLane {
@@ -311,34 +394,55 @@ impl WriteLane {
                 batch.push(next);
             }
             self.figures.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
-            self.settle(&mut db, &mut batch);
+            self.settle(&mut db, std::mem::take(&mut batch));
+            if self.keeper.as_ref().is_some_and(|keeper| keeper.progress.is_finish_wanted()) {
+                log::finish(&mut db);
+            }
             if !db.is_healthy() {
                 db = open_patiently(&self.target, Purpose::Write);
             }
         }
     }
 
-    /// Runs a batch to its end: commits it and answers everybody.
-    fn settle(&self, db: &mut Db, batch: &mut Vec<Box<dyn WriteJob>>) {
+    /// Runs a batch to its end: commits it and has everybody answered when it is durable.
+    fn settle(&self, db: &mut Db, mut batch: Vec<Box<dyn WriteJob>>) {
         let count = batch.len() as u64;
-        let outcomes = match attempt_together(db, batch) {
-            Ok(()) => batch.iter().map(|_| Ok(())).collect(),
-            Err(error) if batch.len() == 1 && !is_worth_retrying(&error) => vec![Err(error)],
-            Err(_) => {
-                self.figures.replays.fetch_add(1, Ordering::Relaxed);
-                attempt_apart(db, batch)
+        let keeper = self.keeper.as_ref();
+        let place = keeper.map_or(0, |keeper| keeper.progress.begin(count));
+        let outcomes: Vec<Result<()>> = if keeper.is_some_and(|keeper| keeper.progress.is_broken()) {
+            batch.iter().map(|_| Err(log::broken())).collect()
+        } else {
+            match attempt_together(db, &mut batch) {
+                Ok(()) => batch.iter().map(|_| Ok(())).collect(),
+                Err(error) if batch.len() == 1 && !is_worth_retrying(&error) => vec![Err(error)],
+                Err(_) => {
+                    self.figures.replays.fetch_add(1, Ordering::Relaxed);
+                    attempt_apart(db, &mut batch)
+                }
             }
         };
         self.figures.commits.fetch_add(1, Ordering::Relaxed);
         self.figures.operations.fetch_add(count, Ordering::Relaxed);
         let signals = db.take_signals();
-        // Caches must be told before anybody is answered: who has his answer must not meet the old state.
-        if let Some(listener) = self.listener.get().filter(|_| !signals.is_empty()) {
-            listener(&signals);
-        }
-        for (job, outcome) in batch.drain(..).zip(outcomes) {
-            job.finish(outcome);
-        }
+        let Some(keeper) = keeper else {
+            // Caches must be told before anybody is answered: who has his answer must not meet the old state.
+            tell(&self.listener, &signals);
+            return finish_all(batch, outcomes);
+        };
+        let then = move |fate: Result<()>| {
+            let outcomes = match fate {
+                Ok(()) => outcomes,
+                Err(_) => batch.iter().map(|_| Err(log::broken())).collect(),
+            };
+            finish_all(batch, outcomes);
+        };
+        keeper.hand_over(Committed { batch: place, is_batch: true, signals, then: Box::new(then) });
+    }
+}
+
+fn finish_all(batch: Vec<Box<dyn WriteJob>>, outcomes: Vec<Result<()>>) {
+    for (job, outcome) in batch.into_iter().zip(outcomes) {
+        job.finish(outcome);
     }
 }
 

@@ -10,6 +10,7 @@
 mod engine;
 mod hot;
 mod lanes;
+mod log;
 mod migrate;
 
 pub use engine::{Conn, PgConn};

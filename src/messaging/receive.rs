@@ -2,6 +2,10 @@
 //!
 //! A repeated callback is recognised by the claim in `carrier_callbacks`, never by looking first. On PostgreSQL the
 //! whole batch is one statement that is prepared once; on SQLite a loop inside the lane's transaction is as quick.
+//!
+//! The sender's own log is written only when somebody can read it: most senders have a phone and no session. Whoever
+//! signs in later begins with what is there and the counter's present value. Opening a session takes the account's
+//! counter, and so does a batch here before it looks, so that none falls in between.
 
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -10,6 +14,7 @@ use diesel::sql_types::{Array, BigInt, Binary, SmallInt, Text};
 
 use super::routes::Route;
 use super::{Message, MessageState, Source, Via, outbox, store};
+use crate::accounts::session;
 use crate::clock::Timestamp;
 use crate::db::{Conn, Db, Signal, Topics};
 use crate::each;
@@ -130,7 +135,12 @@ fn receive_one(db: &mut Db, item: &Arrived) -> Result<Received> {
         updated_at: now,
     };
     store::insert_message(db, &message)?;
-    announce(db, now, EventKind::MessageCreated, id, route.account, route.peer)?;
+    if session::has_any(db, route.account)? {
+        announce(db, now, EventKind::MessageCreated, id, route.account, route.peer)?;
+    } else {
+        let subject = Some(id.as_bytes());
+        events::append(db, now, route.peer, EventKind::MessageCreated, subject, Topics::EVENTS)?;
+    }
     Ok(Received::Stored(id))
 }
 
@@ -225,11 +235,13 @@ impl QueryFragment<Pg> for StoreBatch {
              touched AS (UPDATE conversation_members m SET last_message_id = newest.id, last_message_at = newest.at, \
                  unread_count = m.unread_count + newest.unread \
                FROM newest WHERE m.account_id = newest.account AND m.conversation_id = newest.conversation), \
-             counts AS (SELECT account, count(*) AS k FROM sides GROUP BY account), \
+             heard AS (SELECT s.* FROM sides s WHERE s.unread = 1 \
+               OR EXISTS (SELECT 1 FROM sessions x WHERE x.account_id = s.account)), \
+             counts AS (SELECT account, count(*) AS k FROM heard GROUP BY account), \
              bumped AS (UPDATE account_counters c SET seq = c.seq + counts.k FROM counts \
                WHERE c.account_id = counts.account RETURNING c.account_id, c.seq, counts.k), \
              placed AS (SELECT s.account, s.id, s.at, b.seq - b.k + row_number() OVER (PARTITION BY s.account ORDER BY s.n) AS seq \
-               FROM sides s JOIN bumped b ON b.account_id = s.account), \
+               FROM heard s JOIN bumped b ON b.account_id = s.account), \
              logged AS (INSERT INTO account_events (account_id, seq, kind, ref, at) SELECT account, seq, 1, id, at FROM placed) \
              SELECT t.n, (CASE WHEN f.id IS NOT NULL THEN 0 WHEN e.id IS NOT NULL THEN 1 ELSE 2 END)::int8, \
                COALESCE((SELECT seq FROM bumped WHERE account_id = t.sender), 0), \
@@ -275,7 +287,9 @@ fn receive_batch(db: &mut Db, items: &[Arrived]) -> Result<Vec<Received>> {
         outcomes.push(match outcome {
             0 => {
                 let topics = Topics::EVENTS;
-                db.signal(Signal::Account { account: item.route.account, seq: sender_seq, topics });
+                if sender_seq > 0 {
+                    db.signal(Signal::Account { account: item.route.account, seq: sender_seq, topics });
+                }
                 db.signal(Signal::Account { account: item.route.peer, seq: recipient_seq, topics });
                 Received::Stored(id)
             }

@@ -1,0 +1,221 @@
+//! SQLite's write-ahead log, kept by two threads of its own so that the writer never waits for the disk.
+//!
+//! The writer commits into the log without syncing it and goes on with the next batch; the **syncer** makes what was
+//! committed durable and only then tells listeners and answers callers. One sync serves every batch that was committed
+//! before it began. What a reader saw may be a commit that is not durable yet, so its answer waits for the sync too:
+//! nobody ever hears of something that a power cut could take back. The **checkpointer** writes the log home beside
+//! the writer, and asks the writer only for the last few pages, when nobody else may append.
+//!
+//! Safe because SQLite itself, with `synchronous=NORMAL`, syncs the log before it writes pages home, the file before
+//! it lets the log begin anew, and the first frame of a log that begins anew (<https://sqlite.org/wal.html>).
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use diesel::prelude::*;
+use diesel::sql_types::Integer;
+
+use super::engine::{Conn, Purpose, Target};
+use super::{Db, Signal};
+use crate::error::{Error, Result};
+
+/// Batches that may be committed and not yet durable.
+pub(super) const AHEAD_MAX: usize = 1;
+/// Operations between two rounds of writing home, and the time after which fewer will do.
+const OPERATIONS: u64 = 4_000;
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Pages in the log above which it shall begin anew: 64 MiB.
+const PAGES_MAX: i32 = 16_000;
+/// Pages that the writer may be asked to write home itself: a few milliseconds.
+const LAST_PAGES: i32 = 1_000;
+/// Rounds in which the checkpointer tries to catch up with the writer.
+const ROUNDS: usize = 6;
+
+/// What is left to do when a batch is durable.
+type Afterwards = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// A batch that the writer has committed, or a reader's answer that depends on one.
+pub(super) struct Committed {
+    /// The batch's place in the order of commits.
+    pub batch: u64,
+    /// Whether it comes from the writer, who may be [`AHEAD_MAX`] batches ahead.
+    pub is_batch: bool,
+    /// What follows from it, for listeners.
+    pub signals: Vec<Signal>,
+    /// Answers everybody.
+    pub then: Afterwards,
+}
+
+/// How far the writer and the syncer are.
+#[derive(Default)]
+pub(super) struct Progress {
+    begun: AtomicU64,
+    durable: AtomicU64,
+    operations: AtomicU64,
+    /// The writer is asked to write the rest of the log home.
+    finish: AtomicBool,
+    /// Syncing failed once: what the kernel has dropped cannot be told any more, so nothing may be promised.
+    broken: AtomicBool,
+}
+
+impl Progress {
+    /// The writer is about to commit so many operations; answers the batch's place.
+    pub fn begin(&self, operations: u64) -> u64 {
+        self.operations.fetch_add(operations, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// The batch that a reader may have seen, when it is not durable yet.
+    pub fn pending(&self) -> Option<u64> {
+        let begun = self.begun.load(Ordering::SeqCst);
+        (self.durable.load(Ordering::SeqCst) < begun).then_some(begun)
+    }
+
+    /// Whether the writer shall write the rest of the log home now.
+    pub fn is_finish_wanted(&self) -> bool {
+        self.finish.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether nothing may be promised any more.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+}
+
+/// Makes commits durable, in their order, until the last sender is gone.
+pub(super) fn sync_loop(
+    path: &Path,
+    progress: &Progress,
+    commits: &Receiver<Committed>,
+    ahead: &Receiver<()>,
+    ticks: &Sender<()>,
+    told: impl Fn(&[Signal]),
+) {
+    let mut log = Log { path: log_of(path), file: None };
+    let mut waiting: Vec<Committed> = Vec::new();
+    while let Ok(first) = commits.recv() {
+        waiting.push(first);
+        waiting.extend(commits.try_iter());
+        let newest = waiting.iter().map(|commit| commit.batch).max().unwrap_or_default();
+        let outcome = if progress.durable.load(Ordering::SeqCst) >= newest { Ok(()) } else { log.sync() };
+        if let Err(error) = &outcome {
+            progress.broken.store(true, Ordering::Release);
+            tracing::error!(reason = %error.report(), "the log could not be made durable; nothing more is stored");
+        } else {
+            progress.durable.fetch_max(newest, Ordering::SeqCst);
+        }
+        for _ in waiting.iter().filter(|commit| commit.is_batch) {
+            let _ = ahead.try_recv();
+        }
+        let _ = ticks.try_send(());
+        for commit in waiting.drain(..) {
+            let fate = if progress.is_broken() { Err(broken()) } else { Ok(()) };
+            // Caches must be told before anybody is answered: who has his answer must not meet the old state.
+            if fate.is_ok() && !commit.signals.is_empty() {
+                told(&commit.signals);
+            }
+            (commit.then)(fate);
+        }
+    }
+}
+
+/// The answer to everybody once the disk has failed us.
+pub(super) fn broken() -> Error {
+    Error::unavailable("database_away", "The change could not be stored.")
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+/// The log's file. It exists from the first commit on and stays the same as long as anybody has the database open.
+struct Log {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Log {
+    fn sync(&mut self) -> Result<()> {
+        if self.file.is_none() {
+            match File::open(&self.path) {
+                Ok(file) => self.file = Some(file),
+                // A database whose first change is still to come.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(Error::caused("opening the write-ahead log", error)),
+            }
+        }
+        self.file
+            .as_ref()
+            .map_or(Ok(()), |file| file.sync_data())
+            .map_err(|error| Error::caused("syncing the write-ahead log", error))
+    }
+}
+
+#[derive(QueryableByName)]
+struct Round {
+    #[diesel(sql_type = Integer)]
+    log: i32,
+    #[diesel(sql_type = Integer)]
+    checkpointed: i32,
+}
+
+/// Writes home what it can without making anybody wait; answers the pages in the log and those of them still to go.
+fn checkpoint(db: &mut Db) -> Result<(i32, i32)> {
+    let Conn::Sqlite(c) = db.conn() else { return Ok((0, 0)) };
+    let round: Round = diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result(c)?;
+    Ok((round.log, round.log - round.checkpointed))
+}
+
+/// Writes the log home, beside the writer, until `ticks` ends.
+pub(super) fn checkpoint_loop(target: &Target, progress: &Arc<Progress>, ticks: &Receiver<()>) {
+    let mut db = match target.open(Purpose::Checkpoint) {
+        Ok(db) => db,
+        Err(error) => {
+            tracing::error!(reason = %error.report(), "the log cannot be written home; it will grow");
+            return;
+        }
+    };
+    let (mut done, mut last) = (progress.operations.load(Ordering::Relaxed), Instant::now());
+    loop {
+        match ticks.recv_timeout(PATIENCE) {
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let begun = progress.operations.load(Ordering::Relaxed);
+        if begun == done || (begun - done < OPERATIONS && last.elapsed() < PATIENCE) {
+            continue;
+        }
+        if let Err(error) = catch_up(&mut db, progress) {
+            tracing::warn!(reason = %error.report(), "writing the log home failed; it is tried again");
+        }
+        (done, last) = (begun, Instant::now());
+    }
+}
+
+fn catch_up(db: &mut Db, progress: &Progress) -> Result<()> {
+    for _ in 0..ROUNDS {
+        let (pages, left) = checkpoint(db)?;
+        if pages < PAGES_MAX {
+            return Ok(());
+        }
+        if left < LAST_PAGES {
+            break;
+        }
+    }
+    // The log begins anew only when a writer finds all of it written home, and a writer that never rests never does.
+    progress.finish.store(true, Ordering::Release);
+    Ok(())
+}
+
+/// The writer's own part, when it was asked: the pages that came in since the checkpointer's last round.
+pub(super) fn finish(db: &mut Db) {
+    if let Err(error) = checkpoint(db) {
+        tracing::debug!(reason = %error.report(), "the rest of the log was not written home");
+    }
+}
