@@ -144,6 +144,16 @@ pub fn bump(db: &mut Db, account: AccountId, count: i64) -> Result<i64> {
     row.ok_or_else(|| Error::not_found("account"))
 }
 
+/// Cursors of before lead nowhere from here on: the log was not written while nobody could read it.
+pub fn begin_anew(db: &mut Db, account: AccountId) -> Result<()> {
+    let seq = bump(db, account, 1)?;
+    each!(db, |c| diesel::update(account_counters::table)
+        .filter(account_counters::account_id.eq(account))
+        .set(account_counters::floor_seq.eq(seq))
+        .execute(c))?;
+    Ok(())
+}
+
 /// Appends one event and answers its place. `topics` tells caches what else changed.
 pub fn append(
     db: &mut Db,

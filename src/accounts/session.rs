@@ -62,6 +62,9 @@ pub fn open(
     // An SMS that comes in meanwhile is either stored before this session begins, or has its event in the log.
     events::lock(db, &[account])?;
     let sessions = store::list_sessions(db, account)?;
+    if sessions.is_empty() {
+        events::begin_anew(db, account)?;
+    }
     let surplus = (sessions.len() + 1).saturating_sub(SESSIONS_MAX);
     for old in sessions.iter().take(surplus) {
         end(db, account, old.id)?;

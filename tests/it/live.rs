@@ -83,6 +83,25 @@ story! {
         assert_eq!(events[701].1, "away 699");
     }
 
+    async fn who_signs_in_again_misses_nothing_that_came_by_his_phone(app) {
+        let Pair { alice, phone, number, .. } = app.alice_and_bob().await;
+        let mut socket = open(app, &alice, None).await;
+        let cursor = next(&mut socket).await["seq"].as_i64().unwrap();
+        drop(socket);
+        alice.delete("/v1/sessions/current").await.expect(204);
+        app.phone_texts(&phone, &number, "While nobody was signed in").await;
+
+        let alice = alice.signs_in_again().await;
+        let list = alice.get("/v1/conversations").await.expect(200);
+        assert_eq!(list["items"][0]["last_message"]["text"], "While nobody was signed in");
+        let mut stale = open(app, &alice, Some(cursor)).await;
+        assert_eq!(next(&mut stale).await["type"], "resync", "a cursor of before is not good any more");
+        let mut socket = open(app, &alice, None).await;
+        next(&mut socket).await;
+        app.phone_texts(&phone, &number, "And now").await;
+        assert_eq!(next_of(&mut socket, "message.created").await["data"]["text"], "And now");
+    }
+
     async fn a_ticket_opens_the_door_once_and_not_for_long(app) {
         let bob = app.person("bob").await;
         let ticket = bob.post("/v1/events/tickets", json!({})).await.expect(201);
