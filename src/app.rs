@@ -16,6 +16,7 @@ use crate::keys::Keys;
 use crate::mail::Mailer;
 use crate::metrics::Metrics;
 use crate::net::{Net, Policy};
+use crate::push;
 
 type SignalListener = Box<dyn Fn(&Signal) + Send + Sync>;
 
@@ -39,6 +40,8 @@ pub struct Parts {
     pub carriers: Registry,
     /// Letters.
     pub mail: Mailer,
+    /// Pushes to phones and browsers.
+    pub push: push::Sender,
     /// What is counted for the operator.
     pub metrics: Metrics,
     /// Rung when there is work in the queue.
@@ -65,6 +68,7 @@ impl App {
             _ => Mailer::none(),
         };
         let db = Database::open(&settings.database_url, &Options::default())?;
+        let push = push::Sender::new(&settings, &keys)?;
         let parts = Parts {
             settings,
             db,
@@ -73,6 +77,7 @@ impl App {
             hub: Hub::default(),
             carriers,
             mail,
+            push,
             metrics: Metrics::default(),
             jobs: Notify::new(),
             listeners: RwLock::default(),

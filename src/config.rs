@@ -81,6 +81,8 @@ pub struct Settings {
     pub service_name: String,
     /// Whether `serve` runs jobs too.
     pub run_worker: bool,
+    /// Whether pushes may go to addresses inside the operator's network, and without TLS.
+    pub push_to_private_addresses: bool,
 }
 
 impl Default for Settings {
@@ -101,6 +103,7 @@ impl Default for Settings {
             carriers: Vec::new(),
             service_name: "Meari".to_owned(),
             run_worker: true,
+            push_to_private_addresses: false,
         }
     }
 }

@@ -174,6 +174,10 @@ id!(
     AddressBookId, "bok"
 );
 id!(
+    /// Somebody who wants a push for something.
+    PushRegistrationId, "psh"
+);
+id!(
     /// A picture or file.
     MediaId, "med"
 );

@@ -25,6 +25,10 @@ pub enum Purpose {
     Verification,
     /// Tickets, cursors and signed links.
     Ticket,
+    /// The key pair by which push services know us.
+    Vapid,
+    /// The names of what pushes are about.
+    PushTopic,
 }
 
 impl Purpose {
@@ -35,6 +39,8 @@ impl Purpose {
             Purpose::AccessToken => "meari 2026-11 access tokens",
             Purpose::Verification => "meari 2026-11 verification codes",
             Purpose::Ticket => "meari 2026-11 tickets",
+            Purpose::Vapid => "meari 2026-11 web push identity",
+            Purpose::PushTopic => "meari 2026-11 push topics",
         }
     }
 }
@@ -47,6 +53,8 @@ pub struct Keys {
     access_token: [u8; 32],
     verification: [u8; 32],
     ticket: [u8; 32],
+    vapid: [u8; 32],
+    push_topic: [u8; 32],
 }
 
 impl std::fmt::Debug for Keys {
@@ -65,6 +73,8 @@ impl Keys {
             access_token: derive(Purpose::AccessToken),
             verification: derive(Purpose::Verification),
             ticket: derive(Purpose::Ticket),
+            vapid: derive(Purpose::Vapid),
+            push_topic: derive(Purpose::PushTopic),
         }
     }
 
@@ -99,6 +109,8 @@ impl Keys {
             Purpose::AccessToken => &self.access_token,
             Purpose::Verification => &self.verification,
             Purpose::Ticket => &self.ticket,
+            Purpose::Vapid => &self.vapid,
+            Purpose::PushTopic => &self.push_topic,
         }
     }
 

@@ -23,6 +23,7 @@ pub mod events;
 pub mod http;
 pub mod net;
 pub mod mail;
+pub mod push;
 pub mod metrics;
 pub mod telemetry;
 

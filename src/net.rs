@@ -191,6 +191,11 @@ impl Net {
         self.request(Method::POST, url)
     }
 
+    /// Whether an address may be asked, as far as can be seen without asking a name server.
+    pub fn allows(&self, url: &str) -> bool {
+        self.check(url).is_ok()
+    }
+
     /// Reads an address and looks at what can be seen without asking a name server.
     fn check(&self, url: &str) -> Result<Url, NetError> {
         let invalid = |detail: &str| NetError::before(NetFault::Invalid, detail);

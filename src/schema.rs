@@ -185,6 +185,28 @@ diesel::table! {
         object_count -> BigInt,
         size_bytes -> BigInt,
         created_at -> BigInt,
+        watched -> Bool,
+    }
+}
+
+diesel::table! {
+    push_registrations (account_id, id) {
+        account_id -> Binary,
+        id -> Binary,
+        kind -> Text,
+        owner_id -> Binary,
+        subject -> Binary,
+        credential -> Nullable<Binary>,
+        endpoint -> Text,
+        endpoint_hash -> Binary,
+        subscriber_keys -> Binary,
+        wants -> SmallInt,
+        pending -> SmallInt,
+        sending -> SmallInt,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        last_sent_at -> Nullable<BigInt>,
+        failing_since -> Nullable<BigInt>,
     }
 }
 
@@ -356,4 +378,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     outbound_sms,
     carrier_callbacks,
     jobs,
+    push_registrations,
 );

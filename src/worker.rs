@@ -12,7 +12,7 @@ use crate::db::Lane;
 use crate::error::{Error, Result};
 use crate::messaging::arrivals::{Arrivals, Inlet};
 use crate::queue::{self, Claimed, Next};
-use crate::{accounts, contacts, messaging, presence};
+use crate::{accounts, contacts, messaging, presence, push};
 
 /// Jobs running at the same time at most.
 const RUNNING_MAX: usize = 64;
@@ -29,6 +29,7 @@ async fn run(app: &App, job: &Claimed) -> Result<Next> {
         kind if contacts::jobs::KINDS.contains(&kind) => {
             contacts::jobs::run(app, job).await.map(|()| Next::Done)
         }
+        push::SEND => contacts::pushes::run(app, job).await,
         presence::clients::SWEEP => presence::clients::run(app, job).await.map(|()| Next::Done),
         kind => Err(Error::internal(format!("no handler for jobs of the kind {kind}"))),
     }
@@ -154,6 +155,7 @@ pub async fn sweep(app: &App) -> Result<()> {
     app.db.write(Lane::Any, move |db| crate::events::prune(db, now.minus(EVENTS_KEPT), SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| accounts::limits::prune(db, now, SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| accounts::session::prune(db, now)).await?;
+    app.db.write(Lane::Any, move |db| push::prune(db, now, SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, SWEEP_ROWS)).await?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, AppPasswordId};
 use crate::keys::{Keys, Purpose, random_app_password};
+use crate::push;
 
 /// App passwords of an account at most: enough phones for anybody.
 pub const APP_PASSWORDS_MAX: usize = 20;
@@ -51,6 +52,7 @@ pub fn delete(db: &mut Db, account: AccountId, id: AppPasswordId) -> Result<()> 
     if !store::delete_app_password(db, account, id)? {
         return Err(Error::not_found("app password"));
     }
+    push::forget_credential(db, account, id.as_bytes())?;
     session::close_doors(db, account)
 }
 

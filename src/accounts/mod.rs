@@ -29,6 +29,7 @@ use crate::db::{Db, Signal, Topics};
 use crate::error::{Error, FieldError, Result};
 use crate::events::{self, EventKind};
 use crate::ids::{AccountId, AppPasswordId, SessionId};
+use crate::push;
 use crate::texts::Locale;
 
 pub use handle::Handle;
@@ -252,11 +253,22 @@ pub fn update(db: &mut Db, now: Timestamp, id: AccountId, changes: &Changes) -> 
     account.quiet_hours = changes.quiet_hours.unwrap_or(account.quiet_hours);
     account.admin = changes.admin.unwrap_or(account.admin);
     if account != before {
+        if account.display_name != before.display_name {
+            push::note(db, now, &push_subject(id), RENAMED)?;
+        }
         store::update_account(db, &account)?;
         let topics = if account.admin == before.admin { Topics::EVENTS } else { Topics::DOORS };
         events::append(db, now, id, EventKind::AccountUpdated, None, topics)?;
     }
     Ok(account)
+}
+
+/// An account's name has changed, for pushes.
+const RENAMED: i16 = 2;
+
+/// The account as a principal, for pushes.
+pub fn push_subject(account: AccountId) -> push::Subject {
+    push::Subject { kind: "principal", owner: account, id: *account.as_bytes() }
 }
 
 /// Puts a checked value in its place, or what is wrong with it to the rest.

@@ -216,6 +216,10 @@ const KEYS: &[Key] = &[
         s.run_worker = raw.flag()?;
         Some(())
     }),
+    key("push_to_private_addresses", "true or false", "false", |s, raw| {
+        s.push_to_private_addresses = raw.flag()?;
+        Some(())
+    }),
 ];
 
 /// Reads the text of the file, then the variables (sorted, all beginning with `MEARI_`) over it.

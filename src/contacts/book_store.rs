@@ -47,7 +47,7 @@ pub fn rename_book(db: &mut Db, book: &AddressBook) -> Result<()> {
     Ok(())
 }
 
-/// Moves a book's counter on and keeps its sums.
+/// Moves a book's counter on and keeps its sums; says whether anybody wants a push for it.
 pub fn touch_book(
     db: &mut Db,
     account: AccountId,
@@ -55,13 +55,22 @@ pub fn touch_book(
     seq: i64,
     objects: i64,
     bytes: i64,
-) -> Result<()> {
-    each!(db, |c| diesel::update(address_books::table.find((account, book)))
+) -> Result<bool> {
+    let watched: Option<bool> = each!(db, |c| diesel::update(address_books::table.find((account, book)))
         .set((
             address_books::seq.eq(seq),
             address_books::object_count.eq(address_books::object_count + objects),
             address_books::size_bytes.eq(address_books::size_bytes + bytes),
         ))
+        .returning(address_books::watched)
+        .get_result(c)
+        .optional())?;
+    Ok(watched.unwrap_or(false))
+}
+
+pub fn set_watched(db: &mut Db, account: AccountId, book: AddressBookId, watched: bool) -> Result<()> {
+    each!(db, |c| diesel::update(address_books::table.find((account, book)))
+        .set(address_books::watched.eq(watched))
         .execute(c))?;
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use super::books::{
     ACCOUNT_BYTES_MAX, AddressBook, AddressObject, KeptProperty, OBJECTS_MAX, PRUNE_EVERY, TOMBSTONES_KEPT,
-    etag_of, prune_tombstones, ring,
+    etag_of, prune_tombstones,
 };
 use super::store::Person;
 use super::vcard::{Card, Line};
-use super::{book_store as store, card_friends, messenger_card, numbering, roster};
+use super::{book_store as store, card_friends, messenger_card, numbering, pushes, roster};
 use crate::clock::Timestamp;
 use crate::dav::EntityCondition;
 use crate::db::Db;
@@ -115,7 +115,7 @@ pub fn put(
         body,
         base,
     };
-    let written = write_object(db, existing.as_ref(), &object)?;
+    let written = write_object(db, now, existing.as_ref(), &object)?;
     match object.contact_id.filter(|_| object.is_kept_by_us()) {
         Some(contact) => follow_name(db, now, contact, &object, put, written),
         None => Ok(if object.body == put.body { written } else { without_etag(written) }),
@@ -226,6 +226,7 @@ pub(super) fn marked_etag(body: &[u8], seq: i64) -> String {
 /// Inserts or updates, and moves the book's counter and sums on.
 pub(super) fn write_object(
     db: &mut Db,
+    now: Timestamp,
     before: Option<&AddressObject>,
     object: &AddressObject,
 ) -> Result<Written> {
@@ -235,8 +236,8 @@ pub(super) fn write_object(
         Some(_) => store::update_object(db, object)?,
     }
     let created = before.is_none();
-    store::touch_book(db, object.account_id, object.book_id, object.seq, i64::from(created), grows)?;
-    ring(db, object.account_id, object.seq);
+    let book = (object.account_id, object.book_id);
+    pushes::touched(db, now, book, object.seq, i64::from(created), grows)?;
     Ok(Written::Done { created, etag: Some(object.etag.clone()), seq: object.seq })
 }
 
@@ -265,21 +266,20 @@ pub fn delete(
         return Ok(Written::Refused(Refusal::Changed));
     }
     let Some(object) = existing else { return Ok(Written::Refused(Refusal::Missing)) };
-    let seq = bury(db, account, &object)?;
+    let seq = bury(db, now, account, &object)?;
     if let Some(contact) = object.contact_id.filter(|_| object.is_kept_by_us()) {
         numbering::hide_on_phone(db, now, account, contact)?;
     }
     Ok(Written::Done { created: false, etag: None, seq })
 }
 
-pub(super) fn bury(db: &mut Db, account: AccountId, object: &AddressObject) -> Result<i64> {
+pub(super) fn bury(db: &mut Db, now: Timestamp, account: AccountId, object: &AddressObject) -> Result<i64> {
     let seq = events::bump(db, account, 1)?;
     store::bury_object(db, account, object.book_id, &object.name, seq)?;
-    store::touch_book(db, account, object.book_id, seq, -1, -i64::from(object.size_bytes))?;
+    pushes::touched(db, now, (account, object.book_id), seq, -1, -i64::from(object.size_bytes))?;
     if seq % PRUNE_EVERY == 0 {
         prune_tombstones(db, account, TOMBSTONES_KEPT)?;
     }
-    ring(db, account, seq);
     Ok(seq)
 }
 
@@ -340,7 +340,7 @@ pub fn transfer(
     }
     let kept = store::list_properties(db, account, source.book_id, Some(&source.name))?;
     if target.moves {
-        bury(db, account, &source)?;
+        bury(db, now, account, &source)?;
     }
     let seq = events::bump(db, account, 1)?;
     let is_own = !source.is_kept_by_us();
@@ -356,7 +356,7 @@ pub fn transfer(
         created_at: now,
         ..source
     };
-    let written = write_object(db, replaced.as_ref(), &object)?;
+    let written = write_object(db, now, replaced.as_ref(), &object)?;
     copy_properties(db, account, book.id, target.name, kept)?;
     Ok(written)
 }

@@ -12,6 +12,7 @@ pub use super::messenger_book::{
     Fetch, card_is_on_phone, note_fetches, object_name, put_messenger_card, put_messenger_cards,
     remove_messenger_card, remove_messenger_cards,
 };
+use super::pushes;
 use crate::clock::Timestamp;
 use crate::db::{Db, Signal, Topics};
 use crate::error::Result;
@@ -261,18 +262,25 @@ pub fn create_book(
     let mut book = new_book(account, now, slug, PERSONAL, display_name, seq);
     description.clone_into(&mut book.description);
     store::insert_book(db, &book)?;
+    pushes::opened(db, now, account)?;
     ring(db, account, seq);
     Ok(Ok(book))
 }
 
 /// Takes a book of the user's own away with all that is in it.
-pub fn delete_book(db: &mut Db, account: AccountId, book: AddressBookId) -> Result<Result<(), Refusal>> {
+pub fn delete_book(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    book: AddressBookId,
+) -> Result<Result<(), Refusal>> {
     events::lock(db, &[account])?;
     let Some(book) = store::find_book(db, account, book)? else { return Ok(Err(Refusal::Missing)) };
     if book.slug == MESSENGER || book.slug == PERSONAL {
         return Ok(Err(Refusal::Protected));
     }
     store::delete_book(db, account, book.id)?;
+    pushes::closed(db, now, account, book.id)?;
     let seq = events::bump(db, account, 1)?;
     ring(db, account, seq);
     Ok(Ok(()))
@@ -292,6 +300,7 @@ pub struct PropertyEdit {
 /// Applies an edit to the book, or to the object `name` in it.
 pub fn edit_properties(
     db: &mut Db,
+    now: Timestamp,
     account: AccountId,
     book: AddressBookId,
     name: &str,
@@ -324,6 +333,9 @@ pub fn edit_properties(
             book.description.clone_from(text);
         }
         store::rename_book(db, &book)?;
+    }
+    if name.is_empty() {
+        pushes::edited(db, now, account, book.id)?;
     }
     // The books' properties are answered from memory, which must be read again; no object has changed.
     let seq = events::newest(db, account)?;

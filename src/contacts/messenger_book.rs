@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use super::book_store as store;
 use super::book_writes::{bury, marked_etag, merge, write_object};
-use super::books::{AddressBook, AddressObject, etag_of, list_or_open, ring};
-use super::card_friends;
+use super::books::{AddressBook, AddressObject, etag_of, list_or_open};
 use super::messenger_card::{MessengerCard, render_messenger_card};
 use super::vcard::{self, Card};
+use super::{card_friends, pushes};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -92,7 +92,7 @@ pub fn put_messenger_cards(
         if let Some(holder) = store::find_holder(db, account, book.id, &object.uid)?
             && let Some(copy) = store::find_object(db, account, book.id, &holder)?
         {
-            bury(db, account, &copy)?;
+            bury(db, now, account, &copy)?;
         }
     }
     let count = i64::try_from(new.len() + changed.len()).unwrap_or(0);
@@ -107,9 +107,7 @@ pub fn put_messenger_cards(
     for object in &changed {
         store::update_object(db, object)?;
     }
-    store::touch_book(db, account, book.id, last, i64::try_from(new.len()).unwrap_or(0), bytes)?;
-    ring(db, account, last);
-    Ok(())
+    pushes::touched(db, now, (account, book.id), last, i64::try_from(new.len()).unwrap_or(0), bytes)
 }
 
 /// The name of a friend's card: the same for the life of the contact.
@@ -187,7 +185,7 @@ pub fn remove_messenger_cards(
     let names: Vec<String> = contacts.iter().map(|c| object_name(*c)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for object in store::list_by_names(db, account, book.id, &names)? {
-        bury(db, account, &object)?;
+        bury(db, now, account, &object)?;
     }
     let numbers: Vec<(ContactId, Option<&E164>)> = contacts.iter().map(|id| (*id, None)).collect();
     number_own_cards(db, now, account, &numbers)
@@ -219,7 +217,7 @@ fn number_own_cards(
             body,
             ..own.clone()
         };
-        write_object(db, Some(&own), &object)?;
+        write_object(db, now, Some(&own), &object)?;
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ pub mod jobs;
 mod messenger_book;
 mod messenger_card;
 mod numbering;
+pub mod pushes;
 mod roster;
 mod store;
 pub mod vcard;

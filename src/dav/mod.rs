@@ -12,6 +12,7 @@ pub mod requests;
 pub mod filter;
 pub mod report;
 pub mod multistatus;
+pub mod push;
 
 pub use headers::{Depth, EntityCondition, Preferences};
 pub use multistatus::Multistatus;

@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 
-use super::{Db, Engine};
+use super::{Db, Engine, Hush};
 use crate::error::{Error, Result};
 
 /// PostgreSQL without libpq: tokio-postgres driven from synchronous code.
@@ -100,11 +100,11 @@ impl Target {
         match self {
             Target::Sqlite(path) => {
                 let conn = Conn::Sqlite(open_sqlite(path, purpose)?);
-                Ok(Db { conn, gone: Arc::default(), signals: Vec::new() })
+                Ok(Db { conn, gone: Arc::default(), signals: Vec::new(), hush: Hush::Nobody })
             }
             Target::Postgres { url, io } => {
                 let (conn, gone) = open_postgres(url, io, purpose)?;
-                Ok(Db { conn: Conn::Pg(conn), gone, signals: Vec::new() })
+                Ok(Db { conn: Conn::Pg(conn), gone, signals: Vec::new(), hush: Hush::Nobody })
             }
         }
     }

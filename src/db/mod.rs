@@ -82,11 +82,24 @@ pub enum Signal {
     Pool,
 }
 
+/// Who is not told of what an operation changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Hush {
+    /// Everybody is told.
+    #[default]
+    Nobody,
+    /// Nobody is told.
+    Everybody,
+    /// Everybody is told but these (the 16 bytes of their ids).
+    These(Vec<[u8; 16]>),
+}
+
 /// One connection and the signals its transaction has left so far.
 pub struct Db {
     conn: Conn,
     gone: Arc<AtomicBool>,
     signals: Vec<Signal>,
+    hush: Hush,
 }
 
 /// Runs one query body on whichever engine stands behind a [`Db`]: `each!(db, |c| table.load(c))`.
@@ -118,6 +131,23 @@ impl Db {
     pub fn signal(&mut self, signal: Signal) {
         if self.signals.last() != Some(&signal) {
             self.signals.push(signal);
+        }
+    }
+
+    /// Runs `body`, of which those in `hush` are not told by a push.
+    pub fn hushed<T>(&mut self, hush: &Hush, body: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
+        let before = std::mem::replace(&mut self.hush, hush.clone());
+        let outcome = body(self);
+        self.hush = before;
+        outcome
+    }
+
+    /// Whether this one is not told of what is changed now.
+    pub fn is_hushed(&self, id: &[u8; 16]) -> bool {
+        match &self.hush {
+            Hush::Nobody => false,
+            Hush::Everybody => true,
+            Hush::These(ids) => ids.contains(id),
         }
     }
 

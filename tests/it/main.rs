@@ -16,6 +16,7 @@ mod carddav_discovery;
 mod carddav_messenger;
 mod carddav_objects;
 mod carddav_peers;
+mod carddav_push;
 mod carddav_reports;
 mod carddav_sync;
 mod cli;

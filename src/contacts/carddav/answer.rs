@@ -16,6 +16,8 @@ use crate::http::status_of;
 
 /// RFC 4918 classes 1 and 3, 3744, 6352, 5689.
 const CLASSES: &str = "1, 3, access-control, addressbook, extended-mkcol";
+/// The same where registrations for pushes are taken.
+const CLASSES_WITH_PUSH: &str = "1, 3, access-control, addressbook, extended-mkcol, webdav-push";
 const XML: &str = "application/xml; charset=utf-8";
 
 /// Why a request is not carried out.
@@ -116,14 +118,20 @@ fn methods(place: Option<&Place>) -> &'static str {
     match place {
         Some(Place::Object(..)) => "OPTIONS, GET, HEAD, PUT, DELETE, COPY, MOVE, PROPFIND, PROPPATCH, REPORT",
         Some(Place::Book(..)) => "OPTIONS, GET, HEAD, POST, DELETE, MKCOL, PROPFIND, PROPPATCH, REPORT",
+        Some(Place::Home(_) | Place::Principal(_)) => "OPTIONS, GET, HEAD, POST, PROPFIND, PROPPATCH, REPORT",
+        Some(Place::Registration(_)) => "OPTIONS, DELETE",
         _ => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
     }
 }
 
 /// OPTIONS; needs no password, so that a client learns where it is before it has one.
 pub fn options(place: Option<&Place>) -> HttpResponse {
+    let classes = match place {
+        Some(Place::Book(..) | Place::Home(_) | Place::Principal(_)) => CLASSES_WITH_PUSH,
+        _ => CLASSES,
+    };
     HttpResponse::Ok()
-        .insert_header(("DAV", CLASSES))
+        .insert_header(("DAV", classes))
         .insert_header((header::ALLOW, methods(place)))
         .insert_header((header::CONTENT_LENGTH, 0))
         .finish()

@@ -10,6 +10,7 @@ use super::propfind::initial_edit;
 use super::{Call, MISSING};
 use crate::contacts::books::{self, NAME_MAX, Refusal};
 use crate::dav::{Element, Fault, Multistatus, Name, Precondition, requests};
+use crate::db::Db;
 
 /// MKCOL. A home holds address books and nothing else, so a plain MKCOL makes one too.
 pub async fn mkcol(call: Call) -> Result<HttpResponse, Stop> {
@@ -44,7 +45,7 @@ pub async fn mkcol(call: Call) -> Result<HttpResponse, Stop> {
         Ok(edit) => edit,
         Err((guilty, others)) => return Ok(refused_names(&guilty, &PROTECTED, others.iter())),
     };
-    let (account, now) = (call.account(), call.now);
+    let (account, now, hush) = (call.account(), call.now, call.hush());
     let made = call
         .dav
         .app
@@ -52,11 +53,13 @@ pub async fn mkcol(call: Call) -> Result<HttpResponse, Stop> {
         .write(account, move |db| {
             let name = edit.display_name.as_deref().unwrap_or(&slug);
             let description = edit.description.as_deref().unwrap_or("");
-            let book = match books::create_book(db, now, account, &slug, name, description)? {
+            let made =
+                db.hushed(&hush, |db| books::create_book(db, now, account, &slug, name, description))?;
+            let book = match made {
                 Ok(book) => book,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-            books::edit_properties(db, account, book.id, "", &edit)
+            books::edit_properties(db, now, account, book.id, "", &edit)
         })
         .await?;
     match made {
@@ -89,8 +92,9 @@ pub async fn delete(call: Call) -> Result<HttpResponse, Stop> {
         return Err(Fault::new(403, "This cannot be taken away.").into());
     };
     let book = call.shelf.book(slug).ok_or(MISSING)?.id;
-    let account = call.account();
-    let outcome = call.dav.app.db.write(account, move |db| books::delete_book(db, account, book)).await?;
+    let (account, now, hush) = (call.account(), call.now, call.hush());
+    let delete = move |db: &mut Db| db.hushed(&hush, |db| books::delete_book(db, now, account, book));
+    let outcome = call.dav.app.db.write(account, delete).await?;
     match outcome {
         Ok(()) => Ok(HttpResponse::NoContent().finish()),
         Err(Refusal::Protected) => {

@@ -10,10 +10,13 @@ mod place;
 mod principals;
 mod properties;
 mod propfind;
+mod push;
 mod reports;
 mod scribe;
 mod shelf;
 mod token;
+
+pub(super) use token::render as sync_token;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +37,7 @@ use crate::contacts::books::{self, Fetch};
 use crate::contacts::vcard::CARD_BYTES_MAX;
 use crate::dav::headers::EntityTags;
 use crate::dav::{Depth, EntityCondition, Fault, Name, Precondition, Preferences, href};
+use crate::db::Hush;
 use crate::ids::{AccountId, AddressBookId, AppPasswordId};
 
 /// Bytes of an XML body at most: a multiget of 20,000 addresses fits.
@@ -130,6 +134,11 @@ impl Call {
 
     fn depth(&self, absent: Depth) -> Result<Depth, Fault> {
         Depth::parse(self.header("depth"), absent)
+    }
+
+    /// Whom the request asks not to tell of what it changes.
+    fn hush(&self) -> Hush {
+        push::hush(self)
     }
 
     /// Keeps the answer for whoever asks the same before anything changes.
@@ -258,6 +267,8 @@ const TOO_LARGE: Fault =
 
 async fn dispatch(call: Call) -> Result<HttpResponse, Stop> {
     match call.request.method().as_str() {
+        "DELETE" if matches!(call.place, Place::Registration(_)) => push::unregister(call).await,
+        _ if matches!(call.place, Place::Registration(_)) => Ok(answer::not_allowed(&call.place)),
         "PROPFIND" => propfind::propfind(call).await,
         "PROPPATCH" => propfind::proppatch(call).await,
         "REPORT" => reports::report(call).await,

@@ -6,11 +6,13 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use super::answer::{self, Stop};
 use super::place::Place;
 use super::properties::{CARD_TYPE, http_date};
+use super::push;
 use super::{Call, MISSING, TOO_LARGE, check_owner, with_own_handle};
 use crate::contacts::books::{self, AddressObject, NAME_MAX, Put, Refusal, Target, Written};
 use crate::contacts::card_convert::to_version;
 use crate::contacts::vcard::{Card, CardFault, Version};
 use crate::dav::headers::EntityTags;
+
 use crate::dav::{EntityCondition, Fault, Name, Precondition, href};
 
 /// Objects read at once while a whole book is written out.
@@ -158,8 +160,16 @@ pub async fn put(call: Call) -> Result<HttpResponse, Stop> {
     write(call, &slug, &name, None).await
 }
 
-/// POST to the book's `add-member` address (RFC 5995): the server chooses the name.
+fn is_xml(content_type: Option<&str>) -> bool {
+    let media = content_type.and_then(|t| t.split(';').next()).unwrap_or("").trim().to_ascii_lowercase();
+    media == "application/xml" || media == "text/xml"
+}
+
+/// POST of a registration for pushes, or to the book's `add-member` address (RFC 5995): the server chooses the name.
 pub async fn post(call: Call) -> Result<HttpResponse, Stop> {
+    if is_xml(call.header("content-type")) {
+        return push::register(call).await;
+    }
     let Place::Book(_, slug) = call.place.clone() else {
         return Ok(answer::not_allowed(&call.place));
     };
@@ -179,6 +189,7 @@ async fn write(call: Call, slug: &str, name: &str, location: Option<String>) -> 
     check_media_type(call.header("content-type"))?;
     let card = Card::parse(&call.body).map_err(card_fault)?;
     let (account, now, id, messenger) = (call.account(), call.now, book.id, book.is_messenger());
+    let hush = call.hush();
     let (body, condition, owned_name) = (call.body.clone(), call.condition.clone(), name.to_owned());
     let written = call
         .dav
@@ -186,7 +197,7 @@ async fn write(call: Call, slug: &str, name: &str, location: Option<String>) -> 
         .db
         .write(account, move |db| {
             let put = Put { name: &owned_name, body: &body, card: &card, condition: &condition };
-            books::put(db, now, account, id, &put)
+            db.hushed(&hush, |db| books::put(db, now, account, id, &put))
         })
         .await?;
     let (created, etag, seq) = match written {
@@ -305,11 +316,14 @@ pub async fn delete(call: Call) -> Result<HttpResponse, Stop> {
     let Place::Object(_, slug, name) = &call.place else { return Err(MISSING.into()) };
     let book = call.shelf.book(slug).ok_or(MISSING)?.id;
     let (account, now, owned, condition) = (call.account(), call.now, name.clone(), call.condition.clone());
+    let hush = call.hush();
     let written = call
         .dav
         .app
         .db
-        .write(account, move |db| books::delete(db, now, account, book, &owned, &condition))
+        .write(account, move |db| {
+            db.hushed(&hush, |db| books::delete(db, now, account, book, &owned, &condition))
+        })
         .await?;
     match written {
         Written::Done { .. } => Ok(HttpResponse::NoContent().finish()),
@@ -354,6 +368,7 @@ pub async fn transfer(call: Call) -> Result<HttpResponse, Stop> {
         if_match: call.condition.if_match.clone(),
         if_none_match: call.condition.if_none_match.clone().filter(|t| *t != EntityTags::Any),
     };
+    let hush = call.hush();
     let (target, target_owned) = (target_book, target_name.clone());
     let written = call
         .dav
@@ -361,7 +376,7 @@ pub async fn transfer(call: Call) -> Result<HttpResponse, Stop> {
         .db
         .write(account, move |db| {
             let target = Target { book: target, name: &target_owned, overwrite, moves };
-            books::transfer(db, now, account, (source, &name), &target, &condition)
+            db.hushed(&hush, |db| books::transfer(db, now, account, (source, &name), &target, &condition))
         })
         .await?;
     match written {

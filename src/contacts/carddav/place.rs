@@ -21,6 +21,8 @@ pub enum Place {
     Book(String, String),
     /// `/dav/addressbooks/HANDLE/BOOK/NAME`
     Object(String, String, String),
+    /// `/dav/push/ID`: a registration for pushes. Nothing but DELETE is possible there.
+    Registration(String),
 }
 
 impl Place {
@@ -44,6 +46,7 @@ impl Place {
             (Some("addressbooks"), Some(handle), Some(book), Some(name), None) => {
                 Some(Place::Object(handle, book, name))
             }
+            (Some("push"), Some(id), None, ..) => Some(Place::Registration(id)),
             _ => None,
         }
     }
@@ -56,7 +59,7 @@ impl Place {
     /// Whose it is; none for what belongs to nobody.
     pub fn handle(&self) -> Option<&str> {
         match self {
-            Place::Site | Place::Root | Place::Principals | Place::Homes => None,
+            Place::Site | Place::Root | Place::Principals | Place::Homes | Place::Registration(_) => None,
             Place::Principal(handle)
             | Place::Home(handle)
             | Place::Book(handle, _)
@@ -79,6 +82,7 @@ impl Place {
                 href::encode_segment_into(&mut href, name);
                 href
             }
+            Place::Registration(id) => format!("/dav/push/{}", href::encode_segment(id)),
         }
     }
 }

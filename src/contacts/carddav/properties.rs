@@ -6,10 +6,12 @@ use super::shelf::Shelf;
 use super::token;
 use crate::clock::Timestamp;
 use crate::contacts::books::{ACCOUNT_BYTES_MAX, AddressBook, AddressObject, KeptProperty, Listed};
+use crate::contacts::pushes::Watched;
 use crate::contacts::vcard::CARD_BYTES_MAX;
 use crate::dav::filter::Collation;
 use crate::dav::multistatus::{close_tag, href_element, open_tag, text_element};
-use crate::dav::names::{CALENDAR_SERVER, CARDDAV, DAV, Name};
+use crate::dav::names::{CALENDAR_SERVER, CARDDAV, DAV, Name, PUSH};
+use crate::dav::push::{write_transports, write_triggers};
 use crate::dav::{Multistatus, Precondition, PropertyRequest};
 
 /// The media type of an object.
@@ -77,7 +79,7 @@ const USUAL: [&str; 7] = [
 ];
 
 /// All other live properties, for `propname`.
-const MORE: [(&str, &str); 25] = [
+const MORE: [(&str, &str); 28] = [
     (DAV, "sync-token"),
     (CALENDAR_SERVER, "getctag"),
     (DAV, "current-user-principal"),
@@ -103,6 +105,9 @@ const MORE: [(&str, &str); 25] = [
     (CALENDAR_SERVER, "email-address-set"),
     (DAV, "supportedlock"),
     (DAV, "lockdiscovery"),
+    (PUSH, "transports"),
+    (PUSH, "topic"),
+    (PUSH, "supported-triggers"),
 ];
 
 /// Whether a client may not change a property: everything live but the two that name a book.
@@ -119,6 +124,7 @@ pub fn is_protected(name: &Name, place: &Place) -> bool {
         || MORE.iter().any(live)
         || name.ns == DAV && matches!(&*name.local, "inherited-acl-set" | "group" | "getcontentlanguage")
         || name.is_carddav("address-data")
+        || name.ns == PUSH && name.local == "push-transports"
 }
 
 impl Subject<'_> {
@@ -140,6 +146,7 @@ impl Subject<'_> {
             DAV => self.write_dav(out, name),
             CARDDAV => self.write_carddav(out, name),
             CALENDAR_SERVER => self.write_calendar_server(out, name),
+            PUSH => self.write_push(out, name),
             _ => false,
         };
         if is_there {
@@ -269,6 +276,31 @@ impl Subject<'_> {
     fn write_calendar_server(&self, out: &mut Vec<u8>, name: &Name) -> bool {
         match (self.place, self.book(), &*name.local) {
             (Place::Book(..), Some(book), "getctag") => text_element(out, name, &token::ctag(book)),
+            _ => return false,
+        }
+        true
+    }
+
+    /// What can be watched here, and its name for pushes.
+    fn watched(&self) -> Option<(Watched, String)> {
+        let (watched, owner) = match self.place {
+            Place::Book(..) => self.book().map(|b| (Watched::Book(b.id), b.account_id))?,
+            Place::Home(_) => (Watched::Home, self.shelf.account),
+            Place::Principal(_) => (Watched::Principal, self.shelf.account),
+            _ => return None,
+        };
+        Some((watched, watched.topic(&self.shelf.words.keys, owner)))
+    }
+
+    /// WebDAV-Push.
+    fn write_push(&self, out: &mut Vec<u8>, name: &Name) -> bool {
+        let Some((watched, topic)) = self.watched() else { return false };
+        match &*name.local {
+            "transports" | "push-transports" => {
+                write_transports(out, name, &self.shelf.words.public_key);
+            }
+            "topic" => text_element(out, name, &topic),
+            "supported-triggers" => write_triggers(out, watched.triggers()),
             _ => return false,
         }
         true

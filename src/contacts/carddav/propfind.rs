@@ -175,12 +175,14 @@ pub async fn proppatch(call: Call) -> Result<HttpResponse, Stop> {
         Ok(edit) => edit,
         Err(guilty) => return Ok(refused(&call, &changes, &guilty)),
     };
-    let account = call.account();
+    let (account, now, hush) = (call.account(), call.now, call.hush());
     let outcome = call
         .dav
         .app
         .db
-        .write(account, move |db| books::edit_properties(db, account, book, &name, &edit))
+        .write(account, move |db| {
+            db.hushed(&hush, |db| books::edit_properties(db, now, account, book, &name, &edit))
+        })
         .await?;
     match outcome {
         Ok(()) => {}

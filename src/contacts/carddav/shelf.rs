@@ -15,6 +15,7 @@ use crate::contacts::books::{self, AddressBook, KeptProperty};
 use crate::db::{Database, Db, Signal, Topics};
 use crate::error::Result;
 use crate::ids::AccountId;
+use crate::keys::Keys;
 
 /// Shards: enough that requests hardly ever meet.
 const SHARDS: usize = 64;
@@ -34,19 +35,37 @@ pub struct Shelf {
     pub books: Vec<AddressBook>,
     /// Kept properties of the books themselves, beside each.
     pub kept: Vec<Vec<KeptProperty>>,
+    /// Whose.
+    pub account: AccountId,
     /// The account's own name.
     pub display_name: String,
+    /// The names of what can be watched.
+    pub words: Arc<PushWords>,
     read_at: Timestamp,
     /// Turns true when something has changed since: addresses hold still, states do not.
     stale: AtomicBool,
     answers: Mutex<HashMap<AnswerKey, Bytes>>,
 }
 
+/// What is told of pushes: the key that subscriptions are bound to, and how things are called.
+#[derive(Debug)]
+pub struct PushWords {
+    /// The public key.
+    pub public_key: String,
+    /// For topics.
+    pub keys: Keys,
+}
+
 /// What an answer depends on, beside the books: a hash of the request.
 pub type AnswerKey = [u8; 32];
 
 impl Shelf {
-    fn read(db: &mut Db, now: Timestamp, account: AccountId) -> Result<Option<Shelf>> {
+    fn read(
+        db: &mut Db,
+        now: Timestamp,
+        account: AccountId,
+        words: &Arc<PushWords>,
+    ) -> Result<Option<Shelf>> {
         let books = books::list(db, account)?;
         if !books.iter().any(AddressBook::is_messenger) {
             return Ok(None);
@@ -60,7 +79,9 @@ impl Shelf {
         Ok(Some(Shelf {
             books,
             kept,
+            account,
             display_name,
+            words: words.clone(),
             read_at: now,
             stale: AtomicBool::new(false),
             answers: Mutex::default(),
@@ -117,14 +138,16 @@ struct Shard {
 /// The shelves of all accounts that asked lately.
 pub struct Shelves {
     db: Database,
+    words: Arc<PushWords>,
     shards: Vec<Mutex<Shard>>,
 }
 
 impl Shelves {
     /// Makes them; they hear of every commit from now on.
     pub fn open(app: &App) -> Arc<Shelves> {
+        let words = PushWords { public_key: app.push.public_key().to_owned(), keys: app.keys.clone() };
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        let shelves = Arc::new(Shelves { db: app.db.clone(), shards });
+        let shelves = Arc::new(Shelves { db: app.db.clone(), words: Arc::new(words), shards });
         let weak = Arc::downgrade(&shelves);
         app.on_signal(move |signal| {
             if let (Some(shelves), Signal::Account { account, topics, .. }) = (weak.upgrade(), signal)
@@ -183,7 +206,9 @@ impl Shelves {
             if let Some(shelf) = known.filter(|s| !s.is_stale()) {
                 return Ok(shelf);
             }
-            let found = self.db.read(move |db| db.snapshot(|db| Shelf::read(db, now, account))).await?;
+            let words = self.words.clone();
+            let read = move |db: &mut Db| db.snapshot(|db| Shelf::read(db, now, account, &words));
+            let found = self.db.read(read).await?;
             if let Some(shelf) = found {
                 let shelf = Arc::new(shelf);
                 self.keep(account, turn, &shelf);

@@ -88,6 +88,7 @@ impl TestApp {
             database_url: database.url.clone(),
             secret_file: folder.path().join("secret.key"),
             media_dir: folder.path().join("media"),
+            push_to_private_addresses: true,
             admin_token: Some(SecretString::from(ADMIN_TOKEN)),
             carriers: vec![CarrierSettings {
                 id: CARRIER.to_owned(),

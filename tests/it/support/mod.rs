@@ -6,6 +6,7 @@ pub mod app;
 pub mod client;
 pub mod database;
 pub mod dav;
+pub mod push;
 
 pub use app::TestApp;
 pub use client::Person;
