@@ -48,11 +48,22 @@ pub struct CarrierSettings {
     pub options: BTreeMap<String, SecretString>,
 }
 
+/// Where TLS finds what it needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, our own certificate first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// Everything an operator can set.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Address and port to listen on.
     pub listen: String,
+    /// A certificate chain and its key (PEM), when we speak TLS ourselves and no proxy does it for us.
+    pub tls: Option<TlsFiles>,
     /// How clients, phones and carriers reach us, without a trailing slash.
     pub public_url: String,
     /// `sqlite://PATH` or `postgres://…`.
@@ -89,6 +100,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             listen: "127.0.0.1:8080".to_owned(),
+            tls: None,
             public_url: "http://127.0.0.1:8080".to_owned(),
             database_url: "sqlite://data/meari.db".to_owned(),
             secret_file: PathBuf::from("data/secret.key"),

@@ -29,6 +29,9 @@ async fn run(app: &App, job: &Claimed) -> Result<Next> {
         kind if contacts::jobs::KINDS.contains(&kind) => {
             contacts::jobs::run(app, job).await.map(|()| Next::Done)
         }
+        push::SEND if push::payload(&job.payload)?.kind == messaging::pushes::KIND => {
+            messaging::pushes::run(app, job).await
+        }
         push::SEND => contacts::pushes::run(app, job).await,
         presence::clients::SWEEP => presence::clients::run(app, job).await.map(|()| Next::Done),
         kind => Err(Error::internal(format!("no handler for jobs of the kind {kind}"))),

@@ -1,13 +1,19 @@
-//! Any bytes as a vCard: what is taken is written, read again, and says the same.
+//! Any bytes as a vCard: what is taken is written, read again, and says the same; it can be had in either version.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use meari::contacts::vcard::Card;
+use meari_fuzz::contacts::card_convert::to_version;
+use meari_fuzz::contacts::vcard::{Card, Version};
 
 fuzz_target!(|body: &[u8]| {
     if let Ok(card) = Card::parse(body) {
         let text = card.render();
         let again = Card::parse(text.as_bytes()).expect("what we write can be read");
         assert_eq!(again.lines, card.lines);
+        for version in [Version::V3, Version::V4] {
+            let other = to_version(&card, version).render();
+            let read = Card::parse(other.as_bytes()).expect("the other version can be read too");
+            assert_eq!((read.version, read.uid()), (version, card.uid()));
+        }
     }
 });

@@ -2,12 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use meari::dav::{requests, xml};
+use meari_fuzz::dav::{push, requests, xml};
 
 fuzz_target!(|body: &[u8]| {
     let _ = requests::propfind(body);
     let _ = requests::proppatch(body);
     let _ = requests::mkcol(body);
+    let _ = push::register(body);
     if let Ok(element) = xml::parse(body) {
         let mut text = b"<w xmlns=\"DAV:\">".to_vec();
         element.write(&mut text);

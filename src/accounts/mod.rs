@@ -85,6 +85,13 @@ impl QuietHours {
         QuietHours { from, to }
     }
 
+    /// How many minutes are left at a minute of the day that lies in it; `None` at any other.
+    pub fn minutes_left(self, minute: u16) -> Option<u16> {
+        let (from, to) = (u16::try_from(self.from).ok()?, u16::try_from(self.to).ok()?);
+        let is_in = if from < to { (from..to).contains(&minute) } else { minute >= from || minute < to };
+        is_in.then(|| (to + 1_440 - minute) % 1_440)
+    }
+
     fn first_minute(self) -> i16 {
         self.from
     }

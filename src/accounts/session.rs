@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::events;
 use crate::ids::{AccountId, SessionId};
 use crate::keys::{Keys, same};
+use crate::push;
 
 /// A session ends when it has not been used for this long.
 pub const LIFETIME: Duration = Duration::from_secs(60 * 24 * 3600);
@@ -137,16 +138,21 @@ pub fn end(db: &mut Db, account: AccountId, id: SessionId) -> Result<()> {
     if !store::delete_session(db, account, id)? {
         return Err(Error::not_found("session"));
     }
+    push::forget_credential(db, account, id.as_bytes())?;
     close_doors(db, account)
 }
 
 fn end_if_open(db: &mut Db, account: AccountId, id: SessionId) -> Result<()> {
     store::delete_session(db, account, id)?;
+    push::forget_credential(db, account, id.as_bytes())?;
     close_doors(db, account)
 }
 
 /// Signs out everywhere, but for one session.
 pub fn end_others(db: &mut Db, account: AccountId, but: Option<SessionId>) -> Result<()> {
+    for session in store::list_sessions(db, account)?.into_iter().filter(|s| Some(s.id) != but) {
+        push::forget_credential(db, account, session.id.as_bytes())?;
+    }
     store::delete_other_sessions(db, account, but)?;
     close_doors(db, account)
 }

@@ -76,7 +76,7 @@ pub async fn run(options: Options) -> Outcome {
     let mut running = server::Running::new(&app)?;
     let sheet = Data::new(DemoSheet(sheet(&seeded, &url)));
     let phones = carrier.clone();
-    running.serve_http(listener, GRACE, move |cfg: &mut ServiceConfig| {
+    running.serve_http(listener, None, GRACE, move |cfg: &mut ServiceConfig| {
         cfg.app_data(sheet.clone());
         cfg.service(web::scope(SIMULATOR).configure(simulator::routes(phones.clone())));
     })?;

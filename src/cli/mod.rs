@@ -13,6 +13,7 @@ mod server;
 mod simulator;
 mod stop;
 mod table;
+mod tls;
 
 use std::ffi::OsString;
 use std::fmt;

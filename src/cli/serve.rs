@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Failure, Outcome, open, server};
+use super::{Failure, Outcome, open, server, tls};
 use crate::config::Settings;
 use crate::{clock::Timestamp, telemetry};
 
@@ -13,11 +13,12 @@ pub async fn serve(config: Option<&Path>) -> Outcome {
     let settings = open::settings(config)?;
     telemetry::start(&settings);
     prepare(&settings)?;
+    let tls = settings.tls.as_ref().map(tls::config).transpose()?;
     let listener = server::listen(&settings.listen)?;
     let address = listener.local_addr()?;
     let app = open::app(settings)?;
     let mut running = server::Running::new(&app)?;
-    running.serve_http(listener, GRACE, |_| {})?;
+    running.serve_http(listener, tls, GRACE, |_| {})?;
     running.ring();
     if app.settings.run_worker {
         running.work();

@@ -7,6 +7,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::web::ServiceConfig;
 use actix_web::{App as WebApp, HttpServer, rt};
+use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -49,10 +50,11 @@ impl Running {
         Ok(Running { edges, http: None, tasks: Vec::new(), stop, signals: Stop::listen()? })
     }
 
-    /// Serves HTTP on `listener`; `more` mounts what only this command has.
+    /// Serves HTTP on `listener`, with TLS when it is given; `more` mounts what only this command has.
     pub fn serve_http(
         &mut self,
         listener: TcpListener,
+        tls: Option<ServerConfig>,
         grace: Duration,
         more: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
     ) -> Outcome {
@@ -66,8 +68,11 @@ impl Running {
         })
         .backlog(BACKLOG)
         .shutdown_timeout(grace.as_secs())
-        .disable_signals()
-        .listen(listener)?
+        .disable_signals();
+        let server = match tls {
+            Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+            None => server.listen(listener)?,
+        }
         .run();
         self.http = Some((server.handle(), rt::spawn(server)));
         Ok(())

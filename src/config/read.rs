@@ -117,6 +117,14 @@ const KEYS: &[Key] = &[
         s.listen = raw.text().filter(|text| is_listen_address(text))?;
         Some(())
     }),
+    key("tls_certificate", "the path of a file", "/etc/meari/fullchain.pem", |s, raw| {
+        s.tls.get_or_insert_default().certificate = path(raw)?;
+        Some(())
+    }),
+    key("tls_key", "the path of a file", "/etc/meari/privkey.pem", |s, raw| {
+        s.tls.get_or_insert_default().key = path(raw)?;
+        Some(())
+    }),
     key(
         "public_url",
         "http:// or https:// and a host, with no path and no slash at the end",
@@ -357,7 +365,8 @@ impl Reader {
     fn finish(mut self) -> Result<Settings, Vec<Fault>> {
         if !self.given.contains(&"public_url") {
             let reachable = self.settings.listen.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
-            self.settings.public_url = format!("http://{reachable}");
+            let scheme = if self.settings.tls.is_some() { "https" } else { "http" };
+            self.settings.public_url = format!("{scheme}://{reachable}");
         }
         // A key that was given wrongly is not missing too.
         let given = (self.given.contains(&"smtp_url"), self.given.contains(&"mail_from"));
@@ -370,6 +379,16 @@ impl Reader {
                     "smtp_url",
                     "is needed with mail_from. Example: smtps://user:password@mail.example.org",
                 );
+            }
+            _ => {}
+        }
+        let given = (self.given.contains(&"tls_certificate"), self.given.contains(&"tls_key"));
+        match given {
+            (true, false) => {
+                self.fault("tls_key", "is needed with tls_certificate. Example: /etc/meari/privkey.pem");
+            }
+            (false, true) => {
+                self.fault("tls_certificate", "is needed with tls_key. Example: /etc/meari/fullchain.pem");
             }
             _ => {}
         }

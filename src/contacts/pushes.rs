@@ -161,7 +161,7 @@ pub(super) fn closed(db: &mut Db, now: Timestamp, account: AccountId, book: Addr
 /// Sends what is pending for one registration.
 pub async fn run(app: &App, job: &Claimed) -> Result<Next> {
     let keys = app.keys.clone();
-    let render = move |db: &mut Db, registration: &Registration, happened: i16| {
+    let render = move |db: &mut Db, _: Timestamp, registration: &Registration, happened: i16| {
         rendered(db, &keys, registration, happened)
     };
     push::deliver(&app.db, &app.push, &app.clock, job, render).await

@@ -1,5 +1,7 @@
 //! Conversations and messages over REST.
 
+mod push;
+
 use actix_web::{HttpResponse, get, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,7 +24,11 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(create_message)
         .service(create_message_to_contact)
         .service(update_read_mark)
-        .service(create_preview);
+        .service(create_preview)
+        .service(push::create_push_subscription)
+        .service(push::list_push_subscriptions)
+        .service(push::delete_push_subscription)
+        .service(push::find_push_key);
 }
 
 /// What to say.

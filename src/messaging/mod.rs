@@ -14,6 +14,7 @@ pub mod bridge;
 mod erase;
 pub mod jobs;
 pub mod outbox;
+pub mod pushes;
 mod receive;
 pub mod routes;
 pub mod segments;

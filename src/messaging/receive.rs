@@ -13,7 +13,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, SmallInt, Text};
 
 use super::routes::Route;
-use super::{Message, MessageState, Source, Via, outbox, store};
+use super::{Message, MessageState, Source, Via, outbox, pushes, store};
 use crate::accounts::session;
 use crate::clock::Timestamp;
 use crate::db::{Conn, Db, Signal, Topics};
@@ -82,10 +82,17 @@ pub(super) fn claim(
 
 /// Stores many at once. None of them goes on to another phone: see [`receive_and_forward`].
 pub fn receive(db: &mut Db, items: &[Arrived]) -> Result<Vec<Received>> {
-    match db.conn() {
-        Conn::Sqlite(_) => items.iter().map(|item| receive_one(db, item)).collect(),
-        Conn::Pg(_) => receive_batch(db, items),
-    }
+    let outcomes: Vec<Received> = match db.conn() {
+        Conn::Sqlite(_) => items.iter().map(|item| receive_one(db, item)).collect::<Result<_>>()?,
+        Conn::Pg(_) => receive_batch(db, items)?,
+    };
+    let stored = items.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Received::Stored(_)));
+    let mut woken: Vec<AccountId> = stored.map(|(item, _)| item.route.peer).collect();
+    woken.sort_unstable();
+    woken.dedup();
+    let now = items.iter().map(|item| item.now).max().unwrap_or_default();
+    pushes::message_came(db, now, &woken)?;
+    Ok(outcomes)
 }
 
 /// Stores one and, when the other side is a phone user too, sends it on from the number the sender has over there.

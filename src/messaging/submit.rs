@@ -2,7 +2,7 @@
 
 use super::receive::announce;
 use super::routes::{self};
-use super::{Message, MessageState, Source, Via, bridge, outbox, segments, store};
+use super::{Message, MessageState, Source, Via, bridge, outbox, pushes, segments, store};
 use crate::clock::Timestamp;
 use crate::db::{Db, OnConflict, Topics};
 use crate::error::{Error, Result};
@@ -104,8 +104,9 @@ pub fn submit_to_contact(
         return Err(not_friends());
     }
     announce(db, now, EventKind::MessageCreated, id, account, peer)?;
-    if let Some(sms) = sms {
-        outbox::enqueue(db, now, &sms)?;
+    match sms {
+        Some(sms) => drop(outbox::enqueue(db, now, &sms)?),
+        None => pushes::message_came(db, now, &[peer])?,
     }
     Ok(Submitted { message, created: true })
 }

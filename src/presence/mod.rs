@@ -243,6 +243,11 @@ pub fn connected(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> 
     announcing(db, now, account, |db| store::upsert(db, &row)).map(drop)
 }
 
+/// Until when a client of the account counts as connected.
+pub fn connected_until(db: &mut Db, account: AccountId) -> Result<Option<Timestamp>> {
+    Ok(store::find(db, account)?.and_then(|row| row.connected_until))
+}
+
 /// The last client of this node has gone. It still counts for [`GRACE`]; then [`expire`] tells the friends. A client
 /// on another node is seen again when that node touches it next.
 pub fn disconnected(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {

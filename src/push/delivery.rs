@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::sender::{Message, Outcome, Sender};
 use super::store::{self, Registration};
 use super::{PushJob, payload};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::db::{Database, Db};
 use crate::error::Result;
 use crate::ids::{AccountId, PushRegistrationId};
@@ -28,14 +28,14 @@ pub enum Rendered {
     /// Nothing.
     Nothing,
     /// Nothing before then; what is pending stays so.
-    NotBefore(crate::clock::Timestamp),
+    NotBefore(Timestamp),
     /// Nothing, and never again: whoever registered may not know any more.
     Forget,
 }
 
 enum Turn {
     Send(Box<Registration>, Message, bool),
-    Wait(crate::clock::Timestamp),
+    Wait(Timestamp),
     Done,
 }
 
@@ -46,7 +46,7 @@ pub async fn deliver(
     sender: &Sender,
     clock: &Clock,
     claimed: &Claimed,
-    render: impl Fn(&mut Db, &Registration, i16) -> Result<Rendered> + Send + 'static,
+    render: impl Fn(&mut Db, Timestamp, &Registration, i16) -> Result<Rendered> + Send + 'static,
 ) -> Result<Next> {
     let PushJob { account, registration: id, .. } = payload(&claimed.payload)?;
     let now = clock.now();
@@ -65,7 +65,7 @@ pub async fn deliver(
             }
             // First the mark, then a look at the state: what changes after this look is pending anew.
             store::set_sending(db, &registration, happened)?;
-            Ok(match render(db, &registration, happened)? {
+            Ok(match render(db, now, &registration, happened)? {
                 Rendered::Message(message) => Turn::Send(Box::new(registration), message, false),
                 Rendered::Last(message) => Turn::Send(Box::new(registration), message, true),
                 Rendered::NotBefore(at) => Turn::Wait(at),

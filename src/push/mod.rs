@@ -190,7 +190,27 @@ pub fn unregister(db: &mut Db, now: Timestamp, account: AccountId, id: PushRegis
 /// are [hushed](Db::hushed). In the transaction of the change. Says whether anybody is registered at all.
 pub fn note(db: &mut Db, now: Timestamp, subject: &Subject, happened: i16) -> Result<bool> {
     let registrations = store::list_for(db, subject)?;
-    for registration in &registrations {
+    mark(db, now, &registrations, happened)?;
+    Ok(!registrations.is_empty())
+}
+
+/// The same for many owners at once, each with all that he has of a kind.
+pub fn note_owners(
+    db: &mut Db,
+    now: Timestamp,
+    kind: &str,
+    owners: &[AccountId],
+    happened: i16,
+) -> Result<()> {
+    if owners.is_empty() {
+        return Ok(());
+    }
+    let registrations = store::list_for_owners(db, kind, owners)?;
+    mark(db, now, &registrations, happened)
+}
+
+fn mark(db: &mut Db, now: Timestamp, registrations: &[Registration], happened: i16) -> Result<()> {
+    for registration in registrations {
         let news = registration.wants & happened;
         if news == 0 || registration.expires_at <= now || db.is_hushed(registration.id.as_bytes()) {
             continue;
@@ -212,7 +232,7 @@ pub fn note(db: &mut Db, now: Timestamp, subject: &Subject, happened: i16) -> Re
             queue::enqueue_at(db, now, due, SEND, Some(&registration.id.to_string()), &job)?;
         }
     }
-    Ok(!registrations.is_empty())
+    Ok(())
 }
 
 /// Forgets registrations that were made with a credential that is no more.

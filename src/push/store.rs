@@ -160,6 +160,23 @@ pub fn list_for(db: &mut Db, subject: &Subject) -> Result<Vec<Registration>> {
     })
 }
 
+/// Everything of a kind that these owners are registered for, kept from others until the transaction ends.
+pub fn list_for_owners(db: &mut Db, kind: &str, owners: &[AccountId]) -> Result<Vec<Registration>> {
+    macro_rules! query {
+        () => {
+            table::table
+                .filter(table::owner_id.eq_any(owners))
+                .filter(table::kind.eq(kind))
+                .order((table::account_id.asc(), table::id.asc()))
+                .select(Registration::as_select())
+        };
+    }
+    Ok(match db.conn() {
+        Conn::Sqlite(c) => query!().load(c)?,
+        Conn::Pg(c) => query!().for_update().load(c)?,
+    })
+}
+
 pub fn list(db: &mut Db, account: AccountId, kind: &str) -> Result<Vec<Registration>> {
     Ok(each!(db, |c| table::table
         .filter(table::account_id.eq(account))

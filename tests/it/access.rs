@@ -42,12 +42,19 @@ async fn belongings(pair: &Pair) -> Vec<(&'static str, String)> {
     let password = pair.alice.post("/v1/me/app-passwords", json!({ "label": "Phone" })).await.expect(201);
     let email = pair.alice.post("/v1/me/emails", json!({ "address": "alice@example.org" })).await;
     let sessions = pair.alice.get("/v1/sessions").await.expect(200);
+    let device = crate::support::push::PushService::start().subscribe("bob");
+    let subscription = json!({
+        "endpoint": device.endpoint, "keys": { "p256dh": device.p256dh(), "auth": device.auth_secret() },
+    });
+    let subscription =
+        text(&pair.bob.post("/v1/me/push-subscriptions", subscription).await.expect(201)["id"]);
     vec![
         ("/v1/contacts/", pair.contact.clone()),
         ("/v1/conversations/", text(&said["conversation_id"])),
         ("/v1/me/app-passwords/", text(&password["id"])),
         ("/v1/me/mobiles/", text(&pair.alice.get("/v1/me").await["mobiles"][0]["id"])),
         ("/v1/me/emails/", email["id"].as_str().unwrap_or("eml_01970000000070008000000000000000").to_owned()),
+        ("/v1/me/push-subscriptions/", subscription),
         ("/v1/sessions/", text(&sessions["items"][0]["id"])),
     ]
 }

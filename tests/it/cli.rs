@@ -361,3 +361,65 @@ async fn serve_does_the_same_on_postgres() {
     assert_eq!(get(&format!("{url}/readyz")).await, (200, "ready\n".to_owned()));
     service.terminate();
 }
+
+/// Makes a certificate for 127.0.0.1.
+fn certificate(place: &Place) {
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args(["-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=127.0.0.1"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .current_dir(place.folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+#[test]
+fn serve_speaks_tls_and_http_2() {
+    let place = Place::new();
+    certificate(&place);
+    place.write("meari.toml", "listen = \"127.0.0.1:0\"\ntls_certificate = \"cert.pem\"");
+    place.run(&["serve"]).badly(1, "tls_key");
+    let settings = "listen = \"127.0.0.1:0\"\ntls_certificate = \"cert.pem\"\ntls_key = \"KEY\"";
+    place.write("meari.toml", &settings.replace("KEY", "nowhere.pem"));
+    place.run(&["serve"]).badly(1, "nowhere.pem");
+    place.write("meari.toml", &settings.replace("KEY", "key.pem"));
+    let mut service = Service::start(&place, &["serve", "--config", "meari.toml"]);
+    let line = service.line("serves");
+    assert!(line["public_url"].as_str().unwrap().starts_with("https://"), "{line}");
+    let url = format!("https://{}/dav/", line["listen"].as_str().unwrap());
+    for (version, want) in [("--http2", "2"), ("--http1.1", "1.1")] {
+        let curl = Command::new("curl")
+            .args([
+                "-s",
+                "-S",
+                "--noproxy",
+                "*",
+                "--cacert",
+                "cert.pem",
+                version,
+                "-X",
+                "OPTIONS",
+                "-o",
+                "/dev/null",
+            ])
+            .args(["-w", "%{http_version} %{http_code}", &url])
+            .current_dir(place.folder.path())
+            .output()
+            .unwrap();
+        let said =
+            String::from_utf8_lossy(&curl.stdout).into_owned() + &String::from_utf8_lossy(&curl.stderr);
+        assert_eq!(said, format!("{want} 200"));
+    }
+    service.terminate();
+}

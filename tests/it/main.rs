@@ -29,6 +29,7 @@ mod openapi;
 mod phone_book;
 mod presence;
 mod proofs;
+mod push;
 mod sessions;
 mod settings;
 mod simulator_peers;

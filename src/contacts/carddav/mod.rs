@@ -196,7 +196,8 @@ async fn respond(
     let body = body.ok_or(if is_card { TOO_LARGE } else { Fault::new(413, "The body is too large.") })?;
     // The URI's own text: the router's copy is decoded already.
     let path = href::parse(request.uri().path()).ok_or(MISSING)?;
-    let place = own_place(path, &login)?;
+    let makes = matches!(request.method().as_str(), "PUT" | "MKCOL");
+    let place = own_place(path, &login, if makes { NO_PARENT } else { MISSING })?;
     let now = dav.app.now();
     let headers = request.headers();
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
@@ -262,6 +263,8 @@ fn answer_key(request: &HttpRequest, preferences: &Preferences, body: &[u8]) -> 
 }
 
 const MISSING: Fault = Fault::new(404, "There is nothing at this address.");
+/// RFC 4918 9.3.1, 9.7.1, 9.8.5: what would have to be there first is not.
+const NO_PARENT: Fault = Fault::new(409, "There is no collection to make it in.");
 const TOO_LARGE: Fault =
     Fault::violated(403, Precondition::Named(Name::carddav("max-resource-size")), "The vCard is too large.");
 
@@ -285,9 +288,13 @@ async fn dispatch(call: Call) -> Result<HttpResponse, Stop> {
     }
 }
 
-/// Nobody reaches what is another's, whether it exists or not.
-fn own_place(path: href::Path, login: &PhoneLogin) -> Result<Place, Fault> {
-    let place = Place::parse(path).ok_or(MISSING)?;
+/// Segments of a card's address; what is deeper has no parent.
+const SEGMENTS_MAX: usize = 5;
+
+/// Nobody reaches what is another's, whether it exists or not. `too_deep` is said of addresses below a card's.
+fn own_place(path: href::Path, login: &PhoneLogin, too_deep: Fault) -> Result<Place, Fault> {
+    let is_deep = path.segments.len() > SEGMENTS_MAX;
+    let place = Place::parse(path).ok_or(if is_deep { too_deep } else { MISSING })?;
     check_owner(&place, login)?;
     Ok(with_own_handle(place, login))
 }

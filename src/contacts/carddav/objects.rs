@@ -7,7 +7,7 @@ use super::answer::{self, Stop};
 use super::place::Place;
 use super::properties::{CARD_TYPE, http_date};
 use super::push;
-use super::{Call, MISSING, TOO_LARGE, check_owner, with_own_handle};
+use super::{Call, MISSING, NO_PARENT, TOO_LARGE, own_place};
 use crate::contacts::books::{self, AddressObject, NAME_MAX, Put, Refusal, Target, Written};
 use crate::contacts::card_convert::to_version;
 use crate::contacts::vcard::{Card, CardFault, Version};
@@ -344,10 +344,8 @@ pub async fn transfer(call: Call) -> Result<HttpResponse, Stop> {
             return Err(Fault::new(502, "The Destination is on another server.").into());
         }
     }
-    let place =
-        Place::parse_href(destination).ok_or(Fault::new(403, "Nothing can be at that Destination."))?;
-    check_owner(&place, &call.login)?;
-    let Place::Object(_, target_slug, target_name) = with_own_handle(place, &call.login) else {
+    let path = href::parse(destination).ok_or(Fault::new(403, "Nothing can be at that Destination."))?;
+    let Place::Object(_, target_slug, target_name) = own_place(path, &call.login, NO_PARENT)? else {
         return Err(Fault::new(403, "A card cannot stand at that Destination.").into());
     };
     let target_book = call.shelf.book(&target_slug).ok_or(Fault::new(409, "There is no such book."))?.id;
