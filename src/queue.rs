@@ -161,6 +161,51 @@ pub fn counts(db: &mut Db) -> Result<Vec<(String, i64)>> {
         .load(c))?)
 }
 
+/// A job as an operator sees it: without what it was told.
+#[derive(Debug, Clone, Queryable)]
+pub struct Listed {
+    /// Which.
+    pub id: JobId,
+    /// What it does.
+    pub kind: String,
+    /// `ready`, `running` or `dead`.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// When it is due.
+    pub run_at: Timestamp,
+    /// Why it failed the last time.
+    pub last_error: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Jobs in a state, or all, newest first, older than `before`.
+pub fn list(db: &mut Db, state: Option<&str>, before: Option<JobId>, limit: i64) -> Result<Vec<Listed>> {
+    each!(db, |c| {
+        let mut query = jobs::table
+            .select((
+                jobs::id,
+                jobs::kind,
+                jobs::state,
+                jobs::attempts,
+                jobs::run_at,
+                jobs::last_error,
+                jobs::created_at,
+            ))
+            .order(jobs::id.desc())
+            .limit(limit)
+            .into_boxed();
+        if let Some(state) = state {
+            query = query.filter(jobs::state.eq(state));
+        }
+        if let Some(before) = before {
+            query = query.filter(jobs::id.lt(before));
+        }
+        Ok(query.load(c)?)
+    })
+}
+
 /// How long to wait before attempt number `attempts + 1`: doubling from one second to ten minutes.
 pub fn backoff(attempts: i32) -> Duration {
     let exponent = u32::try_from(attempts.clamp(0, 10)).unwrap_or(0);

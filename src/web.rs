@@ -26,8 +26,7 @@ const GZIP_FROM_BYTES: usize = 512;
 const GZIP_KEPT_MAX: u64 = 512;
 
 /// Folders of `web/` that are public. Everything else under `/` belongs to the API and its own 404.
-const FILES: &str =
-    "/{path:(?:app|style|i18n|icons|demo|phone)/.+|[a-z-]+[.](?:svg|ico|png|webmanifest|txt)}";
+const FILES: &str = "/{path:(?:app|console|style|i18n|icons|demo|phone)/.+|[a-z-]+[.](?:svg|ico|png|webmanifest|txt)|sw[.]js}";
 
 #[derive(RustEmbed)]
 #[folder = "web/"]
@@ -42,9 +41,10 @@ pub struct DemoSheet(pub serde_json::Value);
 
 /// Registers the pages and files of the web client.
 pub fn routes(cfg: &mut ServiceConfig) {
-    for page in ["/", "/phone", "/admin"] {
+    for page in ["/", "/phone"] {
         cfg.service(web::resource(page).route(readable().to(index)));
     }
+    cfg.service(web::resource("/admin").route(readable().to(console)));
     cfg.service(web::resource("/demo").route(readable().to(demo)));
     cfg.service(web::resource("/demo.json").route(readable().to(demo_sheet)));
     cfg.service(web::resource(FILES).route(readable().to(file)));
@@ -57,6 +57,11 @@ fn readable() -> actix_web::Route {
 
 async fn index(request: HttpRequest) -> HttpResponse {
     answer(&request, "index.html")
+}
+
+/// The page is open to everybody, what it shows is not: it asks the API as whoever signs in.
+async fn console(request: HttpRequest) -> HttpResponse {
+    answer(&request, "console.html")
 }
 
 async fn demo(request: HttpRequest) -> HttpResponse {
@@ -276,5 +281,6 @@ mod tests {
             texts.keys().cloned().collect()
         };
         assert_eq!(keys("en"), keys("ko"));
+        assert_eq!(keys("console-en"), keys("console-ko"));
     }
 }

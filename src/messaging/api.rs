@@ -1,5 +1,6 @@
 //! Conversations and messages over REST.
 
+mod admin;
 mod push;
 
 use actix_web::{HttpResponse, get, post, web};
@@ -28,7 +29,13 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(push::create_push_subscription)
         .service(push::list_push_subscriptions)
         .service(push::delete_push_subscription)
-        .service(push::find_push_key);
+        .service(push::find_push_key)
+        .service(admin::list_sms)
+        .service(admin::find_sms)
+        .service(admin::decide_sms)
+        .service(admin::list_traffic)
+        .service(admin::list_carriers)
+        .service(admin::list_jobs);
 }
 
 /// What to say.

@@ -13,6 +13,7 @@ pub mod arrivals;
 pub mod bridge;
 mod erase;
 pub mod jobs;
+pub mod ledger;
 pub mod outbox;
 pub mod pushes;
 mod receive;

@@ -278,6 +278,17 @@ pub fn unknown(db: &mut Db, now: Timestamp, id: OutboundSmsId, code: &str) -> Re
     settle(db, now, &sms, MessageState::Unknown, Some(code), None)
 }
 
+/// An operator's decision on an unknown.
+pub fn decide(db: &mut Db, now: Timestamp, id: OutboundSmsId, arrived: bool) -> Result<()> {
+    let Some(sms) = find(db, id)? else { return Ok(()) };
+    let (state, code) = if arrived {
+        (MessageState::Sent, None)
+    } else {
+        (MessageState::Failed, Some("decided_by_operator"))
+    };
+    settle(db, now, &sms, state, code, None)
+}
+
 fn note_carrier_id(db: &mut Db, now: Timestamp, sms: &OutboundSms, carrier_message_id: &str) -> Result<()> {
     claim(db, &sms.carrier_id, CLAIM_SENT, carrier_message_id, "", Some(sms.id.as_bytes()), now)?;
     each!(db, |c| diesel::update(outbound_sms::table)

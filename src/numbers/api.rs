@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::forecast::{self, Held};
 use super::{Capabilities, Import, Number};
 use crate::accounts::auth::Admin;
 use crate::app::App;
@@ -21,7 +22,11 @@ const IMPORT_MAX: usize = 10_000;
 
 /// The operator's numbers.
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(list_numbers).service(create_numbers).service(list_usage).service(delete_number);
+    cfg.service(list_numbers)
+        .service(create_numbers)
+        .service(list_usage)
+        .service(list_forecasts)
+        .service(delete_number);
 }
 
 /// A number of the pool.
@@ -190,6 +195,60 @@ async fn list_usage(app: web::Data<App>, _admin: Admin) -> Result<web::Json<Usag
         })
         .await?;
     Ok(web::Json(usage))
+}
+
+/// What the largest holding was at the end of a day.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct HoldingView {
+    /// The end of the day, RFC 3339.
+    pub at: String,
+    /// Pairs in use or at rest.
+    pub held: i64,
+}
+
+/// How long the pool of a region will do.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ForecastView {
+    /// ISO 3166 region.
+    pub region: String,
+    /// Numbers that can be given.
+    pub numbers: i64,
+    /// The account with the most pairs, on each of the last 30 days.
+    pub days: Vec<HoldingView>,
+    /// In how many days the pool is full if the holding grows on as it did; null when it does not grow.
+    pub full_in_days: Option<i64>,
+}
+
+/// How long the pools will do.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ForecastsView {
+    /// By region.
+    pub items: Vec<ForecastView>,
+}
+
+/// Shows how long the pools will do: a pool is full when its largest account has all of its numbers.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = ForecastsView), Problems))]
+#[get("/v1/admin/numbers/forecast")]
+async fn list_forecasts(app: web::Data<App>, _admin: Admin) -> Result<web::Json<ForecastsView>> {
+    let now = app.now();
+    let read = app.db.read(move |db| Ok((numbers::counts(db)?, numbers::largest_holder(db, now)?)));
+    let (counts, held) = read.await?;
+    let mut items: Vec<ForecastView> = counts
+        .iter()
+        .filter(|(_, state, _)| state == "available")
+        .map(|(region, _, count)| {
+            let own: Vec<Held> = held.iter().filter(|(r, _)| r == region).map(|(_, h)| *h).collect();
+            let days = forecast::days(now, &own);
+            ForecastView {
+                region: region.clone(),
+                numbers: *count,
+                full_in_days: forecast::full_in_days(&days, *count),
+                days: days.iter().map(|d| HoldingView { at: d.at.to_rfc3339(), held: d.held }).collect(),
+            }
+        })
+        .collect();
+    items.sort_by(|a, b| a.region.cmp(&b.region));
+    Ok(web::Json(ForecastsView { items }))
 }
 
 /// Takes a number out of service for good. Its contacts get another one, and their cards are updated.

@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod assignment;
+pub mod forecast;
 pub mod plan;
 mod store;
 
@@ -369,6 +370,13 @@ pub fn counts(db: &mut Db) -> Result<Vec<(String, String, i64)>> {
 /// The most pairs any account has in use or at rest.
 pub fn largest_holding(db: &mut Db) -> Result<i64> {
     store::largest_holding(db)
+}
+
+/// What the account with the largest holding has and had in the last days, by region.
+pub fn largest_holder(db: &mut Db, now: Timestamp) -> Result<Vec<(String, forecast::Held)>> {
+    let Some(account) = store::largest_holder(db)? else { return Ok(Vec::new()) };
+    let since = Timestamp(now.0 - forecast::DAYS * 24 * 3_600 * 1_000_000);
+    store::list_held(db, account, since)
 }
 
 /// Forgets everything an account held.

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Text};
 
+use super::forecast::Held;
 use super::{Number, NumberState};
 use crate::clock::Timestamp;
 use crate::db::{Conn, Db};
@@ -344,6 +345,38 @@ pub fn largest_holding(db: &mut Db) -> Result<i64> {
         .limit(1)
         .load(c))?;
     Ok(counts.into_iter().next().unwrap_or(0))
+}
+
+pub fn largest_holder(db: &mut Db) -> Result<Option<AccountId>> {
+    Ok(each!(db, |c| assignments::table
+        .filter(assignments::state.ne("past"))
+        .group_by(assignments::account_id)
+        .select(assignments::account_id)
+        .order(diesel::dsl::count_star().desc())
+        .first(c)
+        .optional())?)
+}
+
+/// What an account holds, or held at some time since, by region.
+pub fn list_held(db: &mut Db, account: AccountId, since: Timestamp) -> Result<Vec<(String, Held)>> {
+    type Row = (String, String, Timestamp, Option<Timestamp>, Option<Timestamp>);
+    let rows: Vec<Row> = each!(db, |c| assignments::table
+        .inner_join(numbers::table.on(numbers::id.eq(assignments::number_id)))
+        .filter(assignments::account_id.eq(account))
+        .filter(assignments::state.ne("past").or(assignments::rests_until.ge(since)))
+        .select((
+            numbers::region,
+            assignments::state,
+            assignments::assigned_at,
+            assignments::released_at,
+            assignments::rests_until,
+        ))
+        .load(c))?;
+    let held = |(region, state, from, released, rests): Row| {
+        let until = if state == "past" { rests.or(released) } else { None };
+        (region, Held { from, until })
+    };
+    Ok(rows.into_iter().map(held).collect())
 }
 
 pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {

@@ -20,6 +20,7 @@ mod carddav_push;
 mod carddav_reports;
 mod carddav_sync;
 mod cli;
+mod console;
 mod contacts;
 mod doorbell;
 mod kill;

@@ -148,14 +148,15 @@ export const api = {
     data => (data instanceof Blob ? data : new Blob([JSON.stringify(data, null, 2)], { type: 'application/json' }))),
 };
 
-/** Every page of a list, up to `max` items. */
-export async function all(path, max = 2000) {
+/** Every page of a list, up to `max` items; `onPage(items)` sees each page as it comes. */
+export async function all(path, max = 2000, onPage = null) {
   const items = [];
   let after = null;
   do {
     const query = new URLSearchParams({ limit: '200', ...(after ? { after } : {}) });
     const page = await api.get(`${path}${path.includes('?') ? '&' : '?'}${query}`);
     items.push(...page.items);
+    onPage?.(page.items);
     after = page.next;
   } while (after && items.length < max);
   return items;

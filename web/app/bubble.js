@@ -1,6 +1,6 @@
 /** One message as a bubble, and the rows of a thread around it: day lines, the line above what is new. */
 import { apply, el, setText } from './dom.js';
-import { clock, daysBetween, dayLine, fullTime } from './format.js';
+import { clock, dayLine, fullTime } from './format.js';
 import { has, t } from './i18n.js';
 import { icon } from './icons.js';
 import { linked } from './links.js';
@@ -12,12 +12,13 @@ const TOGETHER_MS = 5 * 60_000;
 /** The rows of a thread: `{ key, kind: 'day' | 'new' | 'message', … }`. `newAfter` is the last message read before. */
 export function rows(messages, newAfter) {
   const result = [];
+  const newest = messages.findLastIndex(({ mine }) => mine);
   let marked = newAfter === undefined;
   let passed = newAfter === null;
   messages.forEach((message, index) => {
     const before = messages[index - 1];
     const after = messages[index + 1];
-    const newDay = !before || daysBetween(new Date(before.sent_at), new Date(message.sent_at)) !== 0;
+    const newDay = !before || dayOf(before) !== dayOf(message);
     if (newDay) result.push({ key: `day:${message.sent_at.slice(0, 10)}:${message.key ?? message.id ?? message.client_id}`, kind: 'day', at: message.sent_at });
     if (!marked && passed && !message.mine) {
       marked = true;
@@ -27,10 +28,18 @@ export function rows(messages, newAfter) {
     result.push({
       key: message.client_id ?? message.id, kind: 'message', message,
       first: newDay || !together(before, message), last: !after || !together(message, after),
-      newest: message.mine && !messages.slice(index + 1).some(({ mine }) => mine),
+      newest: index === newest,
     });
   });
   return result;
+}
+
+const days = new WeakMap();
+
+/** The day of a message on the calendar of this browser; worked out once, for there are many. */
+function dayOf(message) {
+  if (!days.has(message)) days.set(message, new Date(message.sent_at).toDateString());
+  return days.get(message);
 }
 
 function together(a, b) {

@@ -1,5 +1,6 @@
 /** The list of conversations: search, presence, last line, time, unread. */
-import { apply, el, keyed, onceAFrame, setText } from './dom.js';
+import { apply, el, onceAFrame, setText } from './dom.js';
+import { fold, foldedContact } from './folded.js';
 import { shortTime } from './format.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
@@ -7,12 +8,20 @@ import { avatar, nameOf, presenceMark, showPresence } from './parts.js';
 import { go, onRoute, route, threadAddress } from './router.js';
 import { contactOf, sortedConversations } from './store.js';
 import { View } from './view.js';
+import { VirtualList } from './virtual-list.js';
 
 const MINUTE_MS = 60_000;
+/** Height of a row, as the style sheet has it. */
+const ROW_PX = 68;
 
 class Conversations extends View {
   #search = el('input', { type: 'search', class: 'input search', autocomplete: 'off', spellcheck: 'false', enterkeyhint: 'search' });
   #list = el('ul', { class: 'items' });
+  #scroller = el('div', { class: 'groups' }, this.#list);
+  #shared = {};
+  #rows = new VirtualList(this.#scroller, this.#list, {
+    key: ({ id }) => id, height: () => ROW_PX, create: row, update: (node, item) => showRow(node, item, this.#shared),
+  });
   #note = el('div', { class: 'list-note' });
   #requests = el('a', { class: 'requests', href: '#/contacts', hidden: true });
   #state = [];
@@ -23,14 +32,17 @@ class Conversations extends View {
       el('header', { class: 'list-head' }, el('h1', {}, t('nav.chats')),
         el('a', { class: 'button bare', href: '#/contacts/add', title: t('contacts.add') }, icon('plus'), el('span', { class: 'unseen' }, t('contacts.add')))),
       el('div', { class: 'search-box', role: 'search' }, icon('search'), this.#search, el('kbd', { 'aria-hidden': 'true' }, /Mac|iP/.test(navigator.platform) ? '⌘K' : 'Ctrl K')),
-      this.#requests, this.#list, this.#note);
+      this.#requests, this.#scroller, this.#note);
     const draw = onceAFrame(() => this.#draw());
     this.watch(({ conversations, contacts, drafts, outbox, ready }) => [conversations, contacts, drafts, outbox, ready], state => {
       this.#state = state;
       draw();
     });
     this.atEnd(onRoute(draw));
-    this.#search.addEventListener('input', draw);
+    this.#search.addEventListener('input', () => {
+      this.#scroller.scrollTop = 0;
+      draw();
+    });
     this.addEventListener('keydown', event => this.#keys(event));
     const tick = setInterval(draw, MINUTE_MS);
     this.atEnd(() => clearInterval(tick));
@@ -43,8 +55,8 @@ class Conversations extends View {
       .map(conversation => ({ id: conversation.id, conversation, contact: contactOf(conversation, contacts) }))
       .filter(item => matches(item, wanted));
     if (wanted) items.push(...strangers(contacts, conversations, wanted));
-    const shared = { drafts, waiting: lastWaiting(outbox), current: route().id };
-    keyed(this.#list, items, ({ id }) => id, row, (node, item) => showRow(node, item, shared));
+    this.#shared = { drafts, waiting: lastWaiting(outbox), current: route().id };
+    this.#rows.items = items;
     this.#showNote(items.length, wanted, ready);
     const asking = Object.values(contacts).filter(({ state, direction }) => state === 'requested' && direction === 'incoming').length;
     this.#requests.hidden = asking === 0;
@@ -80,14 +92,9 @@ class Conversations extends View {
   }
 }
 
-/** Text for comparing: without case, width and accents, so that a search forgives. */
-function fold(text) {
-  return (text ?? '').normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase().trim();
-}
-
 function matches({ conversation, contact }, wanted) {
   if (!wanted) return true;
-  return [contact?.display_name, contact?.address, contact?.number, conversation.last_message?.text].some(text => fold(text).includes(wanted));
+  return (contact && foldedContact(contact).includes(wanted)) || fold(conversation.last_message?.text).includes(wanted);
 }
 
 /** Friends one has not written with yet are found too. */
@@ -95,7 +102,7 @@ function strangers(contacts, conversations, wanted) {
   const known = new Set(Object.values(conversations).map(({ contact }) => contact?.id));
   return Object.values(contacts)
     .filter(contact => contact.state === 'accepted' && !known.has(contact.id))
-    .filter(({ display_name: name, address }) => fold(name).includes(wanted) || fold(address).includes(wanted))
+    .filter(contact => foldedContact(contact).includes(wanted))
     .map(contact => ({ id: contact.id, conversation: null, contact }));
 }
 

@@ -18,11 +18,12 @@ export function preferredLanguage() {
   return wanted.find(tag => LANGUAGES.includes(tag)) ?? 'en';
 }
 
-/** Loads a language. Unknown ones become English. Answers whether it changed. */
-export async function useLanguage(wanted) {
+/** Loads a language; `parts` are the texts of other pages beside the messenger's. Unknown languages become English. Answers whether it changed. */
+export async function useLanguage(wanted, parts = []) {
   const next = LANGUAGES.includes(wanted) ? wanted : 'en';
   if (next === language && Object.keys(texts).length) return false;
-  const load = name => fetch(`/i18n/${name}.json`).then(answer => answer.json());
+  const read = name => fetch(`/i18n/${name}.json`).then(answer => answer.json());
+  const load = name => Promise.all([name, ...parts.map(part => `${part}-${name}`)].map(read)).then(all => Object.assign({}, ...all));
   [texts, fallback] = await Promise.all([load(next), next === 'en' ? {} : load('en')]);
   language = next;
   plurals = new Intl.PluralRules(next);

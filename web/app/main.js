@@ -6,7 +6,7 @@ import { applyTheme } from './theme.js';
 import './shell.js';
 
 /** The server's own addresses for places inside the client. */
-const PLACES = { '/phone': '#/phone', '/admin': '#/settings' };
+const PLACES = { '/phone': '#/phone' };
 
 applyTheme();
 await useLanguage(preferredLanguage());

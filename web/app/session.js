@@ -7,6 +7,8 @@ import * as store from './store.js';
 
 const PAGE = 40;
 const RETRY_MS = 5_000;
+/** As many contacts as an account can have. */
+const CONTACTS_MAX = 20_000;
 
 const live = new Live({ onHello: hello, onEvent: event, onState: connection => store.set({ connection }) });
 /** Events of a connection wait here while its snapshot is being loaded. */
@@ -71,17 +73,19 @@ function hello(seq, resumed) {
 
 async function load(turn) {
   try {
-    const [account, contacts, conversations] = await Promise.all([
-      api.get('/v1/me'), all('/v1/contacts'), all('/v1/conversations')]);
+    const everybody = all('/v1/contacts', CONTACTS_MAX, some => turn === loads && early(some));
+    everybody.catch(() => {});
+    const [account, conversations] = await Promise.all([api.get('/v1/me'), all('/v1/conversations')]);
+    if (turn !== loads) return;
+    // Who has thousands of contacts does not wait for them to see the conversations.
+    store.set({ account, ready: true });
+    store.replace('conversations', conversations);
+    const contacts = await everybody;
     const opened = Object.keys(store.now().threads);
     const threads = await Promise.all(opened.map(id => page(id)));
     if (turn !== loads) return;
-    const threadsLeft = { ...store.now().threads };
-    for (const id of opened) delete threadsLeft[id];
-    store.set({ account, ready: true, threads: threadsLeft });
     store.replace('contacts', contacts);
-    store.replace('conversations', conversations);
-    opened.forEach((id, index) => show(id, threads[index]));
+    opened.forEach((id, index) => refresh(id, threads[index]));
   } catch (error) {
     if (turn === loads && error.status !== 401) setTimeout(() => turn === loads && load(turn), RETRY_MS);
     return;
@@ -90,6 +94,23 @@ async function load(turn) {
   waiting = null;
   late.forEach(apply);
   flush();
+}
+
+/** The newest page of a thread that is open. Where it meets what is there, what is there stays; else there is a gap. */
+function refresh(conversation, newest) {
+  const known = new Set(store.now().threads[conversation]?.messages.map(({ id }) => id));
+  if (newest.items.some(({ id }) => known.has(id))) {
+    store.mergeMessages(conversation, newest.items, { state: 'ready' });
+    return;
+  }
+  const { [conversation]: _, ...threads } = store.now().threads;
+  store.set({ threads });
+  show(conversation, newest);
+}
+
+/** What is there already is shown while the rest is on its way. */
+function early(contacts) {
+  store.put('contacts', contacts);
 }
 
 function event(frame) {
@@ -162,7 +183,7 @@ export function refreshConversations() {
 
 /** Loads contacts again, after something that changes them and may not be told. */
 export async function refreshContacts() {
-  store.replace('contacts', await all('/v1/contacts'));
+  store.replace('contacts', await all('/v1/contacts', CONTACTS_MAX));
 }
 
 function page(conversation, after) {

@@ -6,16 +6,19 @@ import { avatar, nameOf } from './parts.js';
 import { go, onRoute, route } from './router.js';
 import { contactOf, now } from './store.js';
 import { View } from './view.js';
-import './contacts.js';
-import './contact-detail.js';
 import './conversations.js';
-import './my-phone.js';
-import './settings.js';
 import './sign-in.js';
 import './thread.js';
 
 const PLACES = [['chats', '#/'], ['contacts', '#/contacts'], ['phone', '#/phone'], ['settings', '#/settings']];
 const OFFLINE_NOTICE_MS = 2_500;
+/** Views that come when they are wanted; all of them soon after the start, so that they are there without a connection. */
+const LATER = {
+  contacts: () => Promise.all([import('./contacts.js'), import('./contact-detail.js')]),
+  phone: () => import('./my-phone.js'),
+  settings: () => import('./settings.js'),
+};
+const LATER_MS = 1_500;
 
 class Shell extends View {
   #nav = null;
@@ -61,6 +64,7 @@ class Shell extends View {
     });
     this.replaceChildren(skip, this.#nav, el('main', { class: 'panes' }, this.#list, this.#detail),
       el('p', { class: 'connection', role: 'status' }));
+    setTimeout(() => Object.values(LATER).forEach(load => load().catch(() => {})), LATER_MS);
     this.#place(false);
     this.#showUnread(unreadOf(now().conversations));
     this.#showConnection(now().connection);
@@ -92,6 +96,7 @@ class Shell extends View {
     if (wanted === null || wanted === this.#listName) return;
     this.#listName = wanted;
     this.#list.setAttribute('aria-label', t(`nav.${wanted}`));
+    LATER[wanted]?.();
     this.#list.replaceChildren(el(wanted === 'chats' ? 'm-conversations' : 'm-contacts'));
   }
 
@@ -108,7 +113,10 @@ class Shell extends View {
       settings: () => el('m-settings'),
     }[name]?.() ?? el('m-placeholder', { place: 'chats' });
     this.#detail.replaceChildren(node);
-    if (moveFocus && !first) this.#focusDetail(name);
+    const loaded = LATER[name]?.();
+    if (!moveFocus || first) return;
+    if (loaded) loaded.then(() => key === this.#detailKey && this.#focusDetail(name)).catch(() => {});
+    else this.#focusDetail(name);
   }
 
   /** A new place announces itself: the focus goes to what one does there, or to its heading. */

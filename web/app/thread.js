@@ -8,11 +8,13 @@ import { attempt, avatar, button, nameOf, presenceMark, showPresence, toast } fr
 import { go, threadAddress } from './router.js';
 import { discard, loadOlder, markRead, openThread, resend, sendMessage } from './session.js';
 import { contactOf, now } from './store.js';
+import { ThreadWindow } from './thread-window.js';
 import { View } from './view.js';
 import './composer.js';
 
 const NEAR_END_PX = 80;
 const NEAR_START_PX = 600;
+const FAR_SCREENS = 4;
 
 class Thread extends View {
   #conversation = null;
@@ -21,6 +23,11 @@ class Thread extends View {
   #newAfter = undefined;
   #stuck = true;
   #placed = false;
+  #window = new ThreadWindow();
+  #above = el('div', { class: 'log-space', 'aria-hidden': 'true' });
+  #below = el('div', { class: 'log-space', 'aria-hidden': 'true' });
+  #draws = onceAFrame(() => this.isConnected && this.#draw());
+  #width = 0;
   #head = el('header', { class: 'thread-head' });
   #log = el('div', { class: 'log', role: 'log', tabindex: '0' });
   #inner = el('div', { class: 'log-inner' });
@@ -44,7 +51,13 @@ class Thread extends View {
     this.#log.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     this.#composer.addEventListener('sent', () => this.#toEnd(false));
     for (const type of ['focus', 'visibilitychange']) this.listen(type === 'focus' ? window : document, type, () => this.#read());
-    const sizes = new ResizeObserver(() => this.#stuck && this.#toEnd(false));
+    const sizes = new ResizeObserver(() => {
+      if (this.#width !== this.#log.clientWidth) {
+        this.#width = this.#log.clientWidth;
+        this.#window.forget();
+      }
+      if (this.#stuck) this.#toEnd(false);
+    });
     sizes.observe(this.#log);
     sizes.observe(this.#inner);
     this.atEnd(() => sizes.disconnect());
@@ -58,7 +71,7 @@ class Thread extends View {
     }
     const who = this.#conversation ?? this.#contact;
     this.#composer.open({ conversationId: this.#conversation, contactId: this.#conversation ? null : this.#contact, name: nameOf(this.#other()) });
-    const draw = onceAFrame(() => this.isConnected && this.#draw());
+    const draw = this.#draws;
     this.watch(({ threads, outbox, conversations }) => [threads[who], outbox, conversations[who]?.unread], draw);
     this.watch(({ contacts, conversations, ready }) => [this.#other(), conversations[who]?.id, ready, contacts], () => {
       this.#showHead();
@@ -115,12 +128,26 @@ class Thread extends View {
     const messages = [...settled, ...waiting];
     const hold = this.#hold();
     this.#log.setAttribute('aria-busy', String(thread?.state === 'loading'));
-    const items = this.#around(rows(messages, this.#newAfter), thread, messages.length);
-    keyed(this.#inner, items, ({ key }) => key, item => item.node?.() ?? rowNode(item),
-      (node, item) => item.node || showRow(node, item, { contact: this.#other(), actions: this.#actions() }));
+    const all = this.#around(rows(messages, this.#newAfter), thread, messages.length);
+    const { from, to, above, below } = this.#window.choose(all, { ...this.#seen(), atEnd: this.#stuck, anchor: hold?.node.rowKey });
+    this.#above.style.height = `${above}px`;
+    this.#below.style.height = `${below}px`;
+    const shared = { contact: this.#other(), actions: this.#actions() };
+    keyed(this.#inner, [{ key: 'above', node: () => this.#above }, ...all.slice(from, to), { key: 'below', node: () => this.#below }],
+      ({ key }) => key, item => Object.assign(item.node?.() ?? rowNode(item), { rowKey: item.key }), (node, item) => item.node || showRow(node, item, shared));
     this.#composer.sms = this.#toPhone(settled);
     this.#settle(hold, thread, messages.length);
     if (conversations[this.#conversation]?.unread || messages.length) this.#read();
+  }
+
+  #seen() {
+    return { top: this.#log.scrollTop, height: this.#log.clientHeight, whole: this.#log.scrollHeight };
+  }
+
+  /** A row with the space above it, as it stands now. */
+  #measure() {
+    const tops = [...this.#inner.keyedChildren].map(([key, node]) => [key, node.getBoundingClientRect().top]).sort((a, b) => a[1] - b[1]);
+    this.#window.measured(tops.slice(0, -1).map(([key, top], index) => [key, tops[index + 1][1] - top]).filter(([key]) => key !== 'above' && key !== 'below'));
   }
 
   /** Adds what stands above the first message: loading, a failure to load, or the beginning of the conversation. */
@@ -182,6 +209,7 @@ class Thread extends View {
       } else this.#toEnd(false);
     } else if (this.#stuck) this.#toEnd(false);
     else if (hold?.node.isConnected) this.#log.scrollTop += hold.node.getBoundingClientRect().top - hold.top;
+    if (this.#inner.children.length > 40) this.#measure();
     this.#showDown();
     if (this.#placed) this.#older();
   }
@@ -192,6 +220,12 @@ class Thread extends View {
 
   #toEnd(smooth) {
     this.#stuck = true;
+    const { top, height, whole } = this.#seen();
+    // From far away one does not fly past thousands of rows that are not even there.
+    if (smooth && whole - top > FAR_SCREENS * height) {
+      this.#draw();
+      return;
+    }
     const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
     this.#log.scrollTo({ top: this.#log.scrollHeight, behavior: smooth && !calm ? 'smooth' : 'instant' });
   }
@@ -201,6 +235,7 @@ class Thread extends View {
     this.#showDown();
     this.#read();
     this.#older();
+    if (this.#window.isTight(this.#seen())) this.#draws();
   }
 
   #showDown() {

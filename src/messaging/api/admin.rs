@@ -1,0 +1,373 @@
+//! SMS, carriers and jobs over REST, for operators. Nothing here shows what anybody wrote.
+
+use std::time::Duration;
+
+use actix_web::{get, post, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::accounts::auth::Admin;
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::http::{Page, Paging, Problems};
+use crate::ids::{JobId, MessageId, OutboundSmsId};
+use crate::messaging::ledger::{self, Entry, Filter, Traffic, Word};
+use crate::queue;
+
+/// Hours that a series reaches back at most: three months.
+const HOURS_MAX: u32 = 24 * 92;
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// An SMS that leaves or has left, without its text.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SmsView {
+    /// `sms_…`
+    #[schema(value_type = String)]
+    id: OutboundSmsId,
+    /// The message of a conversation that it carries, when it does.
+    #[schema(required, value_type = Option<String>)]
+    message_id: Option<MessageId>,
+    /// `message`, `verification` or `notice`.
+    purpose: String,
+    /// The carrier.
+    carrier: String,
+    /// Our number.
+    from: String,
+    /// The handset's number, masked.
+    to: String,
+    /// `queued`, `sending`, `sent`, `delivered`, `undelivered`, `failed` or `unknown`.
+    state: String,
+    /// Segments.
+    segments: i16,
+    /// How often it was tried.
+    attempts: i32,
+    /// Why it did not arrive, or is not known to.
+    #[schema(required)]
+    error: Option<String>,
+    /// When it was queued.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When something was last heard of it.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+impl From<&Entry> for SmsView {
+    fn from(entry: &Entry) -> Self {
+        SmsView {
+            id: entry.id,
+            message_id: entry.message,
+            purpose: entry.purpose.clone(),
+            carrier: entry.carrier_id.clone(),
+            from: entry.from.as_str().to_owned(),
+            to: entry.to.masked(),
+            state: entry.state.clone(),
+            segments: entry.segment_count,
+            attempts: entry.attempts,
+            error: entry.error_code.clone(),
+            created_at: entry.created_at,
+            updated_at: entry.updated_at,
+        }
+    }
+}
+
+/// Which SMS are wanted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListSms {
+    /// States, with commas between: `queued,sending,unknown`.
+    state: Option<String>,
+    /// A carrier's id.
+    carrier: Option<String>,
+    /// `message`, `verification` or `notice`.
+    purpose: Option<String>,
+    /// An error's code.
+    error: Option<String>,
+}
+
+/// List the SMS that leave or have left
+///
+/// Newest first, without their texts.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(Paging, ListSms),
+    responses((status = 200, body = Page<SmsView>), Problems))]
+#[get("/v1/admin/messages")]
+pub(super) async fn list_sms(
+    _: Admin,
+    app: web::Data<App>,
+    paging: web::Query<Paging>,
+    wanted: web::Query<ListSms>,
+) -> Result<web::Json<Page<SmsView>>> {
+    let (limit, before) = (paging.limit()?, paging.after::<OutboundSmsId>()?);
+    let ListSms { state, carrier, purpose, error } = wanted.into_inner();
+    let states = state.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect();
+    let filter = Filter { states, carrier, purpose, error };
+    let found = app.db.read(move |db| ledger::list(db, &filter, before, limit + 1)).await?;
+    let items = found.iter().map(SmsView::from).collect();
+    Ok(web::Json(Page::from_extra(items, limit, |sms: &SmsView| sms.id.to_string())))
+}
+
+/// One step of an SMS on its way.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StepView {
+    /// `written`, `queued`, `accepted` (the carrier took it), a receipt's state, or where it stands now.
+    step: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+}
+
+/// How an SMS has travelled.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TraceView {
+    /// The SMS.
+    sms: SmsView,
+    /// The carrier's own id of it, for asking the carrier.
+    #[schema(required)]
+    carrier_message_id: Option<String>,
+    /// The steps, oldest first.
+    steps: Vec<StepView>,
+}
+
+/// Show how an SMS has travelled
+///
+/// Every step and every word of the carrier's, without the text.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = String, Path, description = "`sms_…`")),
+    responses((status = 200, body = TraceView), Problems))]
+#[get("/v1/admin/messages/{id}")]
+pub(super) async fn find_sms(
+    _: Admin,
+    app: web::Data<App>,
+    id: web::Path<String>,
+) -> Result<web::Json<TraceView>> {
+    let id = sms_id(&id)?;
+    let read = app.db.read(move |db| {
+        let entry = ledger::load(db, id)?;
+        let written = entry.message.map(|message| ledger::written_at(db, message)).transpose()?.flatten();
+        let words = ledger::words(db, &entry)?;
+        Ok((entry, written, words))
+    });
+    let (entry, written, words) = read.await?;
+    Ok(web::Json(trace(&entry, written, &words)))
+}
+
+fn sms_id(text: &str) -> Result<OutboundSmsId> {
+    text.parse().map_err(|_| Error::not_found("SMS"))
+}
+
+fn trace(entry: &Entry, written: Option<Timestamp>, words: &[Word]) -> TraceView {
+    let step = |step: &str, at| StepView { step: step.to_owned(), at };
+    let mut steps: Vec<StepView> = written.map(|at| step("written", at)).into_iter().collect();
+    steps.push(step("queued", entry.created_at));
+    steps.extend(words.iter().map(|word| step(&word.state, word.at)));
+    let known = ["queued"].contains(&entry.state.as_str())
+        || words.iter().any(|word| word.state == entry.state)
+        || (entry.state == "sent" && !words.is_empty());
+    if !known {
+        steps.push(step(&entry.state, entry.updated_at));
+    }
+    TraceView { sms: entry.into(), carrier_message_id: entry.carrier_message_id.clone(), steps }
+}
+
+/// What has become of an SMS.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DecideSms {
+    /// `sent` or `failed`.
+    state: String,
+}
+
+/// Decide on an SMS that stayed `unknown`
+///
+/// For when neither a receipt came nor the carrier could tell. It is never sent again by this; `failed` lets the writer
+/// try again. A later word of the carrier's still counts.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(("id" = String, Path, description = "`sms_…`")),
+    responses((status = 200, body = SmsView), Problems))]
+#[post("/v1/admin/messages/{id}/decide")]
+pub(super) async fn decide_sms(
+    admin: Admin,
+    app: web::Data<App>,
+    id: web::Path<String>,
+    body: web::Json<DecideSms>,
+) -> Result<web::Json<SmsView>> {
+    let id = sms_id(&id)?;
+    let arrived = match body.state.as_str() {
+        "sent" => true,
+        "failed" => false,
+        _ => return Err(Error::invalid("state", "not_a_decision", "It is `sent` or `failed`.")),
+    };
+    let now = app.now();
+    let decided = app.db.write(crate::db::Lane::Any, move |db| ledger::decide(db, now, id, arrived)).await?;
+    tracing::info!(sms.id = %id, by = ?admin.account, arrived, "an operator decided on an SMS");
+    Ok(web::Json(SmsView::from(&decided)))
+}
+
+/// How far back.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Since {
+    /// Hours, 1 to 2208, by default 24.
+    hours: Option<u32>,
+}
+
+impl Since {
+    fn from(&self, now: Timestamp) -> Result<Timestamp> {
+        match self.hours.unwrap_or(24) {
+            hours @ 1..=HOURS_MAX => Ok(now.minus(HOUR * hours)),
+            _ => Err(Error::invalid("hours", "out_of_range", "hours must be between 1 and 2208.")),
+        }
+    }
+}
+
+/// How many SMS there were in an hour.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TrafficView {
+    /// When the hour began.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// The carrier of what left; null for what came.
+    #[schema(required)]
+    carrier: Option<String>,
+    /// Where they stand now; `received` for what came.
+    state: String,
+    /// SMS.
+    count: i64,
+    /// Segments of what left.
+    segments: i64,
+}
+
+impl From<Traffic> for TrafficView {
+    fn from(Traffic { at, carrier_id, state, count, segments }: Traffic) -> Self {
+        TrafficView { at, carrier: carrier_id, state, count, segments }
+    }
+}
+
+/// SMS by hour.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TrafficSeriesView {
+    /// From when on.
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+    /// Hours with nothing are left out.
+    items: Vec<TrafficView>,
+}
+
+/// Count the SMS by hour
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(Since),
+    responses((status = 200, body = TrafficSeriesView), Problems))]
+#[get("/v1/admin/traffic")]
+pub(super) async fn list_traffic(
+    _: Admin,
+    app: web::Data<App>,
+    since: web::Query<Since>,
+) -> Result<web::Json<TrafficSeriesView>> {
+    let since = since.from(app.now())?;
+    let found = app.db.read(move |db| ledger::traffic(db, since)).await?;
+    Ok(web::Json(TrafficSeriesView { since, items: found.into_iter().map(TrafficView::from).collect() }))
+}
+
+/// SMS of a carrier that are on their way.
+#[derive(Serialize, ToSchema)]
+pub(super) struct InFlightView {
+    /// `queued`, `sending` or `unknown`.
+    state: String,
+    /// SMS.
+    count: i64,
+}
+
+/// A carrier of the settings.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CarrierView {
+    /// Its name in the settings.
+    id: String,
+    /// The wire it speaks.
+    kind: String,
+    /// When it last called us.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    last_callback_at: Option<Timestamp>,
+    /// What is on its way through it.
+    in_flight: Vec<InFlightView>,
+}
+
+/// The carriers.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CarriersView {
+    /// In the order of their names.
+    items: Vec<CarrierView>,
+}
+
+/// Show the carriers and what is on its way through them
+#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = CarriersView), Problems))]
+#[get("/v1/admin/carriers")]
+pub(super) async fn list_carriers(_: Admin, app: web::Data<App>) -> Result<web::Json<CarriersView>> {
+    let (calls, flying) = app.db.read(|db| Ok((ledger::last_calls(db)?, ledger::in_flight(db)?))).await?;
+    let view = |carrier: &std::sync::Arc<dyn crate::carriers::Carrier>| CarrierView {
+        id: carrier.id().to_owned(),
+        kind: carrier.kind().to_owned(),
+        last_callback_at: calls.iter().find(|(id, _)| id == carrier.id()).map(|(_, at)| *at),
+        in_flight: flying
+            .iter()
+            .filter(|(id, _, _)| id == carrier.id())
+            .map(|(_, state, count)| InFlightView { state: state.clone(), count: *count })
+            .collect(),
+    };
+    let mut items: Vec<CarrierView> = app.carriers.iter().map(view).collect();
+    items.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(web::Json(CarriersView { items }))
+}
+
+/// A piece of work that waits, runs or was given up.
+#[derive(Serialize, ToSchema)]
+pub(super) struct JobView {
+    /// `job_…`
+    #[schema(value_type = String)]
+    id: JobId,
+    /// What it does.
+    kind: String,
+    /// `ready`, `running` or `dead`.
+    state: String,
+    /// How often it was tried.
+    attempts: i32,
+    /// When it is due.
+    #[schema(value_type = String, format = DateTime)]
+    run_at: Timestamp,
+    /// Why it failed the last time.
+    #[schema(required)]
+    last_error: Option<String>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+/// Which jobs are wanted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListJobs {
+    /// `ready`, `running` or `dead`.
+    state: Option<String>,
+}
+
+/// List the jobs, newest first
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(Paging, ListJobs),
+    responses((status = 200, body = Page<JobView>), Problems))]
+#[get("/v1/admin/jobs")]
+pub(super) async fn list_jobs(
+    _: Admin,
+    app: web::Data<App>,
+    paging: web::Query<Paging>,
+    wanted: web::Query<ListJobs>,
+) -> Result<web::Json<Page<JobView>>> {
+    let (limit, before, state) = (paging.limit()?, paging.after::<JobId>()?, wanted.into_inner().state);
+    let found = app.db.read(move |db| queue::list(db, state.as_deref(), before, limit + 1)).await?;
+    let view = |job: queue::Listed| JobView {
+        id: job.id,
+        kind: job.kind,
+        state: job.state,
+        attempts: job.attempts,
+        run_at: job.run_at,
+        last_error: job.last_error,
+        created_at: job.created_at,
+    };
+    let items = found.into_iter().map(view).collect();
+    Ok(web::Json(Page::from_extra(items, limit, |job: &JobView| job.id.to_string())))
+}

@@ -1,0 +1,73 @@
+//! What operators see: SMS on their way and how they travelled, carriers, traffic, jobs, how long the pool will do.
+
+use meari::simulator::{AfterAccept, Behaviour};
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+use crate::support::app::ADMIN_TOKEN;
+use crate::support::client::Client;
+
+fn operator(app: &TestApp) -> Client {
+    app.stranger().with_token(ADMIN_TOKEN)
+}
+
+fn steps(trace: &Value) -> Vec<&str> {
+    trace["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect()
+}
+
+story! {
+    async fn one_sms_is_followed_through_every_step_without_its_text(app) {
+        let operator = operator(app);
+        let pair = app.alice_and_bob().await;
+        pair.bob_writes("Nobody else reads this").await;
+        app.settle().await;
+        let list = operator.get("/v1/admin/messages?purpose=message&state=delivered").await.expect(200);
+        let sms = &list["items"][0];
+        assert_eq!((&sms["state"], &sms["purpose"], &sms["attempts"]), (&json!("delivered"), &json!("message"), &json!(1)));
+        assert!(!list.text.contains("Nobody else") && !list.text.contains("+12025550101"), "{}", list.text);
+        let trace = operator.get(&format!("/v1/admin/messages/{}", sms["id"].as_str().unwrap())).await.expect(200);
+        let steps = steps(&trace.body);
+        assert_eq!((steps[0], steps[1], steps[2], *steps.last().unwrap()), ("written", "queued", "accepted", "delivered"));
+        assert!(trace["carrier_message_id"].is_string() && !trace.text.contains("Nobody else"));
+        operator.get("/v1/admin/messages?error=opted_out").await.expect(200);
+        operator.get("/v1/admin/messages/sms_01970000000070008000000000000000").await.refused(404, "not_found");
+    }
+
+    async fn an_undecided_sms_is_decided_once_by_an_operator(app) {
+        let operator = operator(app);
+        let pair = app.alice_and_bob().await;
+        let lost = Behaviour { drop_answer: true, after_accept: AfterAccept::LoseReceipts, ..Behaviour::default() };
+        app.carrier.set_behaviour(crate::sms_outbound::next(lost)).unwrap();
+        let said = pair.bob_writes("Did it go?").await;
+        meari::worker::drain(&app.app).await;
+        let list = operator.get("/v1/admin/messages?state=unknown,sending").await.expect(200);
+        let path = format!("/v1/admin/messages/{}/decide", list["items"][0]["id"].as_str().unwrap());
+        let carriers = operator.get("/v1/admin/carriers").await.expect(200);
+        assert_eq!(carriers["items"][0]["in_flight"], json!([{ "state": "unknown", "count": 1 }]));
+        operator.post(&path, json!({ "state": "lost" })).await.refused(422, "not_a_decision");
+        operator.post(&path, json!({ "state": "failed" })).await.expect(200);
+        let seen = pair.as_bob_sees(&said).await;
+        assert_eq!((&seen["state"], &seen["error"]["code"]), (&json!("failed"), &json!("decided_by_operator")));
+        operator.post(&path, json!({ "state": "sent" })).await.refused(409, "not_undecided");
+        app.settle().await;
+    }
+
+    async fn traffic_jobs_and_the_pools_future_are_told(app) {
+        let operator = operator(app);
+        let pair = app.alice_and_bob().await;
+        pair.bob_writes("One").await;
+        app.settle().await;
+        let traffic = operator.get("/v1/admin/traffic?hours=2").await.expect(200);
+        let left: i64 = traffic["items"].as_array().unwrap().iter().filter(|i| i["carrier"].is_string()).map(|i| i["count"].as_i64().unwrap()).sum();
+        assert!(left >= 1, "{}", traffic.text);
+        operator.get("/v1/admin/traffic?hours=0").await.refused(422, "out_of_range");
+        let forecast = operator.get("/v1/admin/numbers/forecast").await.expect(200);
+        let region = &forecast["items"][0];
+        assert_eq!(region["days"].as_array().unwrap().len(), 30);
+        assert_eq!((&region["days"][29]["held"], &region["days"][0]["held"]), (&json!(1), &json!(0)));
+        assert!(region["numbers"].as_i64().unwrap() > 1 && region["full_in_days"].is_null());
+        operator.get("/v1/admin/jobs?state=ready").await.expect(200);
+        let all = operator.get("/v1/admin/jobs?limit=1").await.expect(200);
+        assert!(all["items"].as_array().unwrap().len() <= 1);
+    }
+}

@@ -1,0 +1,71 @@
+/** SMS: on their way, undecided, refused by who does not want them. Never what they say. */
+import { api } from '../app/api.js';
+import { el } from '../app/dom.js';
+import { t } from '../app/i18n.js';
+import { number } from '../app/format.js';
+import { attempt, button, confirmDialog, toast } from '../app/parts.js';
+import { address } from './place.js';
+import { tableView } from './table.js';
+import { state, when } from './words.js';
+
+const STATES = ['queued,sending', 'unknown', 'sent', 'delivered', 'undelivered,failed'];
+
+const COLUMNS = () => [
+  { title: t('console.sms'), value: row => row.id, cell: row => el('a', { class: 'mono', href: address('messages', {}, row.id), title: row.id }, `…${row.id.slice(-8)}`) },
+  { title: t('console.queued_at'), value: row => row.created_at, cell: row => when(row.created_at) },
+  { title: t('console.carrier'), value: row => row.carrier },
+  { title: t('console.from'), value: row => row.from, cell: row => el('span', { class: 'mono' }, number(row.from)) },
+  { title: t('console.to'), value: row => row.to, cell: row => el('span', { class: 'mono' }, row.to) },
+  { title: t('console.purpose'), value: row => row.purpose, cell: row => t(`console.purpose.${row.purpose}`) },
+  { title: t('console.state'), value: row => row.state, cell: row => state(row.state) },
+  { title: t('console.error'), value: row => row.error ?? '' },
+  { title: t('console.segments'), value: row => row.segments, number: true },
+  { title: t('console.attempts'), value: row => row.attempts, number: true },
+];
+
+function load(fixed) {
+  return (query, after) => {
+    const asked = new URLSearchParams({ limit: '100', ...Object.fromEntries(Object.entries({ ...query, ...fixed }).filter(([, value]) => value)), ...(after ? { after } : {}) });
+    return api.get(`/v1/admin/messages?${asked}`);
+  };
+}
+
+async function carrierFilter() {
+  const { items } = await api.get('/v1/admin/carriers');
+  return { name: 'carrier', label: t('console.carrier'), options: items.map(({ id }) => [id, id]) };
+}
+
+/** All SMS that leave or have left. */
+export async function messages() {
+  return tableView(t('console.messages'), {
+    name: 'messages', columns: COLUMNS(), load: load({}), empty: t('console.messages_none'),
+    filters: [
+      { name: 'state', label: t('console.state'), options: STATES.map(name => [name, t(`console.states.${name.split(',')[0]}`)]) },
+      await carrierFilter(),
+      { name: 'purpose', label: t('console.purpose'), options: ['message', 'verification', 'notice'].map(name => [name, t(`console.purpose.${name}`)]) },
+    ],
+  }, el('p', { class: 'muted' }, t('console.messages_text')));
+}
+
+/** Those that may have gone out or not, with the decision. */
+export async function undecided() {
+  const columns = COLUMNS().filter(({ title }) => title !== t('console.state'));
+  columns.push({ title: t('console.decision'), value: () => '', cell: row => el('div', { class: 'decide' },
+    button(t('console.went_out'), { kind: 'small', onclick: () => decide(row, 'sent') }), button(t('console.did_not'), { kind: 'small danger', onclick: () => decide(row, 'failed') })) });
+  const view = await tableView(t('console.undecided'), { name: 'undecided', columns, load: load({ state: 'unknown' }), filters: [await carrierFilter()], empty: t('console.undecided_none') },
+    el('p', { class: 'muted' }, t('console.undecided_text')));
+  const decide = async (row, to) => {
+    const text = t(`console.decide_${to}`, { to: row.to });
+    if (!await confirmDialog({ title: t(`console.decide_${to}_title`), text, yes: t(to === 'sent' ? 'console.went_out' : 'console.did_not'), danger: to === 'failed' })) return;
+    if (await attempt(() => api.post(`/v1/admin/messages/${encodeURIComponent(row.id)}/decide`, { state: to }))) toast(t('console.decided'));
+    await view.reload();
+  };
+  return view;
+}
+
+/** Phones that do not want to be written to from a number of ours. */
+export async function optOuts() {
+  const wanted = COLUMNS().filter(({ title }) => ![t('console.error'), t('console.segments'), t('console.attempts'), t('console.state')].includes(title));
+  return tableView(t('console.optouts'), { name: 'optouts', columns: wanted, load: load({ error: 'opted_out' }), filters: [await carrierFilter()], empty: t('console.optouts_none') },
+    el('p', { class: 'muted' }, t('console.optouts_text')));
+}
