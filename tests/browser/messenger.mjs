@@ -94,4 +94,85 @@ await journey('a live socket is cut again and again: no gap, no double, on both 
   line.end();
 });
 
+await journey('without a connection it starts, shows what there was, and sends later', async () => {
+  const [, dirk] = await friends('cora', 'dirk');
+  const line = await wire();
+  const cora = await newPage();
+  await signIn(cora, line.base, 'cora');
+  await openThread(dirk, 'Cora');
+  await say(dirk, 'Remember this');
+  await cora.locator('m-conversations .item', { hasText: 'Remember this' }).click();
+  await cora.locator('.row', { hasText: 'Remember this' }).waitFor();
+  await until('the files are kept', () => cora.evaluate(async () => Boolean(await caches.match('/app/main.js') && await caches.match('/') && await caches.match('/app/settings.js'))), 20_000);
+  await cora.waitForTimeout(2_500);
+  line.cut();
+  await cora.reload();
+  await cora.locator('.row', { hasText: 'Remember this' }).waitFor();
+  await say(cora, 'Written without a net');
+  await cora.locator('.row[data-state=sending]').waitFor();
+  await cora.locator('.connection', { hasText: /\S/ }).waitFor();
+  await picture(cora, 'started-offline');
+  await cora.locator('.rail [data-place=settings]').click();
+  await cora.waitForSelector('m-settings .card');
+  await cora.reload();
+  await cora.waitForSelector('m-shell[data-phase=signed-in]');
+  line.mend();
+  await until('it is sent', async () => await times(dirk, 'Written without a net') === 1, 45_000);
+  await cora.locator('.rail [data-place=chats]').click();
+  await cora.locator('m-conversations .item', { hasText: 'Dirk' }).click();
+  await until('and stands there once', async () => await times(cora, 'Written without a net') === 1 && await cora.locator('.row[data-state=sending]').count() === 0);
+  await cora.locator('.rail [data-place=settings]').click();
+  await cora.locator('.page > .page-end button').click();
+  await cora.waitForSelector('m-sign-in');
+  check(await cora.evaluate(async () => {
+    const [{ name }] = await indexedDB.databases();
+    return new Promise(done => {
+      indexedDB.open(name).onsuccess = ({ target }) => {
+        const count = target.result.transaction('parts').objectStore('parts').count();
+        count.onsuccess = () => done(count.result === 0);
+      };
+    });
+  }), 'signing out leaves nothing behind');
+  line.end();
+});
+
+await journey('several tabs are in step: drafts, what is read, what waits', async () => {
+  const [edda, fritz] = await friends('edda', 'fritz');
+  await openThread(edda, 'Fritz');
+  const second = await edda.context().newPage();
+  await second.goto(edda.url());
+  await second.waitForSelector('m-composer textarea');
+  await edda.locator('m-composer textarea').fill('half a thought');
+  await until('the draft is in the other tab', async () => await second.locator('m-composer textarea').inputValue() === 'half a thought');
+  await edda.locator('m-composer textarea').press('Enter');
+  await until('it is sent and gone', async () => await times(second, 'half a thought') === 1 && await second.locator('m-composer textarea').inputValue() === '');
+  const third = await edda.context().newPage();
+  await third.goto(`${base}/#/contacts`);
+  await openThread(fritz, 'Edda');
+  await say(fritz, 'Are you both there?');
+  for (const page of [edda, second]) await until('each tab has it once', async () => await times(page, 'Are you both there?') === 1);
+  await edda.bringToFront();
+  await until('what one tab has read is read in all', async () => await third.locator('.rail .badge:visible').count() === 0);
+});
+
+await journey('a message is told while nobody looks: who, never what', async () => {
+  const [gina, hank] = await friends('gina', 'hank', [{ permissions: ['notifications'] }, {}]);
+  await gina.goto(`${base}/#/settings`);
+  await gina.locator('#notify-show').check();
+  await gina.goto(`${base}/#/contacts`);
+  await gina.evaluate(() => {
+    globalThis.told = [];
+    const keep = (title, options) => globalThis.told.push({ title, ...options });
+    ServiceWorkerRegistration.prototype.showNotification = async (title, options) => keep(title, options);
+    Object.defineProperty(document, 'hidden', { get: () => true });
+    document.hasFocus = () => false;
+  });
+  await openThread(hank, 'Gina');
+  await say(hank, 'A secret');
+  await until('it is told', () => gina.evaluate(() => globalThis.told.length === 1));
+  const [told] = await gina.evaluate(() => globalThis.told);
+  check(told.title === 'Hank' && !JSON.stringify(told).includes('secret') && told.data.address.includes('#/c/'), JSON.stringify(told));
+  await until('the title counts it', async () => (await gina.title()).startsWith('(1)'));
+});
+
 await end();

@@ -4,7 +4,7 @@ import { t } from './i18n.js';
 import { button } from './parts.js';
 import { countSegments } from './segments.js';
 import { keepDraft, sendMessage } from './session.js';
-import { now } from './store.js';
+import { now, watch } from './store.js';
 
 /** As many characters as the server takes. */
 const TEXT_MAX = 4000;
@@ -19,6 +19,7 @@ export class Composer extends HTMLElement {
   #pause = null;
   #sms = false;
   #where = {};
+  #end = null;
 
   connectedCallback() {
     this.#send = button(t('composer.send'), { glyph: 'send', bare: true, kind: 'primary send', onclick: () => this.#submit() });
@@ -28,6 +29,7 @@ export class Composer extends HTMLElement {
   }
 
   disconnectedCallback() {
+    this.#end?.();
     this.#keepDraft();
   }
 
@@ -35,8 +37,13 @@ export class Composer extends HTMLElement {
   open(where) {
     this.#where = where;
     apply(this.#text, { 'aria-label': t('composer.label', { name: where.name }), placeholder: t('composer.placeholder') });
-    this.#text.value = now().drafts[this.#place()] ?? '';
-    this.#typed(false);
+    this.#end?.();
+    // A draft that another tab goes on with is followed, unless one is writing here.
+    this.#end = watch(({ drafts }) => drafts[this.#place()] ?? '', draft => {
+      if (this.#text === document.activeElement && this.#text.value) return;
+      this.#text.value = draft;
+      this.#typed(false);
+    });
   }
 
   /** Whether the other side is a phone. */

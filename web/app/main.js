@@ -1,5 +1,7 @@
 /** Starts the web client. */
 import { preferredLanguage, useLanguage } from './i18n.js';
+import { startNotifying } from './notify.js';
+import { workOffline } from './offline.js';
 import { go } from './router.js';
 import { start } from './session.js';
 import { applyTheme } from './theme.js';
@@ -14,6 +16,8 @@ if (location.pathname in PLACES && !location.hash) go(PLACES[location.pathname],
 document.body.replaceChildren(document.createElement('m-shell'));
 await signInForDemo();
 await start();
+startNotifying();
+workOffline();
 
 /** `?as=bob` signs in by itself where the guided demo publishes its accounts; anywhere else it is a session of its own. */
 async function signInForDemo() {

@@ -2,7 +2,8 @@
 import { adopt, all, api, hasSession, onSignedOut, open, uuid } from './api.js';
 import { currentLanguage, preferredLanguage, useLanguage } from './i18n.js';
 import { Live } from './live.js';
-import { keep, recall } from './storage.js';
+import { forgetSnapshot, keepSnapshots, recallSnapshot } from './snapshot.js';
+import { keep, onKept, recall } from './storage.js';
 import * as store from './store.js';
 
 const PAGE = 40;
@@ -21,12 +22,24 @@ onSignedOut(() => {
   live.stop();
   waiting = null;
   store.reset({ phase: 'signed-out' });
+  forgetSnapshot();
 });
+keepSnapshots();
+// Other tabs write and send too; what they keep is what there is.
+onKept('drafts', drafts => store.set({ drafts: drafts ?? {} }));
+onKept('outbox', outbox => store.set({ outbox: outbox ?? {} }));
 
 /** Goes on with the session of this browser, or shows the door. */
 export async function start() {
   if (!hasSession()) {
     store.set({ phase: 'signed-out' });
+    return;
+  }
+  const kept = await recallSnapshot();
+  if (kept) {
+    // What was there the last time is shown at once; the connection brings it up to date, or ends the session.
+    store.set({ conversations: kept.conversations, contacts: kept.contacts, threads: kept.threads, ready: true });
+    await enter(kept.account);
     return;
   }
   try {
@@ -40,11 +53,13 @@ export async function start() {
 
 /** Signs in; `login` is a handle or an e-mail address. */
 export async function signIn(login, password) {
+  await forgetSnapshot();
   await enter(adopt(await open.post('/v1/sessions', { login, password })));
 }
 
 /** Creates an account and signs in. */
 export async function signUp(details) {
+  await forgetSnapshot();
   await enter(adopt(await open.post('/v1/accounts', details)));
 }
 
@@ -125,6 +140,7 @@ function apply({ type, data }) {
     case 'message.updated':
       if (store.now().threads[data.conversation_id]) store.mergeMessages(data.conversation_id, [data]);
       else store.settle([data]);
+      if (type === 'message.created' && !data.mine) document.dispatchEvent(new CustomEvent('meari-message', { detail: data }));
       inConversation(data, type === 'message.created');
       return;
     case 'conversation.updated':

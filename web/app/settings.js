@@ -3,6 +3,7 @@ import { api, signOut } from './api.js';
 import { el } from './dom.js';
 import { t } from './i18n.js';
 import { attempt, button, confirmDialog, field, form, nameOf, toast } from './parts.js';
+import { notifySwitches } from './notify.js';
 import { speak } from './session.js';
 import { forgetSession, keep, recall } from './storage.js';
 import { now, set } from './store.js';
@@ -23,6 +24,7 @@ class Settings extends View {
       card(t('settings.profile'), this.#profile(account)),
       card(t('emails.title'), el('m-emails')),
       card(t('settings.quiet'), this.#quiet(account)),
+      card(t('settings.notify'), notifySwitches()),
       card(t('settings.theme'), this.#theme()),
       card(t('settings.data'), this.#data()),
       el('div', { class: 'form-actions page-end' }, button(t('settings.sign_out'), { onclick: () => signOut() }))));

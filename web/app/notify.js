@@ -1,0 +1,93 @@
+/** Tells of messages while nobody looks: a notification, a sound, a number on the icon. Each only when it was asked for. */
+import { el } from './dom.js';
+import { t } from './i18n.js';
+import { nameOf, toast } from './parts.js';
+import { route } from './router.js';
+import { keep, recall } from './storage.js';
+import { contactOf, now, watch } from './store.js';
+
+const VOLUME = 0.06;
+
+/** What is switched on: `{ show, sound }`. */
+export function wishes() {
+  const kept = recall('notify', { show: false, sound: false });
+  return { ...kept, show: kept.show && globalThis.Notification?.permission === 'granted' };
+}
+
+/** Starts telling. */
+export function startNotifying() {
+  document.addEventListener('meari-message', ({ detail }) => tell(detail));
+  watch(({ conversations }) => Object.values(conversations).reduce((sum, { unread }) => sum + (unread || 0), 0), unread => {
+    if (unread) navigator.setAppBadge?.(unread).catch(() => {});
+    else navigator.clearAppBadge?.().catch(() => {});
+  });
+}
+
+function tell(message) {
+  const { conversations, contacts } = now();
+  const seen = !document.hidden && document.hasFocus() && route().name === 'thread' && route().id === message.conversation_id;
+  if (seen) return;
+  const { show, sound } = wishes();
+  if (sound) ring();
+  if (!show || (!document.hidden && document.hasFocus())) return;
+  // The first message of a conversation comes before the conversation is known.
+  const contact = contactOf(conversations[message.conversation_id], contacts) ?? Object.values(contacts).find(({ address }) => address === message.sender);
+  // Who it is, never what: a notice stands on screens that others see. One tag a message, so that tabs do not repeat it.
+  const options = { body: t('notify.message'), icon: '/icon.svg', tag: message.id, data: { address: `/#/c/${encodeURIComponent(message.conversation_id)}` } };
+  notice(nameOf(contact), options).catch(() => {});
+}
+
+async function notice(title, options) {
+  const worker = await navigator.serviceWorker?.getRegistration();
+  if (worker) await worker.showNotification(title, options);
+  else {
+    const shown = new Notification(title, options);
+    shown.onclick = () => {
+      focus();
+      location.hash = options.data.address.slice(1);
+      shown.close();
+    };
+  }
+}
+
+let audio = null;
+
+/** Two soft notes, the second an echo of the first. */
+function ring() {
+  try {
+    audio ??= new AudioContext();
+    const begin = audio.currentTime;
+    for (const [at, height, volume] of [[0, 660, VOLUME], [0.16, 880, VOLUME / 2]]) {
+      const tone = audio.createOscillator();
+      const gain = audio.createGain();
+      tone.frequency.value = height;
+      gain.gain.setValueAtTime(volume, begin + at);
+      gain.gain.exponentialRampToValueAtTime(0.0001, begin + at + 0.22);
+      tone.connect(gain).connect(audio.destination);
+      tone.start(begin + at);
+      tone.stop(begin + at + 0.24);
+    }
+  } catch { /* a browser that plays nothing */ }
+}
+
+/** The switches for the settings. */
+export function notifySwitches() {
+  const kept = wishes();
+  const line = (name, checked, change) => {
+    const input = el('input', { type: 'checkbox', id: `notify-${name}`, checked, onchange: () => change(input) });
+    return el('div', { class: 'check' }, input, el('label', { for: `notify-${name}` }, t(`notify.${name}`)));
+  };
+  const save = patch => keep('notify', { ...recall('notify', { show: false, sound: false }), ...patch });
+  return el('div', { class: 'stack' },
+    'Notification' in globalThis ? line('show', kept.show, async input => {
+      if (input.checked && await Notification.requestPermission() !== 'granted') {
+        input.checked = false;
+        toast(t('notify.refused'));
+      }
+      save({ show: input.checked });
+    }) : null,
+    line('sound', kept.sound, input => {
+      save({ sound: input.checked });
+      if (input.checked) ring();
+    }), el('p', { class: 'hint' }, t('notify.hint')));
+}

@@ -1,0 +1,60 @@
+/** Keeps the client's files so that it starts without a connection, and shows what is pushed. New files go first: the
+ * network is asked, and what is kept answers when it cannot, or takes too long. */
+
+const CACHE = 'meari-files';
+const OURS = /^\/(?:$|phone$|app\/|style\/|i18n\/|icons\/|icon\.svg$|manifest\.webmanifest$)/;
+const PATIENCE_MS = 3_000;
+
+addEventListener('install', () => skipWaiting());
+addEventListener('activate', event => event.waitUntil(clients.claim()));
+
+addEventListener('fetch', event => {
+  const { pathname, origin } = new URL(event.request.url);
+  if (event.request.method === 'GET' && origin === location.origin && OURS.test(pathname)) event.respondWith(answer(event.request, pathname));
+});
+
+async function answer(request, pathname) {
+  const cache = await caches.open(CACHE);
+  const fresh = fetch(request).then(found => {
+    if (found.ok) cache.put(pathname, found.clone());
+    return found;
+  });
+  const kept = await cache.match(pathname);
+  if (!kept) return fresh;
+  const patience = new Promise(done => setTimeout(done, PATIENCE_MS, kept));
+  return Promise.race([fresh.catch(() => kept), patience]);
+}
+
+/** The page says what it has loaded before we were there. */
+addEventListener('message', ({ data }) => {
+  if (!Array.isArray(data?.keep)) return;
+  caches.open(CACHE).then(async cache => {
+    for (const path of data.keep.filter(path => OURS.test(path))) {
+      if (!await cache.match(path)) await cache.add(path).catch(() => {});
+    }
+  });
+});
+
+/** A push has no content: it says that there is something, and the page knows what. */
+addEventListener('push', event => event.waitUntil((async () => {
+  const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true });
+  // Who looks at it already needs no notice.
+  if (pages.some(page => page.focused)) return;
+  const korean = (navigator.language || '').startsWith('ko');
+  await registration.showNotification('Meari', { body: korean ? '새 소식이 있습니다.' : 'There is something new.', icon: '/icon.svg', badge: '/icon.svg', tag: 'news' });
+})()));
+
+addEventListener('notificationclick', event => {
+  event.notification.close();
+  const address = event.notification.data?.address ?? '/';
+  event.waitUntil((async () => {
+    const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true });
+    const page = pages.find(({ url }) => new URL(url).pathname === '/');
+    if (!page) {
+      await clients.openWindow(address);
+      return;
+    }
+    await page.focus();
+    page.postMessage({ open: address });
+  })());
+});
