@@ -7,6 +7,10 @@ const RENEW_EARLY_MS = 20_000;
 
 /** An answer that is not 2xx, or none at all (`status` 0, code `offline`). */
 export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {{ title?: string, detail?: string, code?: string, fields?: { field: string, code: string, detail: string }[], request_id?: string, retryAfter?: number }} problem
+   */
   constructor(status, problem = {}) {
     super(problem.detail || problem.title || `HTTP ${status}`);
     this.name = 'ApiError';
@@ -83,7 +87,13 @@ function locked(fn) {
   return navigator.locks ? navigator.locks.request(sessionName, fn) : fn();
 }
 
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {{ body?: any, headers?: Record<string, string>, signal?: AbortSignal }} options
+ */
 async function send(method, path, { body, headers = {}, signal } = {}) {
+  /** @type {RequestInit & { headers: Record<string, string> }} */
   const init = { method, headers: { Accept: 'application/json', ...headers }, cache: 'no-store', credentials: 'omit' };
   if (body instanceof Blob) init.body = body;
   else if (body !== undefined) {
@@ -111,6 +121,11 @@ function parsed(answer) {
   return type.includes('json') ? answer.json() : answer.blob();
 }
 
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {{ key?: string, body?: any, headers?: Record<string, string>, signal?: AbortSignal }} options
+ */
 async function call(method, path, { key, ...options } = {}) {
   if (!access || expiresAt - Date.now() < RENEW_EARLY_MS) await renew();
   const authorized = () => send(method, path, {

@@ -9,7 +9,11 @@ import { button, nameOf } from './parts.js';
 /** Messages of one person closer than this stand together. */
 const TOGETHER_MS = 5 * 60_000;
 
-/** The rows of a thread: `{ key, kind: 'day' | 'new' | 'message', … }`. `newAfter` is the last message read before. */
+/**
+ * The rows of a thread: `{ key, kind: 'day' | 'new' | 'message', … }`. `newAfter` is the last message read before.
+ * @param {(Message & { retried?: boolean, key?: string })[]} messages
+ * @param {string | null | undefined} newAfter
+ */
 export function rows(messages, newAfter) {
   const result = [];
   const newest = messages.findLastIndex(({ mine }) => mine);
@@ -43,7 +47,7 @@ function dayOf(message) {
 }
 
 function together(a, b) {
-  return a.mine === b.mine && a.via === b.via && new Date(b.sent_at) - new Date(a.sent_at) < TOGETHER_MS;
+  return a.mine === b.mine && a.via === b.via && Date.parse(b.sent_at) - Date.parse(a.sent_at) < TOGETHER_MS;
 }
 
 /** An element for a row. */

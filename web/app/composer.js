@@ -18,6 +18,7 @@ export class Composer extends HTMLElement {
   #send = null;
   #pause = null;
   #sms = false;
+  /** @type {{ conversationId?: string | null, contactId?: string | null, name?: string }} */
   #where = {};
   #end = null;
 

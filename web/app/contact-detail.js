@@ -54,7 +54,7 @@ class ContactDetail extends View {
     this.#page(
       el('header', { class: 'person' }, avatar(name, { size: 'large' }),
         el('div', {}, el('h1', {}, name), el('p', { class: 'muted' }, contact.address), presence)),
-      this.#standing(contact, name), this.#actions(contact, name),
+      this.#standing(contact, name), this.#actions(contact),
       contact.state === 'accepted' ? this.#number(contact, name) : null,
       contact.state === 'accepted' ? this.#rename(contact) : null,
       this.#last(contact, name));
@@ -90,7 +90,7 @@ class ContactDetail extends View {
     const name = field(t('contacts.name'), { name: 'display_name', value: contact.display_name, autocomplete: 'off', maxlength: '100', required: true });
     return el('section', { class: 'card' }, form({ fields: [name], label: t('common.save'), kind: '', submit: async values => {
       const next = values.display_name.trim();
-      document.activeElement?.blur();
+      name.input.blur();
       this.#show(await renameContact(contact.id, next));
       toast(t('common.saved'));
     } }));

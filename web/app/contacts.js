@@ -11,7 +11,10 @@ import { now } from './store.js';
 import { View } from './view.js';
 import { VirtualList } from './virtual-list.js';
 
-/** The groups, in the order in which they are shown. */
+/**
+ * The groups, in the order in which they are shown.
+ * @type {[string, (contact: Contact) => boolean][]}
+ */
 const GROUPS = [
   ['incoming', ({ state, direction }) => state === 'requested' && direction === 'incoming'],
   ['outgoing', ({ state, direction }) => state === 'requested' && direction !== 'incoming'],

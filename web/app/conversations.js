@@ -18,7 +18,7 @@ class Conversations extends View {
   #search = el('input', { type: 'search', class: 'input search', autocomplete: 'off', spellcheck: 'false', enterkeyhint: 'search' });
   #list = el('ul', { class: 'items' });
   #scroller = el('div', { class: 'groups' }, this.#list);
-  #shared = {};
+  #shared = { drafts: {}, waiting: {}, current: '' };
   #rows = new VirtualList(this.#scroller, this.#list, {
     key: ({ id }) => id, height: () => ROW_PX, create: row, update: (node, item) => showRow(node, item, this.#shared),
   });

@@ -5,6 +5,8 @@ const SVG = 'http://www.w3.org/2000/svg';
 /**
  * Makes an element: `el('button', { class: 'quiet', onclick: fn, disabled: false }, 'Text', child)`.
  * Properties: `on…` are listeners, `class`, `dataset`, booleans toggle attributes, `null`/`undefined` are skipped.
+ * @param {string} tag
+ * @returns {any}
  */
 export function el(tag, properties = {}, ...children) {
   const node = document.createElement(tag);

@@ -51,7 +51,7 @@ export function dayLine(at, now = new Date()) {
 
 /** How long ago, in words. */
 export function ago(at, now = new Date()) {
-  const minutes = Math.round((now - new Date(at)) / 60_000);
+  const minutes = Math.round((now.getTime() - Date.parse(at)) / 60_000);
   if (minutes < 1) return t('ago.now');
   const words = new Intl.RelativeTimeFormat(currentLanguage(), { numeric: 'auto' });
   if (minutes < 60) return words.format(-minutes, 'minute');

@@ -46,14 +46,22 @@ export function showPresence(markNode, presence, { note = false, short = false }
   markNode.hidden = !words;
 }
 
-/** A button with words; with `glyph` an icon before them, with `bare` only the icon to see. */
+/**
+ * A button with words; with `glyph` an icon before them, with `bare` only the icon to see.
+ * @param {string} label
+ * @param {{ glyph?: string, bare?: boolean, kind?: string, type?: string, [attribute: string]: any }} options
+ */
 export function button(label, { glyph, bare = false, kind = '', type = 'button', ...rest } = {}) {
   const words = el('span', { class: bare ? 'unseen' : '' }, label);
   return el('button', { type, class: `button ${kind} ${bare ? 'bare' : ''}`.trim(), title: bare ? label : null, ...rest },
     glyph ? icon(glyph) : null, words);
 }
 
-/** A labelled input with room for a hint and an error. `.input` is the control. */
+/**
+ * A labelled input with room for a hint and an error. `.input` is the control.
+ * @param {string} label
+ * @param {{ name?: string, hint?: string, control?: HTMLElement, [attribute: string]: any }} options
+ */
 export function field(label, { name, hint, control, ...attributes } = {}) {
   const id = freshId('field');
   const input = control ?? el('input', { class: 'input' });
@@ -128,7 +136,11 @@ function showFieldErrors(fields, error) {
   return hits.length > 0;
 }
 
-/** A short message at the edge, read out by screen readers. `action` adds a button. */
+/**
+ * A short message at the edge, read out by screen readers. `action` adds a button.
+ * @param {string} text
+ * @param {{ action?: string, run?: () => void }} options
+ */
 export function toast(text, { action, run } = {}) {
   let shelf = document.querySelector('.toasts');
   if (!shelf) {

@@ -111,7 +111,7 @@ function showDevice(node, { label, user_agent: agent, last_fetched_at: at, last_
 
 /** To the second while it is fresh: that is what one waits for. */
 function agoExactly(at) {
-  const seconds = Math.max(0, Math.round((Date.now() - new Date(at)) / 1000));
+  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(at)) / 1000));
   return seconds < 60 ? t('ago.seconds', { n: seconds }) : ago(at);
 }
 

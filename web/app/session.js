@@ -133,7 +133,9 @@ function event(frame) {
   else apply(frame);
 }
 
-/** What an event does to the state. Its data is the whole thing, so that applying it again changes nothing. */
+/**
+ * What an event does to the state. Its data is the whole thing, so that applying it again changes nothing.
+ */
 function apply({ type, data }) {
   switch (type) {
     case 'message.created':
@@ -169,7 +171,10 @@ function presence({ contact_id: id, presence }) {
   if (contact) store.put('contacts', [{ ...contact, presence }]);
 }
 
-/** Keeps the list right: the last line, and how much is unread. */
+/**
+ * Keeps the list right: the last line, and how much is unread.
+ * @param {Message} message
+ */
 function inConversation(message, isNew = false) {
   const conversation = store.now().conversations[message.conversation_id];
   if (!conversation) {
@@ -240,8 +245,12 @@ export function loadOlder(conversation) {
   return olderLoads.get(conversation);
 }
 
-/** Shows a message at once and sends it as soon as the server can be reached; it is never sent twice. */
+/**
+ * Shows a message at once and sends it as soon as the server can be reached; it is never sent twice.
+ * @param {{ conversationId?: string | null, contactId?: string | null, text: string }} what
+ */
 export function sendMessage({ conversationId, contactId, text }) {
+  /** @type {Waiting} */
   const message = {
     client_id: uuid(), conversation_id: conversationId ?? null, contact_id: contactId ?? null,
     text, mine: true, state: 'sending', sent_at: new Date().toISOString(), media: [],

@@ -32,10 +32,14 @@ async function run(mode, work) {
   });
 }
 
-/** The state as it was kept, or null. */
+/**
+ * The state as it was kept, or null.
+ * @returns {Promise<Pick<State, 'account' | 'conversations' | 'contacts' | 'threads'> | null>}
+ */
 export async function recallSnapshot() {
   try {
     const requests = await run('readonly', kept => PARTS.map(part => [part, kept.get(part)]));
+    /** @type {any} */
     const state = Object.fromEntries(requests.map(([part, { result }]) => [part, result]));
     return state.account && state.conversations && state.contacts ? { ...state, threads: state.threads ?? {} } : null;
   } catch {

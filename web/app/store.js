@@ -3,6 +3,7 @@
 /** Progress of an outgoing message; a late or repeated event never turns it back. */
 const PROGRESS = { sending: 0, queued: 1, unknown: 2, sent: 3, delivered: 4, undelivered: 4, failed: 4, read: 5, received: 1 };
 
+/** @type {State} */
 const EMPTY = Object.freeze({
   /** starting | signed-out | signed-in */
   phase: 'starting',
@@ -24,6 +25,7 @@ const EMPTY = Object.freeze({
   outbox: Object.freeze({}),
 });
 
+/** @type {State} */
 let state = EMPTY;
 const watchers = new Set();
 let scheduled = false;
@@ -33,7 +35,10 @@ export function now() {
   return state;
 }
 
-/** Replaces slices of the state. */
+/**
+ * Replaces slices of the state.
+ * @param {Partial<State>} patch
+ */
 export function set(patch) {
   state = { ...state, ...patch };
   if (scheduled) return;
@@ -49,10 +54,17 @@ export function reset(patch = {}) {
   set({ ...EMPTY, ...patch });
 }
 
-/** Calls `fn(value)` now and whenever what `select(state)` answers changes. Answers a function that ends it. */
+/**
+ * Calls `fn(value)` now and whenever what `select(state)` answers changes. Answers a function that ends it.
+ * @template T
+ * @param {(state: State) => T} select
+ * @param {(value: T) => void} fn
+ * @returns {() => void}
+ */
 export function watch(select, fn) {
   const watcher = {
     // Nothing that can be selected, so that the first look always counts.
+    /** @type {unknown} */
     seen: watchers,
     check() {
       const value = select(state);
@@ -91,7 +103,12 @@ export function replace(slice, items) {
   set({ [slice]: Object.fromEntries(items.map(item => [item.id, item])) });
 }
 
-/** Merges messages into a loaded thread, by id or client_id, in order of time. */
+/**
+ * Merges messages into a loaded thread, by id or client_id, in order of time.
+ * @param {string} conversation
+ * @param {Message[]} messages
+ * @param {Partial<Thread>} patch
+ */
 export function mergeMessages(conversation, messages, patch = {}) {
   const thread = state.threads[conversation] ?? { messages: [], next: null, state: 'loading' };
   const byId = new Map(thread.messages.map(message => [message.id, message]));
@@ -126,7 +143,12 @@ export function sortedConversations(conversations) {
   return Object.values(conversations).sort((a, b) => (at(a) < at(b) ? 1 : at(a) > at(b) ? -1 : 0));
 }
 
-/** The contact on the other side of a conversation, with what is known of it. */
+/**
+ * The contact on the other side of a conversation, with what is known of it.
+ * @param {Conversation | undefined} conversation
+ * @param {Record<string, Contact>} contacts
+ * @returns {any}
+ */
 export function contactOf(conversation, contacts) {
   return contacts[conversation?.contact?.id] ?? conversation?.contact ?? null;
 }

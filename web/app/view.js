@@ -4,7 +4,12 @@ import { watch } from './store.js';
 export class View extends HTMLElement {
   #ends = [];
 
-  /** Watches the state; ends when the element leaves the page. */
+  /**
+   * Watches the state; ends when the element leaves the page.
+   * @template T
+   * @param {(state: State) => T} select
+   * @param {(value: T) => void} fn
+   */
   watch(select, fn) {
     this.#ends.push(watch(select, fn));
   }

@@ -16,7 +16,7 @@ export async function trace(id) {
       fact(t('console.segments'), String(sms.segments)), fact(t('console.attempts'), String(sms.attempts)), fact(t('console.error'), sms.error)),
     part(t('console.way'), el('ol', { class: 'way-steps' }, steps.map(({ step, at }, index) => {
       const key = has(`console.step.${step}`) ? `console.step.${step}` : `console.state.${step}`;
-      const wait = index ? new Date(at) - new Date(steps[index - 1].at) : null;
+      const wait = index ? Date.parse(at) - Date.parse(steps[index - 1].at) : null;
       return el('li', { class: `way-step step-${step}` }, el('strong', {}, has(key) ? t(key) : step), el('time', { datetime: at }, exact(at)), wait === null ? null : el('span', { class: 'muted' }, took(wait)));
     }))));
 }

@@ -30,7 +30,7 @@ export function spans(name) {
 /** The chart of all, or of one carrier. */
 export function trafficChart({ items }, { carrier = null, asked = span(), title }) {
   const byDay = asked !== 'day';
-  const key = at => (byDay ? new Date(at).toDateString() : Math.floor(new Date(at) / HOUR_MS));
+  const key = at => (byDay ? new Date(at).toDateString() : Math.floor(Date.parse(at) / HOUR_MS));
   const step = byDay ? 24 : 1;
   const count = SPANS[asked] / step;
   const format = new Intl.DateTimeFormat(currentLanguage(), byDay ? { month: 'numeric', day: 'numeric' } : { hour: 'numeric', minute: '2-digit' });

@@ -25,7 +25,7 @@ try {
   start = count(world);
   steps = STEPS.filter(step => step.needs?.(world) ?? true);
   build();
-  changed(world);
+  changed();
   await import('/phone/phone.js').catch(() => {});
 } catch {
   setText(nodes.lead, t('demo.away'));

@@ -48,6 +48,7 @@ export function shownNumber(number) {
 export function shownTime(at, language) {
   const date = new Date(at);
   const today = date.toDateString() === new Date().toDateString();
+  /** @type {Intl.DateTimeFormatOptions} */
   const style = today ? { timeStyle: 'short' } : { dateStyle: 'medium', timeStyle: 'short' };
   return new Intl.DateTimeFormat(language, style).format(date);
 }

@@ -23,6 +23,7 @@ class SimPhone extends HTMLElement {
   #bubbles = new Map();
   #drafts = new Map();
   #tab = 'messages';
+  /** @type {Record<string, any>} */
   #parts = {};
   #clock = 0;
   #language = new MutationObserver(() => this.#build());
@@ -127,7 +128,9 @@ class SimPhone extends HTMLElement {
   #build() {
     if (!this.shadowRoot) return;
     const text = this.#text;
-    const p = this.#parts = {};
+    /** @type {Record<string, any>} */
+    const p = {};
+    this.#parts = p;
     this.#bubbles.clear();
     p.who = el('strong', { class: 'who' });
     p.number = el('span', { class: 'number' }, shownNumber(this.getAttribute('number') ?? ''));
