@@ -35,13 +35,23 @@ addEventListener('message', ({ data }) => {
   });
 });
 
-/** A push has no content: it says that there is something, and the page knows what. */
+/** A push says how much there is to read; who wrote, and what, only when its owner asked for that. */
 addEventListener('push', event => event.waitUntil((async () => {
   const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true });
   // Who looks at it already needs no notice.
   if (pages.some(page => page.focused)) return;
+  let said = {};
+  try {
+    said = event.data?.json() ?? {};
+  } catch { /* a push without content */ }
   const korean = (navigator.language || '').startsWith('ko');
-  await registration.showNotification('Meari', { body: korean ? '새 소식이 있습니다.' : 'There is something new.', icon: '/icon.svg', badge: '/icon.svg', tag: 'news' });
+  const count = Number(said.unread) || 0;
+  const words = count > 1 ? (korean ? `읽지 않은 메시지 ${count}개` : `${count} unread messages`) : korean ? '새 메시지' : 'New message';
+  if (count) navigator.setAppBadge?.(count).catch(() => {});
+  await registration.showNotification(said.sender ?? 'Meari', {
+    body: said.text ?? words, icon: '/icon.svg', badge: '/icon.svg', tag: said.conversation_id ?? 'news', renotify: true,
+    data: { address: said.conversation_id ? `/#/c/${encodeURIComponent(said.conversation_id)}` : '/' },
+  });
 })()));
 
 addEventListener('notificationclick', event => {

@@ -172,7 +172,7 @@ fn sheet(seeded: &Seeded, url: &str) -> serde_json::Value {
 
 fn welcome(seeded: &Seeded, url: &str, folder: &Folder) -> String {
     let bob = seeded.bobs_number.as_ref().map(E164::to_human).unwrap_or_default();
-    let (password, phone_password) = (seed::PASSWORD, &seeded.phone_password);
+    let (password, operator, phone_password) = (seed::PASSWORD, seed::OPERATOR, &seeded.phone_password);
     let kept = match folder {
         Folder::Kept(path) => format!("Everything is kept in {}.", path.display()),
         Folder::Temporary(_) => "Everything goes away when it stops.".to_owned(),
@@ -183,6 +183,7 @@ fn welcome(seeded: &Seeded, url: &str, folder: &Folder) -> String {
   The tour        {url}/demo
   The messenger   {url}/        sign in as bob or carol; password: {password}
   The phones      {url}{SIMULATOR}/
+  The console     {url}/admin   sign in as {operator}; password: {password}
   Address book    {url}/dav/    CardDAV; user: alice, password: {phone_password}
   The API         {url}/docs
 

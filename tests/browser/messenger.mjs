@@ -1,6 +1,6 @@
 /** The messenger under hard conditions: cut connections, several tabs, long conversations. */
 import net from 'node:net';
-import { base, begin, check, end, friends, handle, journey, newPage, openThread, PASSWORD, picture, say, times, until } from './support.mjs';
+import { base, begin, check, end, friends, handle, journey, newPage, openThread, PASSWORD, picture, say, signUp, times, until } from './support.mjs';
 
 /** A wire between a browser and the server that can be cut: what is open dies, and nothing new gets through. */
 async function wire() {
@@ -174,5 +174,79 @@ await journey('a message is told while nobody looks: who, never what', async () 
   check(told.title === 'Hank' && !JSON.stringify(told).includes('secret') && told.data.address.includes('#/c/'), JSON.stringify(told));
   await until('the title counts it', async () => (await gina.title()).startsWith('(1)'));
 });
+
+const { paths } = await fetch(`${base}/openapi.json`).then(answer => answer.json());
+
+if (paths['/v1/conversations/{id}/typing']) {
+  await journey('who types is shown while it lasts', async () => {
+    const [iris, joel] = await friends('iris', 'joel');
+    await openThread(iris, 'Joel');
+    await say(iris, 'Hello');
+    await openThread(joel, 'Iris');
+    await joel.locator('.row.theirs').waitFor();
+    await joel.locator('m-composer textarea').pressSequentially('I am wri');
+    await iris.locator('.thread-names .presence.live', { hasText: 'typing' }).waitFor();
+    await picture(iris, 'typing');
+    await joel.locator('m-composer textarea').fill('');
+    await until('it is over when the words are taken back', async () => await iris.locator('.presence.live').count() === 0);
+    await joel.locator('m-composer textarea').pressSequentially('Hi');
+    await iris.locator('.presence.live').first().waitFor();
+    await joel.keyboard.press('Enter');
+    await until('and when they have come', async () => await times(iris, 'Hi') === 1 && await iris.locator('.presence.live').count() === 0);
+  });
+}
+
+await journey('a push wakes the browser: without content, unless there is some', async () => {
+  const page = await newPage({ permissions: ['notifications'] });
+  await page.goto(`${base}/`);
+  await page.waitForSelector('m-sign-in');
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => {}));
+  const devtools = await page.context().newCDPSession(page);
+  let registration = null;
+  devtools.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => {
+    registration = registrations.find(({ scopeURL }) => scopeURL.startsWith(base))?.registrationId ?? registration;
+  });
+  await devtools.send('ServiceWorker.enable');
+  await until('the worker is known', () => registration !== null);
+  const [worker] = page.context().serviceWorkers();
+  await worker.evaluate(() => {
+    globalThis.told = [];
+    // Every page of a browser without a screen believes that it has the focus.
+    clients.matchAll = async () => [];
+    registration.showNotification = async (title, { body, data }) => globalThis.told.push({ title, body, address: data.address });
+  });
+  const push = data => devtools.send('ServiceWorker.deliverPushMessage', { origin: base, registrationId: registration, data });
+  const shown = () => worker.evaluate(() => globalThis.told);
+  await push(JSON.stringify({ type: 'messages', unread: 3 }));
+  await until('a notice without content', async () => (await shown()).some(({ title, body }) => title === 'Meari' && body.includes('3')));
+  await push(JSON.stringify({ type: 'messages', unread: 4, sender: 'Bob', text: 'Soup?', conversation_id: 'cnv_1' }));
+  await until('a notice with content', async () => (await shown()).some(({ title, body, address }) => title === 'Bob' && body === 'Soup?' && address === '/#/c/cnv_1'));
+});
+
+if (paths['/v1/me/push-subscriptions']) {
+  await journey('the browser is registered for pushes when notifications are switched on, and no longer after', async () => {
+    const page = await newPage({ permissions: ['notifications'] });
+    await signUp(page, 'kira', 'Kira');
+    await page.evaluate(() => {
+      // No push service can be reached here: the browser's part is played, with a real key.
+      let made = null;
+      PushManager.prototype.getSubscription = async () => made;
+      PushManager.prototype.subscribe = async () => {
+        const pair = await crypto.subtle.generateKey({ name: 'ECDH', namedCurve: 'P-256' }, true, ['deriveBits']);
+        const text = bytes => btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+        const keys = { p256dh: text(await crypto.subtle.exportKey('raw', pair.publicKey)), auth: text(crypto.getRandomValues(new Uint8Array(16))) };
+        made = { toJSON: () => ({ endpoint: 'https://push.example.net/send/abc', keys }), unsubscribe: async () => { made = null; } };
+        return made;
+      };
+    });
+    await page.locator('.rail [data-place=settings]').click();
+    const [answer] = await Promise.all([page.waitForResponse(/push-subscriptions/), page.locator('#notify-show').check()]);
+    check(answer.status() === 201 && (await answer.json()).show_content === false, `registered without content: ${answer.status()}`);
+    const [again] = await Promise.all([page.waitForResponse(/push-subscriptions/), page.locator('#notify-content').check()]);
+    check((await again.json()).show_content === true, 'with content when it is asked for');
+    const [gone] = await Promise.all([page.waitForResponse(response => response.request().method() === 'DELETE' && /push-subscriptions/.test(response.url())), page.locator('#notify-show').uncheck()]);
+    check(gone.status() === 204, 'taken back');
+  });
+}
 
 await end();

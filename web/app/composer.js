@@ -5,6 +5,7 @@ import { button } from './parts.js';
 import { countSegments } from './segments.js';
 import { keepDraft, sendMessage } from './session.js';
 import { now, watch } from './store.js';
+import { tellTyping, typingIsOver } from './typing.js';
 
 /** As many characters as the server takes. */
 const TEXT_MAX = 4000;
@@ -64,6 +65,7 @@ export class Composer extends HTMLElement {
     this.#text.style.height = `${this.#text.scrollHeight}px`;
     this.#showCount();
     if (!draft) return;
+    if (!this.#sms) tellTyping(this.#where.conversationId, Boolean(this.#text.value.trim()));
     clearTimeout(this.#pause);
     this.#pause = setTimeout(() => this.#keepDraft(), DRAFT_PAUSE_MS);
   }
@@ -97,8 +99,9 @@ export class Composer extends HTMLElement {
     const text = this.#text.value.trim();
     if (!text) return;
     sendMessage({ ...this.#where, text });
+    typingIsOver();
     this.#text.value = '';
-    this.#typed();
+    this.#typed(false);
     this.#keepDraft();
     this.#text.focus();
     this.dispatchEvent(new CustomEvent('sent'));

@@ -98,6 +98,11 @@ export class Live {
   }
 
   #event(event) {
+    // Somebody types: it is not in the log, stands at the place of the last event and is told at once or never.
+    if (event.type === 'typing.changed') {
+      this.#callbacks.onEvent(event);
+      return;
+    }
     if (typeof event.seq !== 'number' || event.seq <= this.#cursor) return;
     this.#cursor = event.seq;
     this.#callbacks.onEvent(event);

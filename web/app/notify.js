@@ -2,6 +2,7 @@
 import { el } from './dom.js';
 import { t } from './i18n.js';
 import { nameOf, toast } from './parts.js';
+import { canPush, pushHasContent, renewPush, subscribe, unsubscribe } from './push.js';
 import { route } from './router.js';
 import { keep, recall } from './storage.js';
 import { contactOf, now, watch } from './store.js';
@@ -16,6 +17,7 @@ export function wishes() {
 
 /** Starts telling. */
 export function startNotifying() {
+  renewPush();
   document.addEventListener('meari-message', ({ detail }) => tell(detail));
   watch(({ conversations }) => Object.values(conversations).reduce((sum, { unread }) => sum + (unread || 0), 0), unread => {
     if (unread) navigator.setAppBadge?.(unread).catch(() => {});
@@ -78,6 +80,9 @@ export function notifySwitches() {
     return el('div', { class: 'check' }, input, el('label', { for: `notify-${name}` }, t(`notify.${name}`)));
   };
   const save = patch => keep('notify', { ...recall('notify', { show: false, sound: false }), ...patch });
+  const content = canPush() ? line('content', pushHasContent(), input => push(true, input.checked)) : null;
+  if (content) content.hidden = !kept.show;
+  const push = (on, withContent = pushHasContent()) => (on ? subscribe(withContent) : unsubscribe()).catch(() => on && toast(t('notify.no_push')));
   return el('div', { class: 'stack' },
     'Notification' in globalThis ? line('show', kept.show, async input => {
       if (input.checked && await Notification.requestPermission() !== 'granted') {
@@ -85,7 +90,11 @@ export function notifySwitches() {
         toast(t('notify.refused'));
       }
       save({ show: input.checked });
+      if (!content) return;
+      content.hidden = !input.checked;
+      await push(input.checked);
     }) : null,
+    content,
     line('sound', kept.sound, input => {
       save({ sound: input.checked });
       if (input.checked) ring();

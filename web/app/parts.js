@@ -38,11 +38,12 @@ export function presenceMark() {
   return el('span', { class: 'presence' }, el('span', { class: 'dot', 'aria-hidden': 'true' }), text);
 }
 
-/** Shows a presence in a mark. `note` adds what the person wrote. */
-export function showPresence(markNode, presence, { note = false, short = false } = {}) {
+/** Shows a presence in a mark. `note` adds what the person wrote; `instead` stands for the words while it matters more. */
+export function showPresence(markNode, presence, { note = false, short = false, instead = '' } = {}) {
   markNode.dataset.presence = presenceShape(presence);
-  const words = presenceWords(presence, short);
-  setText(markNode.querySelector('.presence-text'), note && presence?.note ? `${words} · ${presence.note}` : words);
+  markNode.classList.toggle('live', Boolean(instead));
+  const words = instead || presenceWords(presence, short);
+  setText(markNode.querySelector('.presence-text'), note && !instead && presence?.note ? `${words} · ${presence.note}` : words);
   markNode.hidden = !words;
 }
 

@@ -5,6 +5,7 @@ import { Live } from './live.js';
 import { forgetSnapshot, keepSnapshots, recallSnapshot } from './snapshot.js';
 import { keep, onKept, recall } from './storage.js';
 import * as store from './store.js';
+import { showTyping } from './typing.js';
 
 const PAGE = 40;
 const RETRY_MS = 5_000;
@@ -142,7 +143,10 @@ function apply({ type, data }) {
     case 'message.updated':
       if (store.now().threads[data.conversation_id]) store.mergeMessages(data.conversation_id, [data]);
       else store.settle([data]);
-      if (type === 'message.created' && !data.mine) document.dispatchEvent(new CustomEvent('meari-message', { detail: data }));
+      if (type === 'message.created' && !data.mine) {
+        showTyping({ conversation_id: data.conversation_id, typing: false });
+        document.dispatchEvent(new CustomEvent('meari-message', { detail: data }));
+      }
       inConversation(data, type === 'message.created');
       return;
     case 'conversation.updated':
@@ -154,6 +158,9 @@ function apply({ type, data }) {
       return;
     case 'contact.deleted':
       store.drop('contacts', data.id);
+      return;
+    case 'typing.changed':
+      showTyping(data);
       return;
     case 'presence.changed':
       presence(data);

@@ -21,6 +21,8 @@ const EMPTY = Object.freeze({
   /** By conversation: { messages (oldest first), next, state: 'loading' | 'ready' | 'failed' }. */
   threads: Object.freeze({}),
   drafts: Object.freeze({}),
+  /** Conversations whose other side is typing. */
+  typing: Object.freeze({}),
   /** Messages that the server has not taken yet, by client_id. */
   outbox: Object.freeze({}),
 });

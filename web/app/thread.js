@@ -73,7 +73,7 @@ class Thread extends View {
     this.#composer.open({ conversationId: this.#conversation, contactId: this.#conversation ? null : this.#contact, name: nameOf(this.#other()) });
     const draw = this.#draws;
     this.watch(({ threads, outbox, conversations }) => [threads[who], outbox, conversations[who]?.unread], draw);
-    this.watch(({ contacts, conversations, ready }) => [this.#other(), conversations[who]?.id, ready, contacts], () => {
+    this.watch(({ contacts, conversations, ready, typing }) => [this.#other(), conversations[who]?.id, ready, contacts, typing[who]], () => {
       this.#showHead();
       draw();
     });
@@ -98,7 +98,8 @@ class Thread extends View {
       this.#log.setAttribute('aria-label', t('thread.label', { name }));
     }
     setText(this.#name, name);
-    showPresence(this.#presence, contact?.presence, { note: true });
+    const typing = this.#conversation && now().typing[this.#conversation];
+    showPresence(this.#presence, contact?.presence, { note: true, instead: typing ? t('thread.typing') : '' });
     if (contact) this.#head.querySelector('.thread-who').setAttribute('href', `#/contacts/${encodeURIComponent(contact.id)}`);
     this.#showNote(contact);
   }

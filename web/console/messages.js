@@ -50,7 +50,7 @@ export async function messages() {
 /** Those that may have gone out or not, with the decision. */
 export async function undecided() {
   const columns = COLUMNS().filter(({ title }) => title !== t('console.state'));
-  columns.push({ title: t('console.decision'), value: () => '', cell: row => el('div', { class: 'decide' },
+  columns.splice(2, 0, { title: t('console.decision'), value: () => '', cell: row => el('div', { class: 'decide' },
     button(t('console.went_out'), { kind: 'small', onclick: () => decide(row, 'sent') }), button(t('console.did_not'), { kind: 'small danger', onclick: () => decide(row, 'failed') })) });
   const view = await tableView(t('console.undecided'), { name: 'undecided', columns, load: load({ state: 'unknown' }), filters: [await carrierFilter()], empty: t('console.undecided_none') },
     el('p', { class: 'muted' }, t('console.undecided_text')));

@@ -18,7 +18,10 @@ pub const PASSWORD: &str = "demo-password";
 const PHONE_LABEL: &str = "Alice's simulated phone";
 /// The last digits of the pool: +1 202 555 0110 to 0169. The handsets are below.
 const POOL: std::ops::Range<u32> = 110..170;
-const PEOPLE: [(&str, &str); 3] = [("alice", "Alice"), ("bob", "Bob"), ("carol", "Carol")];
+const PEOPLE: [(&str, &str); 4] =
+    [("alice", "Alice"), ("bob", "Bob"), ("carol", "Carol"), (OPERATOR, "The operator")];
+/// May open the console.
+pub const OPERATOR: &str = "operator";
 
 /// What the demo starts with.
 pub struct Seeded {
@@ -95,7 +98,7 @@ fn person(db: &mut Db, now: Timestamp, handle: &str, name: &str, hash: &str) -> 
                 password_hash: hash.to_owned(),
                 locale: accounts::locale("en")?,
                 time_zone: "UTC".to_owned(),
-                admin: false,
+                admin: handle == OPERATOR,
             };
             accounts::create(db, now, &new)?
         }

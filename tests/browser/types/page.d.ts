@@ -25,6 +25,7 @@ declare global {
     contacts: Record<string, Contact>;
     threads: Record<string, Thread>;
     drafts: Record<string, string>;
+    typing: Record<string, true>;
     outbox: Record<string, Waiting>;
   };
 
