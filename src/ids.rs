@@ -166,6 +166,10 @@ id!(
     OutboundSmsId, "sms"
 );
 id!(
+    /// A word about being written to.
+    ConsentId, "cst"
+);
+id!(
     /// Queued work.
     JobId, "job"
 );

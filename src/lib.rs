@@ -11,6 +11,7 @@ pub mod ids;
 pub mod phone;
 pub mod money;
 pub mod texts;
+pub mod gsm7;
 pub mod dav;
 
 // Plumbing: knows the outside, knows no domain.
@@ -37,6 +38,7 @@ pub mod accounts;
 pub mod numbers;
 pub mod contacts;
 pub mod presence;
+pub mod consent;
 pub mod messaging;
 
 // The top: sees everything, is seen only by the command line.

@@ -15,7 +15,9 @@ use crate::http;
 use crate::live::{self, Live};
 use crate::messaging::arrivals::Arrivals;
 use crate::metrics::api::Readiness;
-use crate::{accounts, carriers, contacts, docs, messaging, metrics, numbers, presence, web as client};
+use crate::{
+    accounts, carriers, consent, contacts, docs, messaging, metrics, numbers, presence, web as client,
+};
 
 /// What the edges of one process share: the app and the caches in front of it.
 #[derive(Clone)]
@@ -73,6 +75,7 @@ fn rest(cfg: &mut ServiceConfig) {
         .configure(contacts::api::routes)
         .configure(presence::api::routes)
         .configure(messaging::api::routes)
+        .configure(consent::api::routes)
         .configure(live::routes)
         .configure(numbers::api::routes);
 }

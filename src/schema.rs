@@ -169,6 +169,7 @@ diesel::table! {
         conversation_id -> Nullable<Binary>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        texts_stopped -> Bool,
     }
 }
 
@@ -349,6 +350,54 @@ diesel::table! {
         locked_until -> Nullable<BigInt>,
         last_error -> Nullable<Text>,
         created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    inbound_sms_parts (carrier_id, sender, to_number, reference, total, number) {
+        carrier_id -> Text,
+        sender -> Text,
+        to_number -> Text,
+        reference -> Integer,
+        total -> SmallInt,
+        number -> SmallInt,
+        coding -> Integer,
+        octets -> Binary,
+        digest -> Binary,
+        first_at -> BigInt,
+        is_done -> Bool,
+    }
+}
+
+diesel::table! {
+    consents (handset, number) {
+        handset -> Text,
+        number -> Text,
+        carrier_id -> Text,
+        state -> Text,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    consent_log (id) {
+        id -> Binary,
+        at -> BigInt,
+        handset -> Text,
+        number -> Text,
+        carrier_id -> Text,
+        word -> Text,
+        source -> Text,
+        keyword -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    message_reactions (message_id, account_id) {
+        message_id -> Binary,
+        account_id -> Binary,
+        emoji -> Text,
+        at -> BigInt,
     }
 }
 

@@ -283,6 +283,48 @@ impl Text<'_> {
     }
 }
 
+/// SMS that answers STOP, START or HELP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsentReply<'a> {
+    /// No more texts.
+    Stopped,
+    /// Texts again.
+    Started,
+    /// What this is.
+    Help {
+        /// Where to learn more.
+        service: &'a str,
+    },
+}
+
+impl ConsentReply<'_> {
+    /// The text in a language.
+    pub fn render(&self, locale: Locale) -> String {
+        match (self, locale) {
+            (ConsentReply::Stopped, Locale::En) => {
+                "You will get no more texts from this number. Text START to get them again.".to_owned()
+            }
+            (ConsentReply::Stopped, Locale::Ko) => {
+                "[Meari] 이 번호의 문자 수신을 거부했습니다. 다시 받으려면 START를 보내 주세요.".to_owned()
+            }
+            (ConsentReply::Started, Locale::En) => {
+                "You will get texts from this number again. Text STOP to end them.".to_owned()
+            }
+            (ConsentReply::Started, Locale::Ko) => {
+                "[Meari] 이 번호의 문자를 다시 받습니다. 거부하려면 STOP을 보내 주세요.".to_owned()
+            }
+            (ConsentReply::Help { service }, Locale::En) => {
+                format!(
+                    "Your Meari contacts text you from numbers like this. Text STOP to end it. Help: {service}"
+                )
+            }
+            (ConsentReply::Help { service }, Locale::Ko) => {
+                format!("[Meari] 연락처의 문자가 오는 번호입니다. 거부: STOP. 안내: {service}")
+            }
+        }
+    }
+}
+
 /// A name as it may stand inside a text of ours.
 struct Short<'a>(&'a str);
 

@@ -7,10 +7,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::App;
-use crate::carriers::EventSink;
 use crate::db::Lane;
 use crate::error::{Error, Result};
-use crate::messaging::arrivals::{Arrivals, Inlet};
+use crate::messaging::arrivals::Arrivals;
+use crate::messaging::links::Links;
 use crate::queue::{self, Claimed, Next};
 use crate::{accounts, contacts, messaging, presence, push};
 
@@ -100,10 +100,13 @@ pub async fn work(app: App, mut stop: watch::Receiver<bool>) {
 
 /// Runs the connections that carriers' adapters hold themselves, until `stop` turns true.
 pub async fn listen(app: App, arrivals: Arc<Arrivals>, stop: watch::Receiver<bool>) {
-    let sink: Arc<dyn EventSink> = Arc::new(Inlet { app: app.clone(), arrivals });
+    let links = Arc::new(Links::new(&app, &arrivals));
     let mut running: JoinSet<()> = JoinSet::new();
     for carrier in app.carriers.iter() {
-        running.spawn(carrier.clone().run(sink.clone(), stop.clone()));
+        running.spawn(carrier.clone().run(links.clone(), stop.clone()));
+        if carrier.part_reader().is_some() {
+            running.spawn(links.clone().hand_over_regularly(carrier.id().to_owned(), stop.clone()));
+        }
     }
     while running.join_next().await.is_some() {}
 }

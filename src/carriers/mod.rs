@@ -13,9 +13,11 @@ pub mod callback;
 pub mod capabilities;
 mod form;
 pub mod goods;
+pub mod link;
 pub mod outgoing;
 pub mod receipt;
 pub mod registry;
+pub mod smpp;
 pub mod twilio;
 
 use std::sync::Arc;
@@ -33,11 +35,11 @@ pub use self::goods::{
     Features, NumberKind, NumberOrder, NumberQuery, OfferedNumber, OrderState, Ordered, OwnedNumber,
     OwnedNumbers,
 };
+pub use self::link::{EventSink, LinkEvent};
 pub use self::outgoing::{Accepted, Found, Retry, SendError, SentQuery, SmsToSend};
 pub use self::receipt::ReceiptState;
 pub use self::registry::Registry;
 pub use crate::config::CarrierSettings;
-use crate::error::Result as OurResult;
 use crate::phone::E164;
 
 /// With what a carrier's media is fetched.
@@ -53,16 +55,6 @@ pub enum MediaAccess {
     },
     /// A bearer token (RFC 6750).
     Bearer(SecretString),
-}
-
-/// Takes what comes over a connection that a carrier's adapter holds itself.
-#[async_trait]
-pub trait EventSink: Send + Sync {
-    /// Stores what was said. Returns when all of it is durable, or was before; the carrier is told only then.
-    ///
-    /// # Errors
-    /// When it could not be kept: the carrier must say it again.
-    async fn take(&self, carrier_id: &str, events: Vec<CarrierEvent>) -> OurResult<()>;
 }
 
 /// Who connects us to the telephone network. One value per configured account, shared by all.
@@ -120,6 +112,11 @@ pub trait Carrier: Send + Sync {
     /// Holds a connection of its own and hands `sink` what comes over it, until `stop` turns true. Carriers that call
     /// our addresses have none and return at once.
     async fn run(self: Arc<Self>, _sink: Arc<dyn EventSink>, _stop: watch::Receiver<bool>) {}
+
+    /// How the octets of a [`link::InboundPart`] are read, for carriers that deliver long texts in parts.
+    fn part_reader(&self) -> Option<fn(i32, &[u8]) -> String> {
+        None
+    }
 
     /// Shows numbers that can be had.
     async fn search_numbers(&self, _query: &NumberQuery) -> Result<Vec<OfferedNumber>, SendError> {

@@ -35,7 +35,7 @@ impl std::fmt::Debug for SmsToSend {
 /// The carrier has the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
-    /// The carrier's id.
+    /// The carrier's id; of a message whose parts have ids of their own, all of them with a space between.
     pub carrier_message_id: String,
     /// What it says of it so far.
     pub state: ReceiptState,

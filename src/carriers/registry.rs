@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 
-use super::{Carrier, CarrierSettings, twilio};
+use super::{Carrier, CarrierSettings, smpp, twilio};
 use crate::net::{Net, Url};
 
 /// Makes a carrier from its kind's name and its settings, or says what is wrong with them.
@@ -20,11 +20,15 @@ struct Kind {
 /// All kinds, one line each. The simulator speaks the first one's wire.
 const KINDS: &[Kind] = &[
     Kind { name: "twilio", build: |kind, entry, net| Ok(Arc::new(twilio::Twilio::new(kind, entry, net)?)) },
+    Kind { name: "smpp", build: |_, entry, _| Ok(Arc::new(smpp::Smpp::new(entry)?)) },
     Kind {
         name: "simulator",
         build: |kind, entry, net| Ok(Arc::new(twilio::Twilio::new(kind, entry, net)?)),
     },
 ];
+
+/// What every kind may have: the price of a segment, like `0.0079 USD`, for previews.
+pub const PRICE_PER_SEGMENT: &str = "price_per_segment";
 
 /// An id is a part of an address that people type into a carrier's console.
 const ID_CHARS_MAX: usize = 32;
@@ -109,7 +113,7 @@ impl<'a> OptionReader<'a> {
     /// Checks that every key is one of `known`.
     pub(super) fn new(settings: &'a CarrierSettings, known: &[&str]) -> Result<Self, String> {
         for key in settings.options.keys() {
-            if !known.contains(&key.as_str()) {
+            if !known.contains(&key.as_str()) && key != PRICE_PER_SEGMENT {
                 let near = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
                 let hint = near.map(|near| format!("; the nearest known one is {near}")).unwrap_or_default();
                 return Err(format!("{key} is not a setting of kind {}{hint}", settings.kind));
@@ -185,8 +189,11 @@ mod tests {
         let with = |key: &'static str, value: &'static str| [GOOD[0], GOOD[1], (key, value)];
         let bad_base = CarrierSettings { api_base: Some("twilio.com".into()), ..entry("a", "twilio", &GOOD) };
         let table: [(Vec<CarrierSettings>, &[&str]); 11] = [
-            (vec![entry("a", "twillio", &GOOD)], &["a", "twillio", "twilio, simulator", "did you mean"]),
-            (vec![entry("a", "sigfox", &GOOD)], &["sigfox", "twilio, simulator"]),
+            (
+                vec![entry("a", "twillio", &GOOD)],
+                &["a", "twillio", "twilio, smpp, simulator", "did you mean"],
+            ),
+            (vec![entry("a", "sigfox", &GOOD)], &["sigfox", "twilio, smpp, simulator"]),
             (vec![entry("a", "twilio", &GOOD[..1])], &["auth_token is missing"]),
             (vec![entry("a", "twilio", &GOOD[1..])], &["account_sid is missing"]),
             (vec![entry("a", "twilio", &[("account_sid", ""), GOOD[1]])], &["account_sid is missing"]),

@@ -137,6 +137,8 @@ pub struct Contact {
     pub hidden_on_phone: bool,
     /// What they say to each other, once they may.
     pub conversation_id: Option<ConversationId>,
+    /// Whether the friend has said by SMS that he wants no more of them from here.
+    pub texts_stopped: bool,
     /// When the row came to be.
     pub created_at: Timestamp,
     /// When it changed last.
@@ -196,6 +198,9 @@ pub struct ContactView {
     /// Their conversation, once they are friends.
     #[schema(value_type = Option<String>)]
     pub conversation_id: Option<ConversationId>,
+    /// Whether the friend has texted STOP: what goes by SMS is not sent until he texts START.
+    #[serde(default)]
+    pub texts_stopped: bool,
     /// When it came to be.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -216,6 +221,7 @@ impl ContactView {
             number_state: contact.number_state,
             hidden_on_phone: contact.hidden_on_phone,
             conversation_id: contact.conversation_id,
+            texts_stopped: contact.texts_stopped,
             created_at: contact.created_at,
         }
     }

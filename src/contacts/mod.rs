@@ -34,7 +34,7 @@ pub use numbering::{
     replace_numbers, show_on_phone,
 };
 pub use roster::{
-    Answer, Asked, CONTACTS_MAX, Filter, accept, block, erase, export, is_blocked, list, load, parse_name,
-    remove, rename, request, request_many, resolve, unblock, views,
+    Answer, Asked, CONTACTS_MAX, Filter, accept, block, erase, export, is_blocked, list, load,
+    note_texts_stopped, parse_name, remove, rename, request, request_many, resolve, unblock, views,
 };
 pub use store::Person;

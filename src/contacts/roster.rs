@@ -221,6 +221,7 @@ fn new_contact(now: Timestamp, of: AccountId, about: &Person, direction: Directi
         number_state: NumberState::None,
         hidden_on_phone: false,
         conversation_id: None,
+        texts_stopped: false,
         created_at: now,
         updated_at: now,
     }
@@ -291,6 +292,24 @@ pub fn accept(db: &mut Db, now: Timestamp, account: AccountId, id: ContactId) ->
         numbering::assign_numbers(db, now, side.account_id, vec![side])?;
     }
     Ok(())
+}
+
+/// The friend has said by SMS that he wants no more of them, or wants them again. `id` is his contact: the one behind
+/// the number that he texted; it is the other side that is told.
+pub fn note_texts_stopped(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    id: ContactId,
+    stopped: bool,
+) -> Result<()> {
+    let Some(theirs) = load_both(db, account, id)?.1 else { return Ok(()) };
+    if theirs.texts_stopped == stopped {
+        return Ok(());
+    }
+    let theirs = Contact { texts_stopped: stopped, updated_at: now, ..theirs };
+    store::update(db, &theirs)?;
+    tell(db, now, EventKind::ContactUpdated, &[&theirs])
 }
 
 /// Hears nothing more from a contact. Its number goes, its card leaves the phone; it is not told.

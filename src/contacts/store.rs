@@ -70,6 +70,7 @@ struct Change<'a> {
     number_state: NumberState,
     hidden_on_phone: bool,
     conversation_id: Option<ConversationId>,
+    texts_stopped: bool,
     updated_at: Timestamp,
 }
 
@@ -250,6 +251,7 @@ pub fn update(db: &mut Db, contact: &Contact) -> Result<()> {
         number_state: contact.number_state,
         hidden_on_phone: contact.hidden_on_phone,
         conversation_id: contact.conversation_id,
+        texts_stopped: contact.texts_stopped,
         updated_at: contact.updated_at,
     };
     each!(db, |c| diesel::update(contacts::table)

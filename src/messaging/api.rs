@@ -3,13 +3,14 @@
 mod admin;
 mod push;
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpResponse, delete, get, post, put, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::price::Price;
 use super::view::{self, ConversationView, MessageView};
-use super::{Draft, Submitted, bridge, segments};
+use super::{Draft, Submitted, bridge, lookalikes, segments};
 use crate::accounts::auth::SignedIn;
 use crate::app::App;
 use crate::db::Db;
@@ -35,7 +36,9 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(admin::decide_sms)
         .service(admin::list_traffic)
         .service(admin::list_carriers)
-        .service(admin::list_jobs);
+        .service(admin::list_jobs)
+        .service(update_reaction)
+        .service(delete_reaction);
 }
 
 /// What to say.
@@ -62,6 +65,9 @@ pub struct UpdateReadMark {
 pub struct CreatePreview {
     /// The text.
     pub text: String,
+    /// For whom, `con_…`: the price may differ from contact to contact.
+    #[serde(default)]
+    pub contact_id: Option<String>,
 }
 
 /// What a text costs as an SMS.
@@ -75,6 +81,33 @@ pub struct PreviewView {
     pub units_left: u32,
     /// The character that makes it dear, if one does.
     pub culprit: Option<String>,
+    /// The text as it is sent: with cheap characters in place of dear ones that look the same, when that saves
+    /// anything.
+    pub text: String,
+    /// What was replaced.
+    pub replaced: Vec<ReplacedView>,
+    /// What all segments cost, when the operator has set a price.
+    pub price: Option<PriceView>,
+}
+
+/// A character that is sent as another one.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub struct ReplacedView {
+    /// As it was written.
+    pub from: String,
+    /// As it is sent.
+    pub to: String,
+    /// How often.
+    pub count: u32,
+}
+
+/// An amount of money.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub struct PriceView {
+    /// With a point: `0.0158`.
+    pub amount: String,
+    /// ISO 4217.
+    pub currency: String,
 }
 
 fn id<T: std::str::FromStr>(text: &str, thing: &'static str) -> Result<T> {
@@ -217,23 +250,94 @@ async fn update_read_mark(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// An emoji for a message.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateReaction {
+    /// One emoji.
+    pub emoji: String,
+}
+
+async fn react(
+    app: &App,
+    account: AccountId,
+    path: &str,
+    emoji: Option<String>,
+) -> Result<web::Json<MessageView>> {
+    let (now, message) = (app.now(), id::<MessageId>(path, "message")?);
+    let view = app
+        .db
+        .write(account, move |db| {
+            let message = super::react(db, now, account, message, emoji.as_deref())?;
+            let view = view::show(db, account, vec![message])?.into_iter().next();
+            view.ok_or_else(|| Error::not_found("message"))
+        })
+        .await?;
+    Ok(web::Json(view))
+}
+
+/// Puts an emoji on a message, in place of an earlier one of yours. A telephone gets it as a text.
+#[utoipa::path(tag = "messages", security(("bearer" = [])), params(("id" = String, Path)), responses(
+    (status = 200, body = MessageView),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[put("/v1/messages/{id}/reaction")]
+async fn update_reaction(
+    app: web::Data<App>,
+    who: SignedIn,
+    path: web::Path<String>,
+    body: web::Json<UpdateReaction>,
+) -> Result<web::Json<MessageView>> {
+    react(&app, who.account, &path, Some(body.into_inner().emoji)).await
+}
+
+/// Takes your emoji off a message.
+#[utoipa::path(tag = "messages", security(("bearer" = [])), params(("id" = String, Path)), responses(
+    (status = 200, body = MessageView),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[delete("/v1/messages/{id}/reaction")]
+async fn delete_reaction(
+    app: web::Data<App>,
+    who: SignedIn,
+    path: web::Path<String>,
+) -> Result<web::Json<MessageView>> {
+    react(&app, who.account, &path, None).await
+}
+
 /// Says what a text costs as an SMS, before it is sent.
 #[utoipa::path(tag = "messages", security(("bearer" = [])), responses(
     (status = 200, body = PreviewView),
     (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[post("/v1/messages/preview")]
-async fn create_preview(who: SignedIn, body: web::Json<CreatePreview>) -> Result<web::Json<PreviewView>> {
-    let _ = who;
-    let text = bridge::check_draft(&body.text)?;
+async fn create_preview(
+    app: web::Data<App>,
+    who: SignedIn,
+    body: web::Json<CreatePreview>,
+) -> Result<web::Json<PreviewView>> {
+    let draft = bridge::check_draft(&body.text)?;
+    let contact = body.contact_id.as_deref().map(|text| id::<ContactId>(text, "contact")).transpose()?;
+    let carrier = match contact {
+        Some(contact) => {
+            let account = who.account;
+            app.db.read(move |db| super::submit::carrier_to(db, account, contact)).await?
+        }
+        None => None,
+    };
+    let (text, replaced) = lookalikes::economize(&draft);
     let cost = segments::Segments::count(&text);
     let encoding = match cost.encoding {
         segments::Encoding::Gsm7 => "gsm7",
         segments::Encoding::Ucs2 => "ucs2",
     };
+    let replaced = replaced.into_iter().map(|r| ReplacedView { from: r.from, to: r.to, count: r.count });
+    let price =
+        Price::of(&app.settings.carriers, carrier.as_deref()).map(|price| price.times(cost.segment_count));
     Ok(web::Json(PreviewView {
         encoding: encoding.to_owned(),
         segments: cost.segment_count,
         units_left: cost.units_left,
         culprit: cost.culprit.map(String::from),
+        replaced: replaced.collect(),
+        price: price.map(|price| PriceView { amount: price.amount(), currency: price.currency }),
+        text: text.into_owned(),
     }))
 }

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use moka::sync::Cache;
 
 use super::outbox::{self, NewSms, Purpose, Settled};
 use super::receive::{self, Arrived, Received};
 use super::routes::{Meaning, Route, Routes, SmsLine, handset_of, resolve};
-use super::{bridge, receive_and_forward};
+use super::{bridge, consenting, reactions, receive_and_forward, tapbacks};
 use crate::accounts::limits::{self, Limit};
 use crate::accounts::mobiles;
 use crate::app::App;
-use crate::carriers::{CarrierEvent, DeliveryReceipt, EventSink, InboundSms, ReceiptState};
+use crate::carriers::{CarrierEvent, DeliveryReceipt, InboundSms, ReceiptState, StopScope};
 use crate::clock::Timestamp;
 use crate::db::{Db, HotOperation, Lane};
 use crate::error::{Kind, Result};
@@ -39,21 +38,6 @@ pub struct Arrivals {
     receive: HotOperation<Arrived, Received>,
     heard: HotOperation<Heard, ()>,
     heard_lately: Cache<HandsetId, ()>,
-}
-
-/// The same way in for carriers that hold a connection instead of calling our addresses.
-pub struct Inlet {
-    /// The running service.
-    pub app: App,
-    /// The way in.
-    pub arrivals: Arc<Arrivals>,
-}
-
-#[async_trait]
-impl EventSink for Inlet {
-    async fn take(&self, carrier_id: &str, events: Vec<CarrierEvent>) -> Result<()> {
-        self.arrivals.take(&self.app, carrier_id, events).await
-    }
 }
 
 impl Arrivals {
@@ -91,6 +75,9 @@ impl Arrivals {
             tracing::info!(carrier = carrier_id, "an SMS from no telephone was passed over");
             return Ok(());
         };
+        if let Some(word) = consenting::word(&sms) {
+            consenting::hear(app, carrier_id, &sms, &from, word).await?;
+        }
         // A route may be as old as a minute when another node changed it; the second look is fresh.
         for attempt in 0..2 {
             let meaning = self.meaning(app, &from, &sms.to, attempt > 0).await?;
@@ -129,6 +116,15 @@ impl Arrivals {
         if !route.open {
             // Whoever is blocked is not told.
             return Ok(Received::Duplicate);
+        }
+        if let Some(tapback) = tapbacks::parse(&sms.text).filter(|_| route.onward.is_none()) {
+            let (now, account) = (app.now(), route.account);
+            let (route, carrier) = (route.clone(), carrier_id.to_owned());
+            let sid = sms.carrier_message_id.clone();
+            let react = move |db: &mut Db| reactions::receive(db, now, &carrier, &sid, &route, &tapback);
+            if app.db.write(account, react).await? {
+                return Ok(Received::Duplicate);
+            }
         }
         let (lane, forward) = (route.account, route.onward.is_some());
         let arrived = Arrived {
@@ -212,11 +208,15 @@ impl Arrivals {
         let now = app.now();
         let carrier_id = carrier_id.to_owned();
         let state = receipt.state;
+        let scope = app.carriers.get(&carrier_id).map_or(StopScope::None, |c| c.capabilities().stop_scope);
         let is_news = app
             .db
             .write(Lane::Any, move |db| {
                 let settled = outbox::delivery_receipt(db, now, &carrier_id, &receipt)?;
                 let Settled::News(sms) = settled else { return Ok(false) };
+                if receipt.error.as_ref().is_some_and(|error| error.opted_out) {
+                    consenting::refused(db, now, &sms, scope)?;
+                }
                 let Some(account) = sms.account else { return Ok(true) };
                 let Some(handset) = handset_of(db, account, &sms.to)? else { return Ok(true) };
                 if receipt.error.as_ref().is_some_and(|error| error.handset_absent) {

@@ -1,7 +1,10 @@
 //! What becomes of words on their way between chat and telephone. Pure.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 
+use super::lookalikes::economize;
 use crate::error::{Error, Result};
 use crate::texts::{Locale, Text};
 
@@ -32,12 +35,14 @@ pub fn check_draft(text: &str) -> Result<String> {
     Ok(text)
 }
 
-/// The SMS for a chat message: introduced by name when the phone does not know the number yet.
+/// The SMS for a chat message: introduced by name when the phone does not know the number yet, and with cheap
+/// characters in place of dear ones that look the same. The chat keeps what was written.
 pub fn to_sms(text: &str, introduce: Option<&str>, locale: Locale) -> String {
-    match introduce {
-        Some(name) => format!("{}{text}", Text::Introduction { name }.render(locale)),
-        None => text.to_owned(),
-    }
+    let whole = match introduce {
+        Some(name) => Cow::Owned(format!("{}{text}", Text::Introduction { name }.render(locale))),
+        None => Cow::Borrowed(text),
+    };
+    economize(&whole).0.into_owned()
 }
 
 #[cfg(test)]

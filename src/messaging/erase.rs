@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{outbox, store, view};
+use super::{outbox, reactions, store, view};
 use crate::db::Db;
 use crate::error::Result;
 use crate::ids::AccountId;
@@ -32,6 +32,7 @@ pub fn export(db: &mut Db, account: AccountId) -> Result<Value> {
 
 /// Forgets everything this slice holds of an account.
 pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
+    reactions::erase(db, account)?;
     store::erase_conversations(db, account)?;
     outbox::erase(db, account)
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::consenting;
 use super::outbox::{self, OutboundSms, SmsJob, Turn};
 use crate::app::App;
-use crate::carriers::{Found, Retry, SendError, SentQuery, SmsToSend};
+use crate::carriers::{Found, Retry, SendError, SentQuery, SmsToSend, StopScope};
 use crate::db::Lane;
 use crate::error::Result;
 use crate::queue::{self, Claimed, Next};
@@ -99,7 +100,17 @@ async fn after_refusal(
             Ok(Next::Again { at: now.plus(pause + jitter), why })
         }
         None => {
-            app.db.write(lane(job), move |db| outbox::failed(db, now, id, &error.code)).await?;
+            let scope =
+                app.carriers.get(&sms.carrier_id).map_or(StopScope::None, |c| c.capabilities().stop_scope);
+            app.db
+                .write(lane(job), move |db| {
+                    outbox::failed(db, now, id, &error.code)?;
+                    if error.code == "opted_out" {
+                        consenting::refused(db, now, &sms, scope)?;
+                    }
+                    Ok(())
+                })
+                .await?;
             app.metrics.message("outbound", "failed");
             Ok(Next::Done)
         }

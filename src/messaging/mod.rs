@@ -11,19 +11,27 @@
 pub mod api;
 pub mod arrivals;
 pub mod bridge;
+mod consenting;
 mod erase;
 pub mod jobs;
 pub mod ledger;
+pub mod links;
+pub mod lookalikes;
 pub mod outbox;
+mod parts;
+mod price;
 pub mod pushes;
+mod reactions;
 mod receive;
 pub mod routes;
 pub mod segments;
 mod store;
 mod submit;
+pub mod tapbacks;
 pub mod view;
 
 pub use erase::{erase, export};
+pub use reactions::react;
 pub use receive::{Arrived, Received, receive, receive_and_forward};
 pub use submit::{Draft, Submitted, read_up_to, submit, submit_to_contact};
 

@@ -14,6 +14,7 @@ use super::routes::SmsLine;
 use super::{MessageState, segments, store};
 use crate::carriers::{DeliveryReceipt, ReceiptState};
 use crate::clock::Timestamp;
+use crate::consent;
 use crate::db::Db;
 use crate::each;
 use crate::error::Result;
@@ -40,6 +41,8 @@ pub enum Purpose {
     Verification,
     /// A word from the service itself.
     Notice,
+    /// The answer to STOP, START or HELP; the only thing that goes to who said STOP.
+    Consent,
 }
 
 impl Purpose {
@@ -48,6 +51,7 @@ impl Purpose {
             Purpose::Message => "message",
             Purpose::Verification => "verification",
             Purpose::Notice => "notice",
+            Purpose::Consent => "consent",
         }
     }
 }
@@ -217,6 +221,12 @@ pub fn begin_sending(db: &mut Db, now: Timestamp, id: OutboundSmsId) -> Result<T
     let Some(sms) = find(db, id)? else { return Ok(Turn::Settled) };
     match sms.state.as_str() {
         "queued" => {
+            if consent::is_stopped(db, &sms.to, &sms.from, &sms.carrier_id)?
+                && purpose_of(db, id)? != "consent"
+            {
+                settle(db, now, &sms, MessageState::Failed, Some("opted_out"), None)?;
+                return Ok(Turn::Settled);
+            }
             each!(db, |c| diesel::update(outbound_sms::table)
                 .filter(outbound_sms::id.eq(id))
                 .set((
@@ -233,6 +243,13 @@ pub fn begin_sending(db: &mut Db, now: Timestamp, id: OutboundSmsId) -> Result<T
         }
         _ => Ok(Turn::Settled),
     }
+}
+
+fn purpose_of(db: &mut Db, id: OutboundSmsId) -> Result<String> {
+    Ok(each!(db, |c| outbound_sms::table
+        .filter(outbound_sms::id.eq(id))
+        .select(outbound_sms::purpose)
+        .first(c))?)
 }
 
 /// The carrier refused for now and certainly did not send: back to the queue.
@@ -290,7 +307,9 @@ pub fn decide(db: &mut Db, now: Timestamp, id: OutboundSmsId, arrived: bool) -> 
 }
 
 fn note_carrier_id(db: &mut Db, now: Timestamp, sms: &OutboundSms, carrier_message_id: &str) -> Result<()> {
-    claim(db, &sms.carrier_id, CLAIM_SENT, carrier_message_id, "", Some(sms.id.as_bytes()), now)?;
+    for part in parts_of(carrier_message_id) {
+        claim(db, &sms.carrier_id, CLAIM_SENT, part, "", Some(sms.id.as_bytes()), now)?;
+    }
     each!(db, |c| diesel::update(outbound_sms::table)
         .filter(outbound_sms::id.eq(sms.id))
         .set(outbound_sms::carrier_message_id.eq(carrier_message_id))
@@ -378,7 +397,8 @@ pub fn delivery_receipt(
         },
     };
     let Some(sms) = sms else { return Ok(Settled::NotOurs) };
-    if sms.carrier_message_id.as_deref().is_some_and(|id| id != receipt.carrier_message_id) {
+    let is_other = |id: &str| parts_of(id).all(|part| part != receipt.carrier_message_id);
+    if sms.carrier_message_id.as_deref().is_some_and(is_other) {
         return Ok(Settled::NotOurs);
     }
     let word = receipt.state.as_str();
@@ -390,10 +410,102 @@ pub fn delivery_receipt(
         note_carrier_id(db, now, &sms, &receipt.carrier_message_id)?;
     }
     // The carrier knows the message, so it has left us, whatever the first word about it says.
-    let news = MessageState::Sent.merge(state_from_receipt(receipt.state));
+    let state = state_of_whole(db, carrier_id, sms.carrier_message_id.as_deref(), receipt.state)?;
+    let news = MessageState::Sent.merge(state_from_receipt(state));
     let code = receipt.error.as_ref().map(|e| e.code.as_str());
     settle(db, now, &sms, news, code, None)?;
     Ok(Settled::News(Box::new(sms)))
+}
+
+/// The carrier's ids of an SMS; the parts of a long one may have one each.
+fn parts_of(carrier_message_id: &str) -> impl Iterator<Item = &str> {
+    carrier_message_id.split(' ')
+}
+
+/// What a receipt about one part says about the whole: delivered when all are, failed as soon as one is.
+fn state_of_whole(
+    db: &mut Db,
+    carrier_id: &str,
+    carrier_message_id: Option<&str>,
+    state: ReceiptState,
+) -> Result<ReceiptState> {
+    let parts: Vec<&str> = carrier_message_id.map(|id| parts_of(id).collect()).unwrap_or_default();
+    if parts.len() < 2 {
+        return Ok(state);
+    }
+    let words: Vec<(String, String)> = each!(db, |c| carrier_callbacks::table
+        .filter(carrier_callbacks::carrier_id.eq(carrier_id))
+        .filter(carrier_callbacks::kind.eq(CLAIM_RECEIPT))
+        .filter(carrier_callbacks::sid.eq_any(&parts))
+        .select((carrier_callbacks::sid, carrier_callbacks::status))
+        .load(c))?;
+    let of_part = |part: &&str| {
+        let words = words.iter().filter(|(sid, _)| sid == part);
+        let states = words.filter_map(|(_, word)| ReceiptState::ALL.into_iter().find(|s| s.as_str() == word));
+        states.reduce(ReceiptState::merge).unwrap_or(ReceiptState::Queued)
+    };
+    let states: Vec<ReceiptState> = parts.iter().map(of_part).collect();
+    let failed = states.iter().find(|s| matches!(s, ReceiptState::Failed | ReceiptState::Undelivered));
+    Ok(failed.or(states.iter().min()).copied().unwrap_or(state))
+}
+
+/// Whether somebody waits for a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// The carrier's id is known.
+    Known,
+    /// An SMS between these numbers is being sent right now; its id is not known yet.
+    Sending,
+    /// An SMS of which we do not know whether it was sent fits: it was.
+    Unknown(OutboundSmsId),
+    /// No SMS fits.
+    Nobody,
+}
+
+/// Looks for the SMS that a receipt without our reference is about; `ends` are our number and the handset.
+pub fn awaited(
+    db: &mut Db,
+    carrier_id: &str,
+    carrier_message_id: &str,
+    ends: Option<&(E164, E164)>,
+    text_start: Option<&str>,
+) -> Result<Awaited> {
+    if find_by_carrier_id(db, carrier_id, carrier_message_id)?.is_some() {
+        return Ok(Awaited::Known);
+    }
+    let Some((from, to)) = ends else { return Ok(Awaited::Nobody) };
+    let open: Vec<(OutboundSmsId, String, String)> = each!(db, |c| outbound_sms::table
+        .filter(outbound_sms::to_number.eq(to))
+        .filter(outbound_sms::from_number.eq(from))
+        // Written out, so that the index for it is of use.
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("state IN ('sending', 'unknown')"))
+        .filter(outbound_sms::carrier_id.eq(carrier_id))
+        .filter(outbound_sms::carrier_message_id.is_null())
+        .select((outbound_sms::id, outbound_sms::state, outbound_sms::text))
+        .order(outbound_sms::id.asc())
+        .limit(20)
+        .load(c))?;
+    let fits = |text: &str| text_start.is_none_or(|start| begins_like(text, start));
+    let unknown: Vec<_> = open
+        .iter()
+        .filter(|(_, state, text)| state == "unknown" && fits(text))
+        .map(|(id, _, _)| *id)
+        .collect();
+    // While one is under way, the receipt may be its own.
+    if open.iter().any(|(_, state, text)| state == "sending" && fits(text)) {
+        return Ok(Awaited::Sending);
+    }
+    match (unknown.as_slice(), text_start) {
+        ([id], _) | ([id, ..], Some(_)) => Ok(Awaited::Unknown(*id)),
+        _ => Ok(Awaited::Nobody),
+    }
+}
+
+/// Whether a text begins as a receipt says; only letters and digits of ASCII travel well.
+fn begins_like(text: &str, start: &str) -> bool {
+    let plain = |c: &char| c.is_ascii_alphanumeric();
+    let mut text = text.chars().filter(plain);
+    start.chars().filter(plain).all(|c| text.next() == Some(c))
 }
 
 fn find_by_carrier_id(db: &mut Db, carrier_id: &str, sid: &str) -> Result<Option<OutboundSmsId>> {

@@ -27,6 +27,7 @@ use crate::schema::carrier_callbacks;
 pub(super) const CLAIM_INBOUND: i16 = 1;
 pub(super) const CLAIM_RECEIPT: i16 = 2;
 pub(super) const CLAIM_SENT: i16 = 3;
+pub(super) const CLAIM_CONSENT: i16 = 4;
 
 /// An SMS from a user's handset, with its route.
 #[derive(Debug, Clone)]
@@ -78,6 +79,28 @@ pub(super) fn claim(
         .on_conflict_do_nothing()
         .execute(c))?;
     Ok(count == 1)
+}
+
+/// The ids that begin with `start` under which SMS were stored from `since` until `until`, oldest first.
+pub(super) fn claimed(
+    db: &mut Db,
+    carrier_id: &str,
+    start: &str,
+    since: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<String>> {
+    // `~` stands behind everything that follows the start.
+    let end = format!("{start}~");
+    Ok(each!(db, |c| carrier_callbacks::table
+        .filter(carrier_callbacks::carrier_id.eq(carrier_id))
+        .filter(carrier_callbacks::sid.ge(start))
+        .filter(carrier_callbacks::sid.lt(&end))
+        .filter(carrier_callbacks::kind.eq(CLAIM_INBOUND))
+        .filter(carrier_callbacks::at.ge(since))
+        .filter(carrier_callbacks::at.le(until))
+        .select(carrier_callbacks::sid)
+        .order((carrier_callbacks::at.asc(), carrier_callbacks::sid.asc()))
+        .load(c))?)
 }
 
 /// Stores many at once. None of them goes on to another phone: see [`receive_and_forward`].

@@ -46,6 +46,15 @@ pub fn submit(
     submit_to_contact(db, now, account, member.contact_id, draft)
 }
 
+/// Through which carrier a contact is written to, when it is reached by SMS.
+pub(super) fn carrier_to(db: &mut Db, account: AccountId, contact: ContactId) -> Result<Option<String>> {
+    let line = store::find_line(db, account, contact)?.ok_or_else(|| Error::not_found("contact"))?;
+    let (Some(peer), Some(peer_contact)) = (line.peer_account_id, line.peer_contact_id) else {
+        return Ok(None);
+    };
+    Ok(routes::sms_line(db, peer, peer_contact)?.map(|line| line.carrier_id))
+}
+
 /// Writes to a contact.
 pub fn submit_to_contact(
     db: &mut Db,

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Message, Source, Via, store};
+use super::{Message, Source, Via, reactions, store};
 use crate::db::Db;
 use crate::each;
 use crate::error::{Error, Result};
@@ -51,8 +51,21 @@ pub struct MessageView {
     pub segments: Option<i16>,
     /// The writer's own id; only he sees it.
     pub client_id: Option<String>,
+    /// What the two sides have put on it.
+    #[serde(default)]
+    pub reactions: Vec<ReactionView>,
     /// When it was written, RFC 3339.
     pub sent_at: String,
+}
+
+/// An emoji on a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Reaction)]
+pub struct ReactionView {
+    /// The emoji.
+    pub emoji: String,
+    /// Whether the asking account put it there.
+    pub mine: bool,
 }
 
 /// The other side of a conversation.
@@ -120,6 +133,7 @@ fn to_view(message: Message, viewer: AccountId, handles: &HashMap<AccountId, Str
         error,
         segments: message.segment_count,
         client_id: if mine { message.client_id } else { None },
+        reactions: Vec::new(),
         sent_at: message.sent_at.to_rfc3339(),
     }
 }
@@ -135,7 +149,14 @@ pub fn show(db: &mut Db, viewer: AccountId, messages: Vec<Message>) -> Result<Ve
         .load(c))?;
     let handles: HashMap<AccountId, String> = handles.into_iter().collect();
     let seen = messages.into_iter().filter(|m| m.sender == viewer || m.recipient == viewer);
-    Ok(seen.map(|m| to_view(m, viewer, &handles)).collect())
+    let mut views: Vec<MessageView> = seen.map(|m| to_view(m, viewer, &handles)).collect();
+    let ids: Vec<MessageId> = views.iter().map(|view| view.id).collect();
+    let mut all = reactions::of_messages(db, &ids)?;
+    for view in &mut views {
+        let put = all.remove(&view.id).unwrap_or_default().into_iter();
+        view.reactions = put.map(|(who, emoji)| ReactionView { emoji, mine: who == viewer }).collect();
+    }
+    Ok(views)
 }
 
 /// Shows messages by their ids, in no particular order.

@@ -51,6 +51,7 @@ async fn belongings(pair: &Pair) -> Vec<(&'static str, String)> {
     vec![
         ("/v1/contacts/", pair.contact.clone()),
         ("/v1/conversations/", text(&said["conversation_id"])),
+        ("/v1/messages/", text(&said["id"])),
         ("/v1/me/app-passwords/", text(&password["id"])),
         ("/v1/me/mobiles/", text(&pair.alice.get("/v1/me").await["mobiles"][0]["id"])),
         ("/v1/me/emails/", email["id"].as_str().unwrap_or("eml_01970000000070008000000000000000").to_owned()),
@@ -64,6 +65,7 @@ fn body(path: &str, said: &str) -> Value {
     match path {
         "/v1/contacts/{id}/messages" | "/v1/conversations/{id}/messages" => json!({ "text": "Hi" }),
         "/v1/conversations/{id}/read" => json!({ "up_to": said }),
+        "/v1/messages/{id}/reaction" => json!({ "emoji": "👍" }),
         "/v1/contacts/{id}" => json!({ "display_name": "Mine" }),
         "/v1/me/mobiles/{id}/verify" | "/v1/me/emails/{id}/verify" => json!({ "code": "123456" }),
         _ => json!({}),

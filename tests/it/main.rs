@@ -36,5 +36,7 @@ mod settings;
 mod simulator_peers;
 mod sms;
 mod sms_outbound;
+mod smpp;
+mod smpp_peers;
 mod tidy;
 mod twilio;

@@ -7,6 +7,7 @@ pub mod client;
 pub mod database;
 pub mod dav;
 pub mod push;
+pub mod smsc;
 
 pub use app::TestApp;
 pub use client::Person;

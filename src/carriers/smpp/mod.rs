@@ -1,0 +1,232 @@
+//! SMPP 3.4: a carrier that we are connected to for good, as most of the world's are.
+//!
+//! [`pdu`] is the wire, `session` one connection, `keeper` keeps it and hands on what comes; here stands what the rest
+//! of Meari sees. A submit that left us and was not answered is “perhaps sent” and is never repeated; its receipt, or
+//! an answer that comes late, settles it. What has not left the buffer when the link breaks is certainly not sent.
+
+mod keeper;
+pub mod pdu;
+mod receipt;
+mod session;
+mod settings;
+mod status;
+mod text;
+mod throttle;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use tokio::sync::watch;
+
+use self::keeper::Links;
+use self::pdu::{Address, Frame, Message, Pdu, Query};
+use self::session::Lost;
+use self::settings::Settings;
+use super::{
+    Accepted, BadSignature, CallbackRequest, Capabilities, Carrier, CarrierEvent, CarrierSettings, Door,
+    EventSink, Found, ParseError, ReceiptState, SendError, SentQuery, SmsToSend,
+};
+use crate::ids::OutboundSmsId;
+use crate::phone::E164;
+
+/// How long a send waits for a session to be bound.
+const SENDER_PATIENCE: Duration = Duration::from_secs(5);
+/// How often a submit is repeated at once because we were too quick.
+const SLOWED_MAX: u32 = 8;
+/// A message has at most 254 parts; a text of ours has ten.
+const TEXT_CHARS_MAX: usize = 1_530;
+
+/// One account at an SMSC.
+pub struct Smpp {
+    id: String,
+    settings: Arc<Settings>,
+    links: Arc<Links>,
+    references: AtomicU16,
+}
+
+impl Smpp {
+    /// A carrier from its settings; nothing is connected before [`Carrier::run`].
+    ///
+    /// # Errors
+    /// A sentence that names the key and what to write.
+    pub fn new(entry: &CarrierSettings) -> Result<Smpp, String> {
+        let settings = Settings::read(entry)?;
+        let links = Links::new(&settings);
+        Ok(Smpp {
+            id: entry.id.clone(),
+            settings: Arc::new(settings),
+            links: Arc::new(links),
+            references: AtomicU16::new(rand::random()),
+        })
+    }
+
+    fn address(&self, number: &E164, (ton, npi): (u8, u8)) -> Address {
+        let value = if self.settings.plus_sign { number.as_str() } else { number.digits() };
+        Address { ton, npi, value: value.to_owned() }
+    }
+
+    /// Submits one part, slowing down when asked to. Answers their id of it.
+    async fn submit(&self, message: Message, mark: u64) -> Result<String, SendError> {
+        let mut slowed = 0;
+        loop {
+            self.links.throttle.turn().await;
+            let session = self.links.sender(SENDER_PATIENCE).await;
+            let session = session.ok_or_else(|| status::away(&self.links.fault()))?;
+            let broken = |lost| match lost {
+                Lost::Unsent => status::away("the link broke before the message was sent"),
+                Lost::Unanswered => status::unanswered("the SMSC did not answer the submit"),
+            };
+            let place = session.place().await.map_err(broken)?;
+            let answer =
+                session.request(Pdu::Submit(Box::new(message.clone())), place, mark).map_err(broken)?;
+            match answer.wait().await.map_err(broken)? {
+                Frame { status: status::OK, pdu: Pdu::SubmitResponse(id), .. } => {
+                    self.links.throttle.taken();
+                    return Ok(self.settings.receipt_ids.of_response(&id));
+                }
+                Frame { status, .. } if status::is_too_quick(status) && slowed < SLOWED_MAX => {
+                    slowed += 1;
+                    self.links.throttle.too_quick();
+                }
+                Frame { status: status::OK, .. } => {
+                    return Err(status::unanswered("the SMSC answered a submit with something else"));
+                }
+                Frame { status, .. } => return Err(status::refusal(status)),
+            }
+        }
+    }
+
+    /// Asks for the state of a message by their id.
+    async fn query(&self, message_id: &str, from: &E164) -> Option<ReceiptState> {
+        let session = self.links.sender(Duration::ZERO).await?;
+        let place = session.place().await.ok()?;
+        let source = self.address(from, self.settings.source);
+        let query = Pdu::Query(Query { message_id: message_id.to_owned(), source });
+        match session.request(query, place, 0).ok()?.wait().await.ok()? {
+            Frame { status: status::OK, pdu: Pdu::QueryResponse(answer), .. } => {
+                receipt::Word::of_number(answer.message_state.into()).map(receipt::Word::state)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Names a send while its answer is awaited.
+fn mark(id: OutboundSmsId) -> u64 {
+    let bytes = id.as_bytes();
+    bytes.iter().fold(0u64, |n, b| n.rotate_left(9) ^ u64::from(*b)).max(1)
+}
+
+/// The first error that leaves something open, else the first.
+fn worst(errors: Vec<SendError>) -> Option<SendError> {
+    let open = errors.iter().find(|error| !error.certain).cloned();
+    open.or_else(|| errors.into_iter().next())
+}
+
+#[async_trait]
+impl Carrier for Smpp {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn kind(&self) -> &'static str {
+        "smpp"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            delivery_receipts: true,
+            settles_unknown: true,
+            text_chars_max: TEXT_CHARS_MAX,
+            ..Capabilities::TEXT_ONLY
+        }
+    }
+
+    fn verify(&self, _request: &CallbackRequest<'_>) -> Result<(), BadSignature> {
+        Err(BadSignature("this carrier is connected by SMPP and calls nobody"))
+    }
+
+    fn parse(&self, _door: Door, _request: &CallbackRequest<'_>) -> Result<Vec<CarrierEvent>, ParseError> {
+        Ok(Vec::new())
+    }
+
+    fn acknowledgement(&self, _door: Door) -> (&'static str, &'static [u8]) {
+        ("text/plain", b"")
+    }
+
+    async fn run(self: Arc<Self>, sink: Arc<dyn EventSink>, stop: watch::Receiver<bool>) {
+        let keep = |direction: &pdu::Direction| {
+            let (id, settings, links) = (self.id.clone(), self.settings.clone(), self.links.clone());
+            tokio::spawn(keeper::keep(id, settings, links, *direction, sink.clone(), stop.clone()))
+        };
+        let keepers: Vec<_> = self.settings.sessions.iter().map(keep).collect();
+        join_all(keepers).await;
+    }
+
+    fn part_reader(&self) -> Option<fn(i32, &[u8]) -> String> {
+        Some(|coding, octets| text::Coding::from_number(coding).read(octets))
+    }
+
+    async fn send(&self, sms: &SmsToSend) -> Result<Accepted, SendError> {
+        let reference = self.references.fetch_add(1, Ordering::Relaxed);
+        let pieces = text::divide(&sms.text, &self.settings.style, reference);
+        let count = u16::try_from(pieces.len()).ok();
+        let mark = if pieces.len() == 1 { mark(sms.id) } else { 0 };
+        let submits = pieces.into_iter().map(|piece| {
+            let message = Message {
+                service_type: self.settings.service_type.clone(),
+                source: self.address(&sms.from, self.settings.source),
+                destination: self.address(&sms.to, self.settings.destination),
+                esm_class: piece.esm_class,
+                data_coding: piece.data_coding,
+                registered_delivery: u8::from(!sms.status_callback.is_empty()),
+                body: piece.body,
+                tlvs: piece.tlvs,
+                ..Message::default()
+            };
+            self.submit(message, mark)
+        });
+        let (mut ids, mut errors) = (Vec::new(), Vec::new());
+        for outcome in join_all(submits).await {
+            match outcome {
+                Ok(id) => ids.push(id),
+                Err(error) => errors.push(error),
+            }
+        }
+        match worst(errors) {
+            Some(error) => Err(error),
+            None => Ok(Accepted {
+                carrier_message_id: ids.join(" "),
+                state: ReceiptState::Sent,
+                segment_count: count,
+            }),
+        }
+    }
+
+    async fn find(&self, query: &SentQuery) -> Result<Found, SendError> {
+        // Without their id nobody can be asked: what came too late has one, all else waits for its receipt.
+        let Some(id) = self.links.late.get(&mark(query.id)) else { return Ok(Found::CannotTell) };
+        let state = self.query(&id, &query.from).await.unwrap_or(ReceiptState::Sent);
+        Ok(Found::Sent { carrier_message_id: id, state })
+    }
+
+    async fn check(&self) -> Result<String, SendError> {
+        if self.links.bound() > 0 {
+            return Ok(format!("{} sessions are bound", self.links.bound()));
+        }
+        let direction = self.settings.sessions.first().copied().unwrap_or(pdu::Direction::Transceiver);
+        match keeper::open(&self.settings, direction).await {
+            Ok((session, _ends)) => {
+                session.unbind().await;
+                let (host, port) = (&self.settings.host, self.settings.port);
+                Ok(format!("the SMSC at {host}:{port} takes us as “{}”", self.settings.system_id))
+            }
+            Err(why) => {
+                Err(SendError { whole_carrier: true, code: "cannot_bind".to_owned(), ..status::away(&why) })
+            }
+        }
+    }
+}
