@@ -1,6 +1,8 @@
 /** The messenger under hard conditions: cut connections, several tabs, long conversations. */
 import net from 'node:net';
-import { base, begin, check, end, friends, handle, journey, newPage, openThread, PASSWORD, picture, say, signUp, times, until } from './support.mjs';
+import {
+  NARROW, PASSWORD, accessible, base, begin, check, end, friends, handle, journey, newPage, openThread, picture, say, signUp, times, until, worded,
+} from './support.mjs';
 
 /** A wire between a browser and the server that can be cut: what is open dies, and nothing new gets through. */
 async function wire() {
@@ -174,6 +176,54 @@ await journey('a message is told while nobody looks: who, never what', async () 
   check(told.title === 'Hank' && !JSON.stringify(told).includes('secret') && told.data.address.includes('#/c/'), JSON.stringify(told));
   await until('the title counts it', async () => (await gina.title()).startsWith('(1)'));
 });
+
+for (const [slug, options] of [['desktop', { bypassCSP: true }], ['phone', { bypassCSP: true, viewport: NARROW, colorScheme: 'dark', locale: 'ko-KR', reducedMotion: 'reduce' }]]) {
+  await journey(`a refused message tells why and is tried again; every state on the way is accessible: ${slug}`, async () => {
+    const [lars, mona] = [await newPage(options), await newPage()];
+    await signUp(lars, `lars-${slug}`, 'Lars');
+    await signUp(mona, `mona-${slug}`, 'Mona');
+    const state = async name => {
+      await accessible(lars, name);
+      await worded(lars, name);
+      await picture(lars, `${name.replace(/\W+/g, '-')}-${slug}`);
+    };
+    await mona.goto(`${base}/#/contacts/add`);
+    await mona.fill('[name=address]', handle(`lars-${slug}`));
+    await mona.keyboard.press('Enter');
+    await lars.locator('.requests').waitFor();
+    await state('a request is announced');
+    await lars.locator('.requests').click();
+    await lars.locator('.item-actions .button.primary').waitFor();
+    await state('a request in the list');
+    await lars.locator('m-contacts .item').click();
+    await lars.locator('m-contact .notice').waitFor();
+    await state('a request looked at');
+    await lars.locator('m-contact .form-actions .primary').click();
+    await lars.locator('m-contact a.button.primary').click();
+    await lars.waitForSelector('m-composer textarea');
+    const refuse = route => route.fulfill({ status: 422, contentType: 'application/problem+json', body: JSON.stringify({ title: 'Refused', status: 422, code: 'message_too_long', detail: 'Too long.' }) });
+    await lars.context().route(/\/messages$/, refuse);
+    await say(lars, 'Refused at first');
+    await lars.locator('.row[data-state=failed] .reason').waitFor();
+    await state('a message that was refused');
+    await lars.context().unroute(/\/messages$/, refuse);
+    await lars.locator('.row[data-state=failed] .under button').first().click();
+    await until('it is sent', async () => await lars.locator('.row[data-state=failed]').count() === 0 && await times(lars, 'Refused at first') === 1);
+    await lars.goto(`${base}/#/contacts`);
+    await lars.locator('m-contacts .item').click();
+    await lars.locator('.page-end .button').first().click();
+    await lars.locator('dialog').waitFor();
+    await state('before blocking');
+    await lars.locator('dialog .danger').click();
+    await lars.locator('m-contact .notice').waitFor();
+    await state('blocked');
+    await lars.goto(`${base}/#/nowhere/at-all`);
+    await lars.locator('.rail').waitFor({ state: 'attached' });
+    await lars.context().setOffline(true);
+    await lars.locator('.connection', { hasText: /\S/ }).waitFor();
+    await state('no connection');
+  });
+}
 
 const { paths } = await fetch(`${base}/openapi.json`).then(answer => answer.json());
 

@@ -157,6 +157,38 @@ await journey('my phone: the number is proved by texting us', async () => {
   check(await page.locator('.text-us').count() === 0, 'what is done is gone');
 });
 
+await journey('my phone: by keyboard alone', async () => {
+  const handset = await phone('+12025550125', 'Kaya');
+  const page = await newPage(ENGLISH);
+  await signUp(page, 'kaya', 'Kaya');
+  await page.goto(`${base}/phone`);
+  await page.waitForSelector('[name=number]');
+  const tabTo = async (selector, most = 30) => {
+    for (let n = 0; n < most; n += 1) {
+      await page.keyboard.press('Tab');
+      if (await page.evaluate(wanted => document.activeElement.matches(wanted), selector)) return;
+    }
+    throw new Error(`Tab never came to ${selector}`);
+  };
+  await tabTo('[name=number]');
+  await page.keyboard.type(handset.number);
+  await page.keyboard.press('Enter');
+  await until('the focus is where the code goes', () => page.evaluate(() => document.activeElement.name === 'code'));
+  await page.keyboard.type(await handset.code());
+  await page.keyboard.press('Enter');
+  await page.locator('.state-word.verified').waitFor();
+  await tabTo('[name=way]');
+  await page.keyboard.press('ArrowRight');
+  check(await page.locator('[name=way][value=android]').isChecked(), 'the arrows choose');
+  await tabTo('m-phone-setup form button');
+  await page.keyboard.press('Enter');
+  await until('the focus is on what was made', () => page.evaluate(() => document.activeElement.matches('.fresh')));
+  await tabTo('.fresh a.primary');
+  await tabTo('.fresh summary');
+  await page.keyboard.press('Enter');
+  check(await page.locator('.fresh .copyable').first().isVisible(), 'the values for typing are shown');
+});
+
 for (const [slug, options, name, number] of [['desktop', ENGLISH, 'yara', '+12025550123'], ['phone', KOREAN, 'yuri', '+12025550124']]) {
   await journey(`my phone: set up, synced and tried: ${slug}`, async () => {
     const handset = await phone(number, capital(name));
