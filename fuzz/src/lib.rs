@@ -3,11 +3,9 @@
 #[path = "../../src/dav/mod.rs"]
 pub mod dav;
 
+#[path = "../../src/contacts"]
 pub mod contacts {
-    #[path = "../../../src/contacts/card_convert.rs"]
     pub mod card_convert;
-    #[path = "../../../src/contacts/card_filter.rs"]
     pub mod card_filter;
-    #[path = "../../../src/contacts/vcard.rs"]
     pub mod vcard;
 }

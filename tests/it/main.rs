@@ -13,6 +13,7 @@ mod support;
 mod access;
 mod accounts;
 mod carddav_discovery;
+mod carddav_limits;
 mod carddav_messenger;
 mod carddav_objects;
 mod carddav_peers;
