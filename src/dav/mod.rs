@@ -8,6 +8,7 @@ pub mod names;
 pub mod xml;
 pub mod headers;
 pub mod href;
+pub mod if_header;
 pub mod requests;
 pub mod filter;
 pub mod report;

@@ -13,9 +13,10 @@ use crate::support::dav::{DavAnswer, Device, NAMESPACES, card, device};
 /// Sends bytes as they are, without a library's corrections, and answers status and text.
 async fn raw(app: &TestApp, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
+    // A server that has heard enough may close before it has heard all.
+    let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
+    let _ = stream.read_to_end(&mut answer).await;
     let text = String::from_utf8_lossy(&answer).into_owned();
     let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
     (status, text)
@@ -186,10 +187,15 @@ story! {
     async fn a_wrong_key_is_slow_and_the_right_one_works(app) {
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);
         let (phone, other) = (device(&alice, "phone").await, device(&bob, "phone").await);
-        let guess = |n: usize| Device { password: format!("guess-{n}"), ..phone.clone() };
+        let with = |username: &str, n: usize| {
+            let mut device = phone.clone();
+            device.username = username.to_owned();
+            device.password = format!("guess-{n}");
+            device
+        };
         let mut statuses = Vec::new();
         for n in 0..25 {
-            statuses.push(guess(n).propfind("/dav/", "0", "<displayname/>").await.status);
+            statuses.push(with("alice", n).propfind("/dav/", "0", "<displayname/>").await.status);
         }
         assert!(statuses.iter().all(|s| [401, 429].contains(s)) && statuses.last() == Some(&429), "{statuses:?}");
         // The owner gets in all the while, from a device that was there before and from a new one.
@@ -199,7 +205,7 @@ story! {
         // By address too: one machine that tries many names.
         let mut last = 0;
         for n in 0..70 {
-            let nobody = Device { username: format!("nobody{n}"), ..guess(n) };
+            let nobody = with(&format!("nobody{n}"), n);
             last = nobody.propfind("/dav/", "0", "<displayname/>").await.status;
         }
         assert_eq!(last, 429);

@@ -57,6 +57,43 @@ story! {
         phone.put(&path, &card("u", "Two", ""), &[("if-match", "*")]).await.expect(412);
     }
 
+    async fn a_change_may_depend_on_other_states(app) {
+        let phone = device(&app.person("alice").await, "phone").await;
+        let book = phone.book("personal");
+        let path = format!("{book}1.vcf");
+        let made = phone.put(&path, &card("u", "1", ""), &[]).await.expect(201);
+        let etag = made.header("etag").unwrap().to_owned();
+        let token = phone.sync(&book, "", "").await.token();
+        // By the book's sync token, as RFC 6578 5 has it; by tag; negated; by one list of several.
+        let good = format!("<{}{book}> (<{token}>)", app.url);
+        phone.put(&path, &card("u", "2", ""), &[("if", &good)]).await.expect(204);
+        phone.put(&path, &card("u", "3", ""), &[("if", &good)]).await.expect(412);
+        phone.delete(&path, &[("if", &good)]).await.expect(412);
+        phone.put(&path, &card("u", "3", ""), &[("if", &format!("([{etag}])"))]).await.expect(412);
+        let now = phone.get(&path).await.header("etag").unwrap().to_owned();
+        phone.put(&path, &card("u", "3", ""), &[("if", &format!("([{etag}]) ([{now}])"))]).await.expect(204);
+        phone.put(&path, &card("u", "4", ""), &[("if", "(Not <DAV:no-lock>)")]).await.expect(204);
+        phone.put(&path, &card("u", "5", ""), &[("if", "(<DAV:no-lock>)")]).await.expect(412);
+        phone.put(&path, &card("u", "5", ""), &[("if", "nonsense")]).await.expect(400);
+        phone.send("MOVE", &path, &[("destination", &format!("{book}2.vcf")), ("if", &good)], b"").await.expect(412);
+        phone.send("PROPFIND", &book, &[("depth", "0"), ("if", "(<urn:x>)")], b"").await.expect(412);
+        assert_eq!(phone.get(&path).await.expect(200).body, card("u", "4", ""));
+        let before = [("if-unmodified-since", "Thu, 15 Jan 2015 12:00:00 GMT")];
+        phone.put(&path, &card("u", "5", ""), &before).await.expect(412);
+        phone.delete(&path, &before).await.expect(412);
+        let after = [("if-unmodified-since", "Fri, 15 Jan 2027 12:00:00 GMT")];
+        phone.delete(&path, &after).await.expect(204);
+        // What has no parent cannot come to be.
+        for method in ["PUT", "MKCOL"] {
+            phone.send(method, &format!("{book}no/parent.vcf"), &[], b"").await.expect(409);
+        }
+        let family = phone.book("family");
+        phone.send("MKCOL", &family, &[], b"").await.expect(201);
+        phone.send("DELETE", &family, &[("depth", "1")], b"").await.expect(400);
+        phone.send("DELETE", &family, &[("if-match", "\"x\"")], b"").await.expect(412);
+        phone.send("DELETE", &family, &[("depth", "infinity"), ("if-match", "*")], b"").await.expect(204);
+    }
+
     async fn what_cannot_be_kept_is_refused_by_name(app) {
         let phone = device(&app.person("alice").await, "phone").await;
         let book = phone.book("personal");

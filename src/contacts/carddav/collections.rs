@@ -7,9 +7,10 @@ use super::answer::{self, Stop};
 use super::place::Place;
 use super::properties::PROTECTED;
 use super::propfind::initial_edit;
+use super::terms::NOT_SO;
 use super::{Call, MISSING};
 use crate::contacts::books::{self, NAME_MAX, Refusal};
-use crate::dav::{Element, Fault, Multistatus, Name, Precondition, requests};
+use crate::dav::{Depth, Element, Fault, Multistatus, Name, Precondition, requests};
 use crate::db::Db;
 
 /// MKCOL. A home holds address books and nothing else, so a plain MKCOL makes one too.
@@ -45,7 +46,7 @@ pub async fn mkcol(call: Call) -> Result<HttpResponse, Stop> {
         Ok(edit) => edit,
         Err((guilty, others)) => return Ok(refused_names(&guilty, &PROTECTED, others.iter())),
     };
-    let (account, now, hush) = (call.account(), call.now, call.hush());
+    let (account, now, terms) = (call.account(), call.now, call.terms()?);
     let made = call
         .dav
         .app
@@ -53,15 +54,16 @@ pub async fn mkcol(call: Call) -> Result<HttpResponse, Stop> {
         .write(account, move |db| {
             let name = edit.display_name.as_deref().unwrap_or(&slug);
             let description = edit.description.as_deref().unwrap_or("");
-            let made =
-                db.hushed(&hush, |db| books::create_book(db, now, account, &slug, name, description))?;
-            let book = match made {
-                Ok(book) => book,
-                Err(refusal) => return Ok(Err(refusal)),
-            };
-            books::edit_properties(db, now, account, book.id, "", &edit)
+            terms.keep(db, |db| {
+                let book = match books::create_book(db, now, account, &slug, name, description)? {
+                    Ok(book) => book,
+                    Err(refusal) => return Ok(Err(refusal)),
+                };
+                books::edit_properties(db, now, account, book.id, "", &edit)
+            })
         })
-        .await?;
+        .await?
+        .ok_or(NOT_SO)?;
     match made {
         Ok(()) => Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-cache")).finish()),
         Err(Refusal::Full) => Err(Fault::new(507, "There are too many books.").into()),
@@ -92,9 +94,16 @@ pub async fn delete(call: Call) -> Result<HttpResponse, Stop> {
         return Err(Fault::new(403, "This cannot be taken away.").into());
     };
     let book = call.shelf.book(slug).ok_or(MISSING)?.id;
-    let (account, now, hush) = (call.account(), call.now, call.hush());
-    let delete = move |db: &mut Db| db.hushed(&hush, |db| books::delete_book(db, now, account, book));
-    let outcome = call.dav.app.db.write(account, delete).await?;
+    if call.depth(Depth::Infinity)? != Depth::Infinity {
+        return Err(
+            Fault::malformed("A book goes with all that is in it: Depth can be infinity only.").into()
+        );
+    }
+    // A book is there and has no entity tag.
+    call.condition.check(Some(""))?;
+    let (account, now, terms) = (call.account(), call.now, call.terms()?);
+    let delete = move |db: &mut Db| terms.keep(db, |db| books::delete_book(db, now, account, book));
+    let outcome = call.dav.app.db.write(account, delete).await?.ok_or(NOT_SO)?;
     match outcome {
         Ok(()) => Ok(HttpResponse::NoContent().finish()),
         Err(Refusal::Protected) => {

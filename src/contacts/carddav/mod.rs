@@ -14,6 +14,7 @@ mod push;
 mod reports;
 mod scribe;
 mod shelf;
+mod terms;
 mod token;
 
 pub(super) use token::render as sync_token;
@@ -30,6 +31,7 @@ use futures_util::StreamExt as _;
 use self::answer::Stop;
 use self::place::Place;
 use self::shelf::{AnswerKey, Shelf, Shelves};
+use self::terms::{NOT_SO, Terms};
 use crate::accounts::auth::PhoneLogin;
 use crate::app::App;
 use crate::clock::Timestamp;
@@ -37,7 +39,6 @@ use crate::contacts::books::{self, Fetch};
 use crate::contacts::vcard::CARD_BYTES_MAX;
 use crate::dav::headers::EntityTags;
 use crate::dav::{Depth, EntityCondition, Fault, Name, Precondition, Preferences, href};
-use crate::db::Hush;
 use crate::ids::{AccountId, AddressBookId, AppPasswordId};
 
 /// Bytes of an XML body at most: a multiget of 20,000 addresses fits.
@@ -136,9 +137,9 @@ impl Call {
         Depth::parse(self.header("depth"), absent)
     }
 
-    /// Whom the request asks not to tell of what it changes.
-    fn hush(&self) -> Hush {
-        push::hush(self)
+    /// On which terms it changes something.
+    fn terms(&self) -> Result<Terms, Fault> {
+        Terms::of(self)
     }
 
     /// Keeps the answer for whoever asks the same before anything changes.
@@ -203,7 +204,8 @@ async fn respond(
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     let preferences =
         Preferences::parse(headers.get_all("prefer").filter_map(|v| v.to_str().ok()), text("brief"));
-    let asks = matches!(request.method().as_str(), "PROPFIND" | "REPORT");
+    // What is asked on a condition is not answered from memory.
+    let asks = matches!(request.method().as_str(), "PROPFIND" | "REPORT") && !headers.contains_key("if");
     let must_be_fresh = !is_card && request.method().as_str() != "GET";
     let shelf = match must_be_fresh && request.method().as_str() != "DELETE" {
         true => dav.shelves.of(now, login.account).await?,
@@ -269,6 +271,13 @@ const TOO_LARGE: Fault =
     Fault::violated(403, Precondition::Named(Name::carddav("max-resource-size")), "The vCard is too large.");
 
 async fn dispatch(call: Call) -> Result<HttpResponse, Stop> {
+    let only_asks = matches!(call.request.method().as_str(), "GET" | "HEAD" | "PROPFIND" | "REPORT");
+    if only_asks && call.header("if").is_some() {
+        let terms = call.terms()?;
+        if !call.dav.app.db.read(move |db| terms.hold(db)).await? {
+            return Err(NOT_SO.into());
+        }
+    }
     match call.request.method().as_str() {
         "DELETE" if matches!(call.place, Place::Registration(_)) => push::unregister(call).await,
         _ if matches!(call.place, Place::Registration(_)) => Ok(answer::not_allowed(&call.place)),

@@ -7,6 +7,7 @@ use super::answer::{self, Stop};
 use super::place::Place;
 use super::properties::{CARD_TYPE, http_date};
 use super::push;
+use super::terms::NOT_SO;
 use super::{Call, MISSING, NO_PARENT, TOO_LARGE, own_place};
 use crate::contacts::books::{self, AddressObject, NAME_MAX, Put, Refusal, Target, Written};
 use crate::contacts::card_convert::to_version;
@@ -189,7 +190,7 @@ async fn write(call: Call, slug: &str, name: &str, location: Option<String>) -> 
     check_media_type(call.header("content-type"))?;
     let card = Card::parse(&call.body).map_err(card_fault)?;
     let (account, now, id, messenger) = (call.account(), call.now, book.id, book.is_messenger());
-    let hush = call.hush();
+    let terms = call.terms()?;
     let (body, condition, owned_name) = (call.body.clone(), call.condition.clone(), name.to_owned());
     let written = call
         .dav
@@ -197,9 +198,10 @@ async fn write(call: Call, slug: &str, name: &str, location: Option<String>) -> 
         .db
         .write(account, move |db| {
             let put = Put { name: &owned_name, body: &body, card: &card, condition: &condition };
-            db.hushed(&hush, |db| books::put(db, now, account, id, &put))
+            terms.keep(db, |db| books::put(db, now, account, id, &put))
         })
-        .await?;
+        .await?
+        .ok_or(NOT_SO)?;
     let (created, etag, seq) = match written {
         Written::Done { created, etag, seq } => (created, etag, seq),
         Written::Refused(refusal) => return refused(&call, slug, name, refusal).await,
@@ -316,15 +318,16 @@ pub async fn delete(call: Call) -> Result<HttpResponse, Stop> {
     let Place::Object(_, slug, name) = &call.place else { return Err(MISSING.into()) };
     let book = call.shelf.book(slug).ok_or(MISSING)?.id;
     let (account, now, owned, condition) = (call.account(), call.now, name.clone(), call.condition.clone());
-    let hush = call.hush();
+    let terms = call.terms()?;
     let written = call
         .dav
         .app
         .db
         .write(account, move |db| {
-            db.hushed(&hush, |db| books::delete(db, now, account, book, &owned, &condition))
+            terms.keep(db, |db| books::delete(db, now, account, book, &owned, &condition))
         })
-        .await?;
+        .await?
+        .ok_or(NOT_SO)?;
     match written {
         Written::Done { .. } => Ok(HttpResponse::NoContent().finish()),
         Written::Refused(refusal) => refused(&call, slug, name, refusal).await,
@@ -366,7 +369,7 @@ pub async fn transfer(call: Call) -> Result<HttpResponse, Stop> {
         if_match: call.condition.if_match.clone(),
         if_none_match: call.condition.if_none_match.clone().filter(|t| *t != EntityTags::Any),
     };
-    let hush = call.hush();
+    let terms = call.terms()?;
     let (target, target_owned) = (target_book, target_name.clone());
     let written = call
         .dav
@@ -374,9 +377,10 @@ pub async fn transfer(call: Call) -> Result<HttpResponse, Stop> {
         .db
         .write(account, move |db| {
             let target = Target { book: target, name: &target_owned, overwrite, moves };
-            db.hushed(&hush, |db| books::transfer(db, now, account, (source, &name), &target, &condition))
+            terms.keep(db, |db| books::transfer(db, now, account, (source, &name), &target, &condition))
         })
-        .await?;
+        .await?
+        .ok_or(NOT_SO)?;
     match written {
         Written::Done { created: true, etag, .. } => {
             let place = Place::Object(call.login.handle.to_string(), target_slug, target_name);

@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use super::answer::{self, Stop};
 use super::place::Place;
 use super::properties::{ObjectView, PROTECTED, Subject, is_protected};
+use super::terms::NOT_SO;
 use super::{Call, MISSING};
 use crate::contacts::books::{self, KeptProperty, PROPERTY_BYTES_MAX, PropertyEdit, Refusal};
 use crate::dav::{
@@ -175,15 +176,16 @@ pub async fn proppatch(call: Call) -> Result<HttpResponse, Stop> {
         Ok(edit) => edit,
         Err(guilty) => return Ok(refused(&call, &changes, &guilty)),
     };
-    let (account, now, hush) = (call.account(), call.now, call.hush());
+    let (account, now, terms) = (call.account(), call.now, call.terms()?);
     let outcome = call
         .dav
         .app
         .db
         .write(account, move |db| {
-            db.hushed(&hush, |db| books::edit_properties(db, now, account, book, &name, &edit))
+            terms.keep(db, |db| books::edit_properties(db, now, account, book, &name, &edit))
         })
-        .await?;
+        .await?
+        .ok_or(NOT_SO)?;
     match outcome {
         Ok(()) => {}
         Err(Refusal::Full) => return Err(Fault::new(507, "There are too many properties.").into()),

@@ -75,7 +75,7 @@ fn expiry(now: Timestamp, asked: Option<&str>) -> Result<Timestamp, Fault> {
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 5.6.7).
-fn parse_http_date(text: &str) -> Option<Timestamp> {
+pub fn parse_http_date(text: &str) -> Option<Timestamp> {
     let text = text.strip_suffix(" GMT")?;
     let date = jiff::civil::DateTime::strptime("%a, %d %b %Y %H:%M:%S", text).ok()?;
     let instant = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();

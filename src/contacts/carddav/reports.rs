@@ -70,7 +70,8 @@ async fn query(
     filter: Filter,
     limit: Option<usize>,
 ) -> Result<HttpResponse, Stop> {
-    let depth = call.depth(Depth::One)?;
+    // RFC 6352 8.6 assumes 0 when there is none.
+    let depth = call.depth(Depth::Zero)?;
     let mut scribe = Scribe::new(&call, wanted)?;
     let scope: Vec<AddressBook> = match (&call.place, depth) {
         (Place::Book(_, slug), Depth::Zero) => call.shelf.book(slug).map(|_| Vec::new()).ok_or(MISSING)?,

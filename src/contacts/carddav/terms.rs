@@ -1,0 +1,125 @@
+//! On which terms a request changes something: what must be true (`If`, `If-Unmodified-Since`), checked in the
+//! transaction of the change, and who is not told of it (`Push-Dont-Notify`).
+
+use super::place::Place;
+use super::push::hush;
+use super::{Call, sync_token, with_own_handle};
+use crate::clock::Timestamp;
+use crate::contacts::books;
+use crate::dav::if_header::{self, IfCondition, IfState};
+use crate::dav::{Fault, href};
+use crate::db::{Db, Hush};
+use crate::error::Result;
+use crate::events;
+use crate::ids::{AccountId, AddressBookId};
+
+/// What a condition speaks of.
+#[derive(Debug, Clone)]
+enum Subject {
+    Book(AddressBookId),
+    Object(AddressBookId, String),
+    Nothing,
+}
+
+/// The terms of one request.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    account: AccountId,
+    hush: Hush,
+    lists: Vec<(Subject, Vec<IfCondition>)>,
+    unmodified_since: Option<(Subject, Timestamp)>,
+}
+
+/// RFC 9110 15.5.13.
+pub const NOT_SO: Fault = Fault::new(412, "It is not as the request says it must be.");
+
+impl Terms {
+    /// Reads the headers.
+    pub fn of(call: &Call) -> Result<Terms, Fault> {
+        let lists = match call.header("if") {
+            None => Vec::new(),
+            Some(text) => if_header::parse(text)?
+                .into_iter()
+                .map(|list| (subject(call, list.resource.as_deref()), list.conditions))
+                .collect(),
+        };
+        // If-Match says it better (RFC 9110 13.1.4).
+        let since = call.header("if-unmodified-since").filter(|_| call.condition.if_match.is_none());
+        let unmodified_since =
+            since.and_then(super::push::parse_http_date).map(|since| (subject(call, None), since));
+        Ok(Terms { account: call.account(), hush: hush(call), lists, unmodified_since })
+    }
+
+    /// Whether anything must be true.
+    pub fn ask(&self) -> bool {
+        !self.lists.is_empty() || self.unmodified_since.is_some()
+    }
+
+    /// Does it when everything is as it must be; `None` when not.
+    pub fn keep<T>(&self, db: &mut Db, body: impl FnOnce(&mut Db) -> Result<T>) -> Result<Option<T>> {
+        if self.ask() {
+            events::lock(db, &[self.account])?;
+            if !self.hold(db)? {
+                return Ok(None);
+            }
+        }
+        db.hushed(&self.hush, body).map(Some)
+    }
+
+    /// Whether everything is as it must be.
+    pub fn hold(&self, db: &mut Db) -> Result<bool> {
+        if let Some((Subject::Object(book, name), since)) = &self.unmodified_since
+            && let Some(object) = books::find(db, self.account, *book, name)?
+            && object.updated_at.unix_secs() > since.unix_secs()
+        {
+            return Ok(false);
+        }
+        for (subject, conditions) in &self.lists {
+            let (etag, token) = self.state_of(db, subject)?;
+            let is_so = |condition: &IfCondition| {
+                let has = match &condition.state {
+                    IfState::Token(wanted) => token.as_ref() == Some(wanted),
+                    IfState::Etag(wanted) => etag.as_ref() == Some(wanted),
+                };
+                has != condition.negated
+            };
+            if conditions.iter().all(is_so) {
+                return Ok(true);
+            }
+        }
+        Ok(self.lists.is_empty())
+    }
+
+    /// The entity tag and the state token of a resource.
+    fn state_of(&self, db: &mut Db, subject: &Subject) -> Result<(Option<String>, Option<String>)> {
+        Ok(match subject {
+            Subject::Book(id) => {
+                let book = books::list(db, self.account)?.into_iter().find(|b| b.id == *id);
+                (None, book.map(|b| sync_token(b.id, b.state())))
+            }
+            Subject::Object(book, name) => {
+                (books::find(db, self.account, *book, name)?.map(|o| o.etag), None)
+            }
+            Subject::Nothing => (None, None),
+        })
+    }
+}
+
+/// The resource of a list: the request's own when it names none. Others' resources are none.
+fn subject(call: &Call, resource: Option<&str>) -> Subject {
+    let place = match resource {
+        None => Some(call.place.clone()),
+        Some(text) => href::parse(text)
+            .and_then(Place::parse)
+            .filter(|p| p.handle().is_none_or(|h| h.eq_ignore_ascii_case(&call.login.handle)))
+            .map(|p| with_own_handle(p, &call.login)),
+    };
+    let book = |slug: &str| call.shelf.book(slug).map(|b| b.id);
+    match place {
+        Some(Place::Book(_, slug)) => book(&slug).map_or(Subject::Nothing, Subject::Book),
+        Some(Place::Object(_, slug, name)) => {
+            book(&slug).map_or(Subject::Nothing, |book| Subject::Object(book, name))
+        }
+        _ => Subject::Nothing,
+    }
+}
