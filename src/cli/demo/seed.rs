@@ -21,7 +21,7 @@ const POOL: std::ops::Range<u32> = 110..170;
 const PEOPLE: [(&str, &str); 4] =
     [("alice", "Alice"), ("bob", "Bob"), ("carol", "Carol"), (OPERATOR, "The operator")];
 /// May open the console.
-pub const OPERATOR: &str = "operator";
+pub const OPERATOR: &str = "oscar";
 
 /// What the demo starts with.
 pub struct Seeded {
