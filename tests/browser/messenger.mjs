@@ -273,6 +273,33 @@ await journey('a push wakes the browser: without content, unless there is some',
   await until('a notice with content', async () => (await shown()).some(({ title, body, address }) => title === 'Bob' && body === 'Soup?' && address === '/#/c/cnv_1'));
 });
 
+if (paths['/v1/messages/{id}/reaction']) {
+  await journey('an emoji on a message: by mouse, by keyboard, seen by both, taken back', async () => {
+    const [nils, oona] = await friends('nils', 'oona', [{ bypassCSP: true }, {}]);
+    await openThread(nils, 'Oona');
+    await say(nils, 'I have found the keys');
+    await openThread(oona, 'Nils');
+    await oona.locator('.row.theirs').hover();
+    await oona.locator('.row.theirs .react').click();
+    await oona.locator('.reaction-choice').nth(1).click();
+    await nils.locator('.row.mine .reaction', { hasText: '👍' }).waitFor();
+    await oona.locator('.row.theirs .reaction.own').waitFor();
+    await nils.locator('.row.mine .react').focus();
+    await nils.keyboard.press('Enter');
+    await nils.locator('.reaction-menu').waitFor();
+    await accessible(nils, 'choosing an emoji');
+    await picture(nils, 'reactions');
+    await nils.keyboard.press('ArrowRight');
+    await nils.keyboard.press('ArrowRight');
+    await nils.keyboard.press('ArrowRight');
+    await nils.keyboard.press('Enter');
+    await oona.locator('.reaction', { hasText: '😂' }).waitFor();
+    await oona.locator('.reaction.own').click();
+    await until('it is taken back', async () => await nils.locator('.reaction', { hasText: '👍' }).count() === 0);
+    check(await nils.locator('.reaction.own', { hasText: '😂' }).count() === 1, 'the other stays');
+  });
+}
+
 if (paths['/v1/me/push-subscriptions']) {
   await journey('the browser is registered for pushes when notifications are switched on, and no longer after', async () => {
     const page = await newPage({ permissions: ['notifications'] });

@@ -5,6 +5,7 @@ import { has, t } from './i18n.js';
 import { icon } from './icons.js';
 import { linked } from './links.js';
 import { button, nameOf } from './parts.js';
+import { showReactions } from './reactions.js';
 
 /** Messages of one person closer than this stand together. */
 const TOGETHER_MS = 5 * 60_000;
@@ -32,7 +33,7 @@ export function rows(messages, newAfter) {
     result.push({
       key: message.client_id ?? message.id, kind: 'message', message,
       first: newDay || !together(before, message), last: !after || !together(message, after),
-      newest: index === newest,
+      newest: index === newest, end: index === messages.length - 1,
     });
   });
   return result;
@@ -54,15 +55,17 @@ function together(a, b) {
 export function rowNode({ kind }) {
   if (kind === 'day') return el('div', { class: 'day-line' }, el('span', {}));
   if (kind === 'new') return el('div', { class: 'new-line' }, el('span', {}, t('thread.new')));
-  return el('div', { class: 'row' }, el('div', { class: 'bubble' }, el('span', { class: 'unseen who' }),
-    el('p', { class: 'text', dir: 'auto' }), el('span', { class: 'meta' })), el('div', { class: 'under' }));
+  return el('div', { class: 'row' },
+    el('div', { class: 'bubble-line' }, el('div', { class: 'bubble' }, el('span', { class: 'unseen who' }), el('p', { class: 'text', dir: 'auto' }), el('span', { class: 'meta' })), el('span', { class: 'react-slot' })),
+    el('div', { class: 'reactions' }), el('div', { class: 'under' }));
 }
 
 /** Brings a row's element up to date. `actions` is `{ retry(message), discard(message) }`. */
 export function showRow(node, row, { contact, actions }) {
   if (row.kind === 'day') setText(node.firstChild, dayLine(row.at));
   if (row.kind !== 'message') return;
-  const { message, first, last, newest } = row;
+  const { message, first, last, newest, end } = row;
+  showReactions(node, message, end);
   const sign = [message.state, message.error?.code, message.via, message.sent_at, first, last, newest, nameOf(contact), message.retried].join('|');
   if (node.sign === sign && node.text === message.text) return;
   apply(node, { class: `row ${message.mine ? 'mine' : 'theirs'}${first ? ' first' : ''}${last ? ' last' : ''}`, dataset: { state: message.state, via: viaOf(message), message: message.id ?? '' } });

@@ -1,4 +1,5 @@
 /** Where one writes: grows with the text, keeps a draft, counts SMS segments when the words go to a phone. */
+import { api } from './api.js';
 import { apply, el, setText } from './dom.js';
 import { t } from './i18n.js';
 import { button } from './parts.js';
@@ -11,6 +12,7 @@ import { tellTyping, typingIsOver } from './typing.js';
 const TEXT_MAX = 4000;
 const COUNT_FROM = 1;
 const DRAFT_PAUSE_MS = 300;
+const PRICE_PAUSE_MS = 400;
 
 export class Composer extends HTMLElement {
   #text = el('textarea', { rows: '1', maxlength: String(TEXT_MAX), enterkeyhint: 'send', dir: 'auto' });
@@ -19,9 +21,10 @@ export class Composer extends HTMLElement {
   #send = null;
   #pause = null;
   #sms = false;
-  /** @type {{ conversationId?: string | null, contactId?: string | null, name?: string }} */
+  /** @type {{ conversationId?: string | null, contactId?: string | null, name?: string, contact?: string }} */
   #where = {};
   #end = null;
+  #asking = 0;
 
   connectedCallback() {
     this.#send = button(t('composer.send'), { glyph: 'send', bare: true, kind: 'primary send', onclick: () => this.#submit() });
@@ -35,7 +38,7 @@ export class Composer extends HTMLElement {
     this.#keepDraft();
   }
 
-  /** Says where the words go: `{ conversationId, contactId, name }`. Brings the draft of that place. */
+  /** Says where the words go: `{ conversationId, contactId, name, contact }`. Brings the draft of that place. */
   open(where) {
     this.#where = where;
     apply(this.#text, { 'aria-label': t('composer.label', { name: where.name }), placeholder: t('composer.placeholder') });
@@ -77,9 +80,26 @@ export class Composer extends HTMLElement {
     if (!shown) return;
     const words = t('composer.segments', { n: segments });
     setText(this.#count, `${words} · ${t('composer.left', { left })}${unicode ? ` · ${t('composer.unicode')}` : ''}`);
+    this.#askPrice();
     // Spoken only when a message more is needed, not with every letter.
     if (segments > 1) setText(this.#spoken, words);
     else setText(this.#spoken, '');
+  }
+
+  /** The server knows what it costs, and whether it saves something by plainer characters. */
+  #askPrice() {
+    clearTimeout(this.#asking);
+    const text = this.#text.value;
+    this.#asking = setTimeout(async () => {
+      const known = await api.post('/v1/messages/preview', { text, ...(this.#where.contact ? { contact_id: this.#where.contact } : {}) }).catch(() => null);
+      if (!known || text !== this.#text.value) return;
+      const parts = [t('composer.segments', { n: known.segments }), t('composer.left', { left: known.units_left })];
+      if (known.price) parts.push(t('composer.price', known.price));
+      if (known.replaced?.length) parts.push(t('composer.replaced'));
+      else if (known.culprit) parts.push(t('composer.unicode'));
+      setText(this.#count, parts.join(' · '));
+      if (known.segments > 1) setText(this.#spoken, parts[0]);
+    }, PRICE_PAUSE_MS);
   }
 
   #keepDraft() {

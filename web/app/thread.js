@@ -70,7 +70,7 @@ class Thread extends View {
       openThread(this.#conversation);
     }
     const who = this.#conversation ?? this.#contact;
-    this.#composer.open({ conversationId: this.#conversation, contactId: this.#conversation ? null : this.#contact, name: nameOf(this.#other()) });
+    this.#composer.open({ conversationId: this.#conversation, contactId: this.#conversation ? null : this.#contact, name: nameOf(this.#other()), contact: this.#other()?.id });
     const draw = this.#draws;
     this.watch(({ threads, outbox, conversations }) => [threads[who], outbox, conversations[who]?.unread], draw);
     this.watch(({ contacts, conversations, ready, typing }) => [this.#other(), conversations[who]?.id, ready, contacts, typing[who]], () => {
@@ -107,7 +107,8 @@ class Thread extends View {
   /** What keeps one from writing stands where one would write. */
   #showNote(contact) {
     const state = contact?.state ?? 'accepted';
-    const sign = `${state}/${contact?.direction}`;
+    const stopped = state === 'accepted' && contact?.texts_stopped;
+    const sign = `${state}/${contact?.direction}/${stopped}`;
     this.#composer.hidden = state !== 'accepted';
     if (this.#note.dataset.sign === sign) return;
     this.#note.dataset.sign = sign;
@@ -117,6 +118,7 @@ class Thread extends View {
     else if (state === 'requested' && contact.direction === 'incoming') {
       this.#note.replaceChildren(el('p', {}, t('thread.asks', { name })), act(t('contacts.accept'), 'accept', 'primary'), act(t('contacts.block'), 'block', ''));
     } else if (state === 'requested') this.#note.replaceChildren(el('p', {}, t('thread.asked', { name })));
+    else if (stopped) this.#note.replaceChildren(el('p', {}, t('thread.stopped', { name })));
     else this.#note.replaceChildren();
   }
 

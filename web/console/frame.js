@@ -7,13 +7,14 @@ import { button } from '../app/parts.js';
 import { address, place } from './place.js';
 import { accounts } from './accounts.js';
 import { carriers } from './carriers.js';
+import { consents } from './consents.js';
 import { jobs } from './jobs.js';
-import { messages, optOuts, undecided } from './messages.js';
+import { messages, undecided } from './messages.js';
 import { numbers } from './numbers.js';
 import { overview } from './overview.js';
 import { trace } from './trace.js';
 
-const PLACES = { overview, numbers, carriers, messages, undecided, optouts: optOuts, accounts, jobs };
+const PLACES = { overview, numbers, carriers, messages, undecided, optouts: consents, accounts, jobs };
 
 /** The console of an operator. */
 export function frame(account) {

@@ -1,4 +1,4 @@
-/** SMS: on their way, undecided, refused by who does not want them. Never what they say. */
+/** SMS: on their way, and undecided. Never what they say. */
 import { api } from '../app/api.js';
 import { el } from '../app/dom.js';
 import { t } from '../app/i18n.js';
@@ -61,11 +61,4 @@ export async function undecided() {
     await view.reload();
   };
   return view;
-}
-
-/** Phones that do not want to be written to from a number of ours. */
-export async function optOuts() {
-  const wanted = COLUMNS().filter(({ title }) => ![t('console.error'), t('console.segments'), t('console.attempts'), t('console.state')].includes(title));
-  return tableView(t('console.optouts'), { name: 'optouts', columns: wanted, load: load({ error: 'opted_out' }), filters: [await carrierFilter()], empty: t('console.optouts_none') },
-    el('p', { class: 'muted' }, t('console.optouts_text')));
 }
