@@ -24,7 +24,7 @@ export function showReactions(row, message, newest) {
   const open = button(t('reaction.add'), { glyph: 'smile', bare: true, kind: 'react', tabindex: newest ? '0' : '-1', 'aria-expanded': 'false', onclick: () => choose(node, message, open) });
   open.addEventListener('keydown', event => step(event, open));
   fill(node, group(given).map(({ emoji, count, mine }) => el('button', {
-    type: 'button', class: `reaction${mine ? ' own' : ''}`, 'aria-pressed': String(mine), 'aria-label': t(mine ? 'reaction.own' : 'reaction.theirs', { emoji }),
+    type: 'button', class: `reaction${mine ? ' own' : ''}`, 'aria-pressed': String(mine), title: t(mine ? 'reaction.own' : 'reaction.theirs', { emoji }),
     onclick: () => put(message, mine ? null : emoji) }, emoji, count > 1 ? el('span', {}, String(count)) : null)));
   fill(slot, open);
 }
