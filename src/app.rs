@@ -38,6 +38,10 @@ pub struct Parts {
     pub hub: Hub,
     /// The telephone side.
     pub carriers: Registry,
+    /// Requests to where the operator's settings point.
+    pub net: Net,
+    /// Requests to where others say: public addresses only.
+    pub public_net: Net,
     /// Letters.
     pub mail: Mailer,
     /// Pushes to phones and browsers.
@@ -76,6 +80,8 @@ impl App {
             keys,
             hub: Hub::default(),
             carriers,
+            net,
+            public_net: Net::new(Policy::Public)?,
             mail,
             push,
             metrics: Metrics::default(),

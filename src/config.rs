@@ -80,8 +80,10 @@ pub struct Settings {
     pub registration: Registration,
     /// A token that may do what an admin account may.
     pub admin_token: Option<SecretString>,
-    /// Where pictures and files lie.
+    /// Where recordings and other large files lie.
     pub media_dir: PathBuf,
+    /// The virus scanner: a command that reads a file from its standard input, or `icap://host/service`.
+    pub media_scanner: Option<String>,
     /// How logs are written.
     pub log: LogFormat,
     /// What is logged: `info`, or directives such as `info,meari=debug`.
@@ -110,6 +112,7 @@ impl Default for Settings {
             registration: Registration::Open,
             admin_token: None,
             media_dir: PathBuf::from("data/media"),
+            media_scanner: None,
             log: LogFormat::Pretty,
             log_level: "info".to_owned(),
             carriers: Vec::new(),

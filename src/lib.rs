@@ -39,6 +39,7 @@ pub mod numbers;
 pub mod contacts;
 pub mod presence;
 pub mod consent;
+pub mod attachments;
 pub mod messaging;
 
 // The top: sees everything, is seen only by the command line.

@@ -16,7 +16,8 @@ use crate::live::{self, Live};
 use crate::messaging::arrivals::Arrivals;
 use crate::metrics::api::Readiness;
 use crate::{
-    accounts, carriers, consent, contacts, docs, messaging, metrics, numbers, presence, web as client,
+    accounts, attachments, carriers, consent, contacts, docs, messaging, metrics, numbers, presence,
+    web as client,
 };
 
 /// What the edges of one process share: the app and the caches in front of it.
@@ -63,6 +64,7 @@ impl Edges {
             .app_data(web::PayloadConfig::new(http::JSON_MAX));
         rest(&mut ServiceConfig::new(cfg));
         cfg.configure(carddav::routes);
+        cfg.configure(attachments::api::links);
         cfg.configure(metrics::api::routes).configure(docs::api::routes).configure(client::routes);
         cfg.default_service(web::to(http::no_such_path));
     }
@@ -76,6 +78,7 @@ fn rest(cfg: &mut ServiceConfig) {
         .configure(presence::api::routes)
         .configure(messaging::api::routes)
         .configure(consent::api::routes)
+        .configure(attachments::api::routes)
         .configure(live::routes)
         .configure(numbers::api::routes);
 }

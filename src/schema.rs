@@ -339,6 +339,47 @@ diesel::table! {
 }
 
 diesel::table! {
+    attachments (id) {
+        id -> Binary,
+        account_id -> Binary,
+        peer_account_id -> Nullable<Binary>,
+        message_id -> Nullable<Binary>,
+        position -> SmallInt,
+        state -> Text,
+        name -> Nullable<Text>,
+        media_type -> Nullable<Text>,
+        size_bytes -> BigInt,
+        width -> Nullable<Integer>,
+        height -> Nullable<Integer>,
+        body_hash -> Nullable<Binary>,
+        error_code -> Nullable<Text>,
+        carrier_id -> Nullable<Text>,
+        source_url -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    attachment_bodies (hash) {
+        hash -> Binary,
+        media_type -> Text,
+        size_bytes -> BigInt,
+        used_at -> BigInt,
+        body -> Binary,
+    }
+}
+
+diesel::table! {
+    attachment_copies (attachment_id, bytes_max) {
+        attachment_id -> Binary,
+        bytes_max -> BigInt,
+        body_hash -> Binary,
+        width -> Integer,
+        height -> Integer,
+    }
+}
+
+diesel::table! {
     jobs (id) {
         id -> Binary,
         kind -> Text,
@@ -426,6 +467,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     messages,
     outbound_sms,
     carrier_callbacks,
+    attachments,
+    attachment_bodies,
+    attachment_copies,
     jobs,
     push_registrations,
 );

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::messaging::arrivals::Arrivals;
 use crate::messaging::links::Links;
 use crate::queue::{self, Claimed, Next};
-use crate::{accounts, contacts, messaging, presence, push};
+use crate::{accounts, attachments, contacts, messaging, presence, push};
 
 /// Jobs running at the same time at most.
 const RUNNING_MAX: usize = 64;
@@ -26,6 +26,7 @@ async fn run(app: &App, job: &Claimed) -> Result<Next> {
     match job.kind.as_str() {
         messaging::outbox::SEND_SMS => messaging::jobs::send_sms(app, job).await,
         messaging::outbox::SETTLE_SMS => messaging::jobs::settle_sms(app, job).await,
+        attachments::FETCH => messaging::fetch::run(app, job).await,
         kind if contacts::jobs::KINDS.contains(&kind) => {
             contacts::jobs::run(app, job).await.map(|()| Next::Done)
         }
@@ -163,5 +164,6 @@ pub async fn sweep(app: &App) -> Result<()> {
     app.db.write(Lane::Any, move |db| accounts::session::prune(db, now)).await?;
     app.db.write(Lane::Any, move |db| push::prune(db, now, SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, SWEEP_ROWS)).await?;
+    app.db.write(Lane::Any, move |db| attachments::prune(db, now, SWEEP_ROWS)).await?;
     Ok(())
 }

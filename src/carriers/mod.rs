@@ -15,10 +15,12 @@ mod form;
 pub mod goods;
 pub mod link;
 pub mod outgoing;
+pub mod plivo;
 pub mod receipt;
 pub mod registry;
 pub mod smpp;
 pub mod twilio;
+pub mod vonage;
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 
-use super::{Carrier, CarrierSettings, smpp, twilio};
+use super::{Carrier, CarrierSettings, plivo, smpp, twilio, vonage};
 use crate::net::{Net, Url};
 
 /// Makes a carrier from its kind's name and its settings, or says what is wrong with them.
@@ -21,6 +21,8 @@ struct Kind {
 const KINDS: &[Kind] = &[
     Kind { name: "twilio", build: |kind, entry, net| Ok(Arc::new(twilio::Twilio::new(kind, entry, net)?)) },
     Kind { name: "smpp", build: |_, entry, _| Ok(Arc::new(smpp::Smpp::new(entry)?)) },
+    Kind { name: "vonage", build: |_, entry, net| Ok(Arc::new(vonage::Vonage::new(entry, net)?)) },
+    Kind { name: "plivo", build: |_, entry, net| Ok(Arc::new(plivo::Plivo::new(entry, net)?)) },
     Kind {
         name: "simulator",
         build: |kind, entry, net| Ok(Arc::new(twilio::Twilio::new(kind, entry, net)?)),
@@ -139,6 +141,11 @@ impl<'a> OptionReader<'a> {
         self.address("api_base", base, usual)
     }
 
+    /// Another address of the vendor, or the usual one.
+    pub(super) fn address_or(&self, key: &str, usual: &str) -> Result<String, String> {
+        self.optional(key).map_or_else(|| Ok(usual.to_owned()), |base| self.address(key, base, usual))
+    }
+
     fn address(&self, key: &str, base: &str, usual: &str) -> Result<String, String> {
         let advice = || format!("{key} “{base}” is not usable; write it like {usual}");
         let url = Url::parse(base).map_err(|_| advice())?;
@@ -158,6 +165,18 @@ impl<'a> OptionReader<'a> {
             (None, Some(_)) => Err(format!("{first} is missing: {second} is set and needs it")),
         }
     }
+}
+
+/// Whether an address lies at the vendor, so that its credentials may go there: at the API's own address, or under one
+/// of the vendor's domains by TLS.
+pub(super) fn is_host_of(url: &str, base: &str, domains: &[&str]) -> bool {
+    let (Ok(url), Ok(base)) = (Url::parse(url), Url::parse(base)) else { return false };
+    let under = |host: &str| {
+        domains.iter().any(|domain| {
+            host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
+    };
+    url.origin() == base.origin() || (url.scheme() == "https" && url.host_str().is_some_and(under))
 }
 
 #[cfg(test)]
@@ -185,15 +204,32 @@ mod tests {
     }
 
     #[test]
+    fn credentials_go_to_the_vendor_only() {
+        let table = [
+            ("https://api.example.org/media/1", true),
+            ("https://media.example.org/1", true),
+            ("https://example.org/1", true),
+            ("http://media.example.org/1", false),
+            ("https://badexample.org/1", false),
+            ("https://example.org.evil.example/1", false),
+            ("https://evil.example/?https://api.example.org", false),
+            ("http://127.0.0.1:9000/1", true),
+            ("http://127.0.0.1:9001/1", false),
+            ("x", false),
+        ];
+        for (url, wanted) in table {
+            let base = if url.contains("127") { "http://127.0.0.1:9000" } else { "https://api.example.org" };
+            assert_eq!(is_host_of(url, base, &["example.org"]), wanted, "{url}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let with = |key: &'static str, value: &'static str| [GOOD[0], GOOD[1], (key, value)];
         let bad_base = CarrierSettings { api_base: Some("twilio.com".into()), ..entry("a", "twilio", &GOOD) };
         let table: [(Vec<CarrierSettings>, &[&str]); 11] = [
-            (
-                vec![entry("a", "twillio", &GOOD)],
-                &["a", "twillio", "twilio, smpp, simulator", "did you mean"],
-            ),
-            (vec![entry("a", "sigfox", &GOOD)], &["sigfox", "twilio, smpp, simulator"]),
+            (vec![entry("a", "twillio", &GOOD)], &["a", "twillio", "twilio, ", "did you mean"]),
+            (vec![entry("a", "sigfox", &GOOD)], &["sigfox", "twilio, ", "plivo", "simulator"]),
             (vec![entry("a", "twilio", &GOOD[..1])], &["auth_token is missing"]),
             (vec![entry("a", "twilio", &GOOD[1..])], &["account_sid is missing"]),
             (vec![entry("a", "twilio", &[("account_sid", ""), GOOD[1]])], &["account_sid is missing"]),

@@ -192,6 +192,20 @@ const KEYS: &[Key] = &[
         s.media_dir = path(raw)?;
         Some(())
     }),
+    key(
+        "media_scanner",
+        "a command that reads a file, or icap:// and a host with a service",
+        "clamdscan --no-summary -",
+        |s, raw| {
+            let text = raw.text()?.trim().to_owned();
+            let icap = text.strip_prefix("icap://").map(|rest| !rest.is_empty() && !rest.starts_with('/'));
+            if text.is_empty() || text.contains(char::is_control) || icap == Some(false) {
+                return None;
+            }
+            s.media_scanner = Some(text);
+            Some(())
+        },
+    ),
     key("log", "pretty or json", "json", |s, raw| {
         s.log = match raw.text()?.as_str() {
             "pretty" => LogFormat::Pretty,

@@ -45,8 +45,12 @@ pub fn routes(cfg: &mut ServiceConfig) {
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateMessage {
-    /// Up to 4,000 characters; by SMS up to ten segments.
+    /// Up to 4,000 characters; by SMS up to ten segments. May be empty when there is `media`.
+    #[serde(default)]
     pub text: String,
+    /// Pictures and files that you uploaded (`med_…`), at most ten; each can be sent once.
+    #[serde(default)]
+    pub media: Vec<String>,
     /// Your own id of it (a UUID): repeating the request with it sends nothing twice.
     pub client_id: Option<String>,
 }
@@ -182,6 +186,11 @@ fn answer(app: &App, (created, view): (bool, MessageView)) -> HttpResponse {
     HttpResponse::Created().json(view)
 }
 
+fn draft_of(body: &CreateMessage) -> Result<Draft> {
+    let media = body.media.iter().map(|text| id(text, "media")).collect::<Result<_>>()?;
+    Ok(Draft { text: body.text.clone(), media, client_id: body.client_id.clone() })
+}
+
 /// Writes to a conversation.
 #[utoipa::path(tag = "messages", security(("bearer" = [])), params(("id" = String, Path)), responses(
     (status = 201, body = MessageView),
@@ -196,7 +205,7 @@ async fn create_message(
 ) -> Result<HttpResponse> {
     let (now, account) = (app.now(), who.account);
     let conversation: ConversationId = id(&path, "conversation")?;
-    let draft = Draft { text: body.text.clone(), client_id: body.client_id.clone() };
+    let draft = draft_of(&body)?;
     let outcome = app
         .db
         .write(account, move |db| {
@@ -221,7 +230,7 @@ async fn create_message_to_contact(
 ) -> Result<HttpResponse> {
     let (now, account) = (app.now(), who.account);
     let contact: ContactId = id(&path, "contact")?;
-    let draft = Draft { text: body.text.clone(), client_id: body.client_id.clone() };
+    let draft = draft_of(&body)?;
     let outcome = app
         .db
         .write(account, move |db| {

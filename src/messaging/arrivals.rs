@@ -126,7 +126,8 @@ impl Arrivals {
                 return Ok(Received::Duplicate);
             }
         }
-        let (lane, forward) = (route.account, route.onward.is_some());
+        // With pictures it is not the hot path either: their rows and jobs belong into the same transaction.
+        let (lane, alone) = (route.account, route.onward.is_some() || !sms.media.is_empty());
         let arrived = Arrived {
             now: app.now(),
             carrier_id: carrier_id.to_owned(),
@@ -135,8 +136,9 @@ impl Arrivals {
             text: bridge::normalize(&sms.text),
             segment_count: i16::try_from(sms.segment_count).unwrap_or(i16::MAX),
         };
-        let received = if forward {
-            app.db.write(lane, move |db| receive_and_forward(db, &arrived)).await?
+        let received = if alone {
+            let media = sms.media.clone();
+            app.db.write(lane, move |db| receive_and_forward(db, &arrived, &media)).await?
         } else {
             self.receive.call(lane, arrived).await?
         };

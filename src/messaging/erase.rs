@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{outbox, reactions, store, view};
+use crate::attachments;
+use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::Result;
 use crate::ids::AccountId;
@@ -31,8 +33,9 @@ pub fn export(db: &mut Db, account: AccountId) -> Result<Value> {
 }
 
 /// Forgets everything this slice holds of an account.
-pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
+pub fn erase(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
     reactions::erase(db, account)?;
     store::erase_conversations(db, account)?;
+    attachments::erase(db, now, account)?;
     outbox::erase(db, account)
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::consenting;
 use super::outbox::{self, OutboundSms, SmsJob, Turn};
+use super::parcel::{self, Parcel};
+use super::segments;
 use crate::app::App;
 use crate::carriers::{Found, Retry, SendError, SentQuery, SmsToSend, StopScope};
 use crate::db::Lane;
@@ -22,13 +24,30 @@ fn lane(job: &SmsJob) -> Lane {
 /// Sends one SMS. Safe to run twice: whoever finds the intent of a dead attempt does not send again.
 pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
     let job: SmsJob = serde_json::from_str(&claimed.payload)?;
+    let Some(parcel) = parcel_of(app, &job).await? else {
+        let at = app.now().plus(queue::backoff(claimed.attempts));
+        return Ok(Next::Again { at, why: "its pictures are still on their way in".to_owned() });
+    };
     let (now, id) = (app.now(), job.sms);
+    let media_urls = parcel.media_urls.clone();
     let turn = app
         .db
         .write(lane(&job), move |db| {
-            let turn = outbox::begin_sending(db, now, id)?;
-            if let Turn::MayHaveGone(sms) = &turn {
-                outbox::enqueue_settling(db, now, sms)?;
+            let mut turn = outbox::begin_sending(db, now, id)?;
+            match &mut turn {
+                Turn::MayHaveGone(sms) => outbox::enqueue_settling(db, now, sms)?,
+                // Later attempts find the links in the text already.
+                Turn::Send(sms) if sms.attempts == 0 => {
+                    if let Some(text) = parcel.reworded(&sms.text) {
+                        if segments::Segments::check(&text).is_err() {
+                            outbox::failed(db, now, id, "message_too_long")?;
+                            return Ok(Turn::Settled);
+                        }
+                        outbox::reword(db, id, &text)?;
+                        sms.text = text;
+                    }
+                }
+                Turn::Send(_) | Turn::Settled => {}
             }
             Ok(turn)
         })
@@ -44,7 +63,7 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
         from: sms.from.clone(),
         to: sms.to.clone(),
         text: sms.text.clone(),
-        media_urls: Vec::new(),
+        media_urls,
         status_callback: format!("{}/carriers/{}/status", app.settings.public_url, sms.carrier_id),
     };
     match carrier.send(&outgoing).await {
@@ -61,6 +80,19 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
             Ok(Next::Done)
         }
         Err(error) => after_refusal(app, &job, claimed, sms, error).await,
+    }
+}
+
+/// What goes beside the words; `None` while it is not there yet.
+async fn parcel_of(app: &App, job: &SmsJob) -> Result<Option<Parcel>> {
+    let id = job.sms;
+    if !job.media {
+        return Ok(Some(Parcel::default()));
+    }
+    let sms = app.db.read(move |db| outbox::find(db, id)).await?;
+    match sms.and_then(|sms| app.carriers.get(&sms.carrier_id)) {
+        Some(carrier) => parcel::prepare(app, job, &carrier.capabilities()).await,
+        None => Ok(Some(Parcel::default())),
     }
 }
 

@@ -109,10 +109,22 @@ pub struct SmsJob {
     pub sms: OutboundSmsId,
     /// Whose handset it goes to; the write lane.
     pub account: Option<AccountId>,
+    /// Its message has pictures or files.
+    #[serde(default)]
+    pub media: bool,
 }
 
 /// Queues an SMS and its job in the caller's transaction.
 pub fn enqueue(db: &mut Db, now: Timestamp, sms: &NewSms) -> Result<OutboundSmsId> {
+    enqueue_parcel(db, now, sms, false)
+}
+
+/// Queues one whose message has pictures or files: it goes as MMS, or with links in their place.
+pub fn enqueue_with_media(db: &mut Db, now: Timestamp, sms: &NewSms) -> Result<OutboundSmsId> {
+    enqueue_parcel(db, now, sms, true)
+}
+
+fn enqueue_parcel(db: &mut Db, now: Timestamp, sms: &NewSms, media: bool) -> Result<OutboundSmsId> {
     let id = OutboundSmsId::new(now);
     let count = segments::Segments::count(&sms.text).segment_count;
     let segment_count = i16::try_from(count).unwrap_or(i16::MAX);
@@ -134,7 +146,8 @@ pub fn enqueue(db: &mut Db, now: Timestamp, sms: &NewSms) -> Result<OutboundSmsI
             outbound_sms::updated_at.eq(now),
         ))
         .execute(c))?;
-    queue::enqueue(db, now, SEND_SMS, Some(&sms.order_key), &SmsJob { sms: id, account: sms.account })?;
+    let job = SmsJob { sms: id, account: sms.account, media };
+    queue::enqueue(db, now, SEND_SMS, Some(&sms.order_key), &job)?;
     Ok(id)
 }
 
@@ -252,6 +265,19 @@ fn purpose_of(db: &mut Db, id: OutboundSmsId) -> Result<String> {
         .first(c))?)
 }
 
+/// What it says is another text than was queued: links stand for its pictures.
+pub fn reword(db: &mut Db, id: OutboundSmsId, text: &str) -> Result<()> {
+    let count = segments::Segments::count(text).segment_count;
+    each!(db, |c| diesel::update(outbound_sms::table)
+        .filter(outbound_sms::id.eq(id))
+        .set((
+            outbound_sms::text.eq(text),
+            outbound_sms::segment_count.eq(i16::try_from(count).unwrap_or(i16::MAX)),
+        ))
+        .execute(c))?;
+    Ok(())
+}
+
 /// The carrier refused for now and certainly did not send: back to the queue.
 pub fn put_back(db: &mut Db, now: Timestamp, id: OutboundSmsId) -> Result<()> {
     each!(db, |c| diesel::update(outbound_sms::table)
@@ -284,7 +310,7 @@ pub fn failed(db: &mut Db, now: Timestamp, id: OutboundSmsId, code: &str) -> Res
 
 /// Asks for an unknown to be settled by asking the carrier, some time after its callback should have come.
 pub fn enqueue_settling(db: &mut Db, now: Timestamp, sms: &OutboundSms) -> Result<()> {
-    let job = SmsJob { sms: sms.id, account: sms.account };
+    let job = SmsJob { sms: sms.id, account: sms.account, media: false };
     queue::enqueue_at(db, now, now.plus(SETTLE_AFTER), SETTLE_SMS, None, &job)?;
     Ok(())
 }

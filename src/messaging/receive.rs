@@ -15,6 +15,8 @@ use diesel::sql_types::{Array, BigInt, Binary, SmallInt, Text};
 use super::routes::Route;
 use super::{Message, MessageState, Source, Via, outbox, pushes, store};
 use crate::accounts::session;
+use crate::attachments::{self, Sides};
+use crate::carriers::InboundMedia;
 use crate::clock::Timestamp;
 use crate::db::{Conn, Db, Signal, Topics};
 use crate::each;
@@ -119,19 +121,28 @@ pub fn receive(db: &mut Db, items: &[Arrived]) -> Result<Vec<Received>> {
 }
 
 /// Stores one and, when the other side is a phone user too, sends it on from the number the sender has over there.
-pub fn receive_and_forward(db: &mut Db, item: &Arrived) -> Result<Received> {
+/// Its pictures and files are fetched by jobs, and what goes on waits for them.
+pub fn receive_and_forward(db: &mut Db, item: &Arrived, media: &[InboundMedia]) -> Result<Received> {
     let received = receive_one(db, item)?;
-    if let (Received::Stored(message), Some(line)) = (received, &item.route.onward) {
-        let sms = outbox::NewSms {
-            account: Some(item.route.peer),
-            message: Some(message),
-            purpose: outbox::Purpose::Message,
-            order_key: item.route.conversation.to_string(),
-            line: line.clone(),
-            text: item.text.clone(),
-        };
-        outbox::enqueue(db, item.now, &sms)?;
-    }
+    let Received::Stored(message) = received else { return Ok(received) };
+    let sides = Sides { message, writer: item.route.account, reader: item.route.peer };
+    attachments::expect(db, item.now, sides, &item.carrier_id, media)?;
+    let Some(line) = &item.route.onward else {
+        pushes::message_came(db, item.now, &[item.route.peer])?;
+        return Ok(received);
+    };
+    let sms = outbox::NewSms {
+        account: Some(item.route.peer),
+        message: Some(message),
+        purpose: outbox::Purpose::Message,
+        order_key: item.route.conversation.to_string(),
+        line: line.clone(),
+        text: item.text.clone(),
+    };
+    match media {
+        [] => outbox::enqueue(db, item.now, &sms)?,
+        _ => outbox::enqueue_with_media(db, item.now, &sms)?,
+    };
     Ok(received)
 }
 

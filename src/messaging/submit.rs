@@ -2,12 +2,13 @@
 
 use super::receive::announce;
 use super::routes::{self};
-use super::{Message, MessageState, Source, Via, bridge, outbox, pushes, segments, store};
+use super::{Message, MessageState, Source, Via, bridge, outbox, parcel, pushes, segments, store};
+use crate::attachments::{self, Sides};
 use crate::clock::Timestamp;
 use crate::db::{Db, OnConflict, Topics};
 use crate::error::{Error, Result};
 use crate::events::{self, EventKind};
-use crate::ids::{AccountId, ContactId, ConversationId, MessageId};
+use crate::ids::{AccountId, ContactId, ConversationId, MediaId, MessageId};
 use crate::{accounts, contacts};
 
 /// Characters in a client's own id at most.
@@ -18,8 +19,10 @@ const READ_MAX: i64 = 200;
 /// A message as a client hands it in.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// What it says.
+    /// What it says; may be empty when there are pictures or files.
     pub text: String,
+    /// Pictures and files that the writer uploaded, in their order.
+    pub media: Vec<MediaId>,
     /// The client's own id, by which a repeated request is recognised.
     pub client_id: Option<String>,
 }
@@ -63,7 +66,10 @@ pub fn submit_to_contact(
     contact: ContactId,
     draft: &Draft,
 ) -> Result<Submitted> {
-    let text = bridge::check_draft(&draft.text)?;
+    let text = match draft.text.trim() {
+        "" if !draft.media.is_empty() => String::new(),
+        _ => bridge::check_draft(&draft.text)?,
+    };
     if draft.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > CLIENT_ID_MAX) {
         return Err(Error::invalid("client_id", "bad_client_id", "client_id has 1 to 64 characters."));
     }
@@ -98,15 +104,18 @@ pub fn submit_to_contact(
         sent_at: now,
         updated_at: now,
     };
+    let sides = Sides { message: id, writer: account, reader: peer };
     if back.state == "blocked" {
         // Who is blocked is not told; his words stay on his side.
+        attachments::attach(db, Sides { reader: account, ..sides }, &draft.media)?;
         return store_unheard(db, now, message);
     }
     let sms = match routes::sms_line(db, peer, peer_contact)? {
-        Some(line) => Some(to_sms(db, &mut message, peer, peer_contact, line)?),
+        Some(line) => Some(to_sms(db, &mut message, draft.media.len(), peer_contact, line)?),
         None => None,
     };
     insert(db, &message)?;
+    attachments::attach(db, sides, &draft.media)?;
     if !store::touch_member(db, account, conversation, id, now, 0)?
         || !store::touch_member(db, peer, conversation, id, now, 1)?
     {
@@ -114,7 +123,8 @@ pub fn submit_to_contact(
     }
     announce(db, now, EventKind::MessageCreated, id, account, peer)?;
     match sms {
-        Some(sms) => drop(outbox::enqueue(db, now, &sms)?),
+        Some(sms) if draft.media.is_empty() => drop(outbox::enqueue(db, now, &sms)?),
+        Some(sms) => drop(outbox::enqueue_with_media(db, now, &sms)?),
         None => pushes::message_came(db, now, &[peer])?,
     }
     Ok(Submitted { message, created: true })
@@ -150,16 +160,21 @@ fn store_unheard(db: &mut Db, now: Timestamp, message: Message) -> Result<Submit
 fn to_sms(
     db: &mut Db,
     message: &mut Message,
-    peer: AccountId,
+    media_count: usize,
     peer_contact: ContactId,
     line: routes::SmsLine,
 ) -> Result<outbox::NewSms> {
+    let peer = message.recipient;
     let known = contacts::books::card_is_on_phone(db, peer, peer_contact)?
         || store::has_sms_before(db, message.conversation, peer)?;
     let locale = accounts::load(db, peer)?.locale;
     let contact = contacts::load(db, peer, peer_contact)?;
     let text = bridge::to_sms(&message.text, (!known).then(|| contact.shown_name()), locale);
-    let cost = segments::Segments::check(&text)?;
+    // Where no MMS goes, a link stands for each picture: the text must leave room for some. More of them is seldom, and
+    // told when the carrier is known.
+    let links = format!("\n{}", "x".repeat(parcel::LINK_CHARS_MAX)).repeat(media_count.min(2));
+    segments::Segments::check(&format!("{text}{links}"))?;
+    let cost = segments::Segments::count(&text);
     message.via = Via::Sms;
     message.state = MessageState::Queued;
     message.segment_count = i16::try_from(cost.segment_count).ok();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Message, Source, Via, reactions, store};
+use crate::attachments::view::{self as files, MediaView};
 use crate::db::Db;
 use crate::each;
 use crate::error::{Error, Result};
@@ -42,7 +43,7 @@ pub struct MessageView {
     /// What it says.
     pub text: String,
     /// Pictures and files.
-    pub media: Vec<String>,
+    pub media: Vec<MediaView>,
     /// `received`, `queued`, `sent`, `delivered`, `undelivered`, `failed`, `unknown` or `read`.
     pub state: String,
     /// Why it did not arrive.
@@ -110,7 +111,12 @@ fn detail_of(code: &str) -> &'static str {
     }
 }
 
-fn to_view(message: Message, viewer: AccountId, handles: &HashMap<AccountId, String>) -> MessageView {
+fn to_view(
+    message: Message,
+    viewer: AccountId,
+    handles: &HashMap<AccountId, String>,
+    media: Vec<MediaView>,
+) -> MessageView {
     let mine = message.sender == viewer;
     let by_sms = message.source == Source::Sms || message.via == Via::Sms;
     let direction = match (message.source, message.via) {
@@ -128,7 +134,7 @@ fn to_view(message: Message, viewer: AccountId, handles: &HashMap<AccountId, Str
         direction: direction.to_owned(),
         via: if by_sms { "sms" } else { "chat" }.to_owned(),
         text: message.text,
-        media: Vec::new(),
+        media,
         state: message.state.as_str().to_owned(),
         error,
         segments: message.segment_count,
@@ -148,9 +154,14 @@ pub fn show(db: &mut Db, viewer: AccountId, messages: Vec<Message>) -> Result<Ve
         .select((accounts::id, accounts::handle))
         .load(c))?;
     let handles: HashMap<AccountId, String> = handles.into_iter().collect();
+    let ids: Vec<MessageId> = messages.iter().map(|m| m.id).collect();
+    let mut media = files::of_messages(db, &ids)?;
     let seen = messages.into_iter().filter(|m| m.sender == viewer || m.recipient == viewer);
-    let mut views: Vec<MessageView> = seen.map(|m| to_view(m, viewer, &handles)).collect();
-    let ids: Vec<MessageId> = views.iter().map(|view| view.id).collect();
+    let view = |m: Message| {
+        let files = media.remove(&m.id).unwrap_or_default();
+        to_view(m, viewer, &handles, files)
+    };
+    let mut views: Vec<MessageView> = seen.map(view).collect();
     let mut all = reactions::of_messages(db, &ids)?;
     for view in &mut views {
         let put = all.remove(&view.id).unwrap_or_default().into_iter();

@@ -48,7 +48,9 @@ async fn belongings(pair: &Pair) -> Vec<(&'static str, String)> {
     });
     let subscription =
         text(&pair.bob.post("/v1/me/push-subscriptions", subscription).await.expect(201)["id"]);
+    let picture = pair.alice.upload("", "text/plain", b"Mine alone".to_vec()).await.expect(201);
     vec![
+        ("/v1/media/", text(&picture["id"])),
         ("/v1/contacts/", pair.contact.clone()),
         ("/v1/conversations/", text(&said["conversation_id"])),
         ("/v1/messages/", text(&said["id"])),

@@ -41,3 +41,7 @@ mod smpp;
 mod smpp_peers;
 mod tidy;
 mod twilio;
+#[macro_use]
+mod vendors;
+mod vendors_peers;
+mod mms;

@@ -213,7 +213,9 @@ fn vendors_words_stay_in_their_folders() {
         for (number, line) in source.code().filter(|_| !allowed) {
             let line = line.to_lowercase();
             for vendor in VENDORS.iter().filter(|vendor| line.contains(**vendor)) {
-                if !source.path.starts_with(&format!("src/carriers/{vendor}")) {
+                // One of them still answers at the addresses of its old name.
+                let folder = if *vendor == "nexmo" { "vonage" } else { vendor };
+                if !source.path.starts_with(&format!("src/carriers/{folder}")) {
                     broken.push(format!("{}:{number}: {}", source.path, line.trim()));
                 }
             }

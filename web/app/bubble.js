@@ -5,6 +5,7 @@ import { has, t } from './i18n.js';
 import { icon } from './icons.js';
 import { linked } from './links.js';
 import { button, nameOf } from './parts.js';
+import { showMedia, signOf } from './pictures.js';
 import { showReactions } from './reactions.js';
 
 /** Messages of one person closer than this stand together. */
@@ -56,7 +57,7 @@ export function rowNode({ kind }) {
   if (kind === 'day') return el('div', { class: 'day-line' }, el('span', {}));
   if (kind === 'new') return el('div', { class: 'new-line' }, el('span', {}, t('thread.new')));
   return el('div', { class: 'row' },
-    el('div', { class: 'bubble-line' }, el('div', { class: 'bubble' }, el('span', { class: 'unseen who' }), el('p', { class: 'text', dir: 'auto' }), el('span', { class: 'meta' })), el('span', { class: 'react-slot' })),
+    el('div', { class: 'bubble-line' }, el('div', { class: 'bubble' }, el('span', { class: 'unseen who' }), el('div', { class: 'media' }), el('p', { class: 'text', dir: 'auto' }), el('span', { class: 'meta' })), el('span', { class: 'react-slot' })),
     el('div', { class: 'reactions' }), el('div', { class: 'under' }));
 }
 
@@ -66,11 +67,16 @@ export function showRow(node, row, { contact, actions }) {
   if (row.kind !== 'message') return;
   const { message, first, last, newest, end } = row;
   showReactions(node, message, end);
-  const sign = [message.state, message.error?.code, message.via, message.sent_at, first, last, newest, nameOf(contact), message.retried].join('|');
+  const sign = [message.state, message.error?.code, message.via, message.sent_at, first, last, newest, nameOf(contact), message.retried, signOf(message)].join('|');
   if (node.sign === sign && node.text === message.text) return;
   apply(node, { class: `row ${message.mine ? 'mine' : 'theirs'}${first ? ' first' : ''}${last ? ' last' : ''}`, dataset: { state: message.state, via: viaOf(message), message: message.id ?? '' } });
   setText(node.querySelector('.who'), `${message.mine ? t('thread.you') : nameOf(contact)}: `);
-  if (node.text !== message.text) node.querySelector('.text').replaceChildren(...(message.text ? linked(message.text) : [t('message.media')]));
+  if (node.text !== message.text) {
+    const words = message.text ? linked(message.text) : message.media?.length ? [] : [t('message.media')];
+    node.querySelector('.text').replaceChildren(...words);
+  }
+  if (node.media !== signOf(message)) showMedia(node.querySelector('.media'), message);
+  node.media = signOf(message);
   showMeta(node.querySelector('.meta'), message, newest);
   showUnder(node.querySelector('.under'), message, actions);
   node.sign = sign;

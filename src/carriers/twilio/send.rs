@@ -128,8 +128,11 @@ impl Api {
     /// Hands over a message.
     pub(super) async fn send(&self, sms: &SmsToSend) -> Result<Accepted, SendError> {
         let callback = self.callback(sms);
-        let mut form =
-            vec![("To", sms.to.as_str()), ("From", sms.from.as_str()), ("Body", sms.text.as_str())];
+        let mut form = vec![("To", sms.to.as_str()), ("From", sms.from.as_str())];
+        if !sms.text.is_empty() || sms.media_urls.is_empty() {
+            form.push(("Body", sms.text.as_str()));
+        }
+        form.extend(sms.media_urls.iter().map(|url| ("MediaUrl", url.as_str())));
         if !sms.status_callback.is_empty() {
             form.push(("StatusCallback", callback.as_str()));
         }

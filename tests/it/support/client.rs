@@ -78,6 +78,31 @@ impl Client {
         Answer { status, headers, body, text }
     }
 
+    /// Uploads a file.
+    pub async fn upload(&self, query: &str, content_type: &str, bytes: Vec<u8>) -> Answer {
+        let mut request = self.http.post(format!("{}/v1/media{query}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let response = request.header("content-type", content_type).body(bytes).send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        check_against_document(&Method::POST, "/v1/media", status, &headers, &body, &text);
+        Answer { status, headers, body, text }
+    }
+
+    /// Downloads something; the status, the content type and the bytes.
+    pub async fn download(&self, path: &str) -> (u16, String, Vec<u8>) {
+        let mut request = self.http.get(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let response = request.send().await.unwrap();
+        let kind = response.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned());
+        (response.status().as_u16(), kind.unwrap_or_default(), response.bytes().await.unwrap().to_vec())
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, None).await
     }

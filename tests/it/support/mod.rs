@@ -8,6 +8,7 @@ pub mod database;
 pub mod dav;
 pub mod push;
 pub mod smsc;
+pub mod wires;
 
 pub use app::TestApp;
 pub use client::Person;

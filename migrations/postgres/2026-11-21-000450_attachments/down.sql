@@ -1,0 +1,3 @@
+DROP TABLE attachment_copies;
+DROP TABLE attachment_bodies;
+DROP TABLE attachments;
