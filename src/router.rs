@@ -62,8 +62,8 @@ impl Edges {
             .app_data(http::query_config())
             .app_data(http::path_config())
             .app_data(web::PayloadConfig::new(http::JSON_MAX));
-        rest(&mut ServiceConfig::new(cfg));
         cfg.configure(carddav::routes);
+        rest(&mut ServiceConfig::new(cfg));
         cfg.configure(attachments::api::links);
         cfg.configure(metrics::api::routes).configure(docs::api::routes).configure(client::routes);
         cfg.default_service(web::to(http::no_such_path));

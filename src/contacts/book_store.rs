@@ -4,7 +4,7 @@ use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 
-use super::books::{AddressBook, AddressObject, Change, Fetch, KeptProperty, Listed};
+use super::books::{AddressBook, AddressObject, Change, Fetch, KeptProperty, Listed, Standing};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::each;
@@ -30,6 +30,14 @@ pub fn find_book(db: &mut Db, account: AccountId, book: AddressBookId) -> Result
         .select(AddressBook::as_select())
         .first(c)
         .optional())?)
+}
+
+/// All books of an account: which, how many objects, how many bytes.
+pub fn list_sums(db: &mut Db, account: AccountId) -> Result<Vec<(AddressBookId, i64, i64)>> {
+    Ok(each!(db, |c| address_books::table
+        .filter(address_books::account_id.eq(account))
+        .select((address_books::id, address_books::object_count, address_books::size_bytes))
+        .load(c))?)
 }
 
 pub fn insert_book(db: &mut Db, book: &AddressBook) -> Result<()> {
@@ -116,6 +124,22 @@ pub fn find_object(
         .optional())?)
 }
 
+/// What has this name or this UID: at most two.
+pub fn list_standing(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    name: &str,
+    uid: &str,
+) -> Result<Vec<Standing>> {
+    Ok(each!(db, |c| address_objects::table
+        .filter(address_objects::account_id.eq(account))
+        .filter(address_objects::book_id.eq(book))
+        .filter(address_objects::name.eq(name).or(address_objects::uid.eq(uid)))
+        .select(Standing::as_select())
+        .load(c))?)
+}
+
 /// Who holds a UID.
 pub fn find_holder(
     db: &mut Db,
@@ -165,6 +189,24 @@ pub fn page_after(
         .filter(address_objects::seq.gt(after))
         .order(address_objects::seq.asc())
         .limit(limit)
+        .select(AddressObject::as_select())
+        .load(c))?)
+}
+
+/// Whole objects whose counters are above `after` and at most `until`.
+pub fn list_between(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    after: i64,
+    until: i64,
+) -> Result<Vec<AddressObject>> {
+    Ok(each!(db, |c| address_objects::table
+        .filter(address_objects::account_id.eq(account))
+        .filter(address_objects::book_id.eq(book))
+        .filter(address_objects::seq.gt(after))
+        .filter(address_objects::seq.le(until))
+        .order(address_objects::seq.asc())
         .select(AddressObject::as_select())
         .load(c))?)
 }

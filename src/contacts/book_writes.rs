@@ -1,7 +1,7 @@
 //! Writing objects of address books: put, delete, copy and move, each checked and done in one transaction.
 
 use super::books::{
-    ACCOUNT_BYTES_MAX, AddressBook, AddressObject, KeptProperty, OBJECTS_MAX, PRUNE_EVERY, TOMBSTONES_KEPT,
+    ACCOUNT_BYTES_MAX, AddressObject, KeptProperty, OBJECTS_MAX, PRUNE_EVERY, Standing, TOMBSTONES_KEPT,
     etag_of, prune_tombstones,
 };
 use super::store::Person;
@@ -58,10 +58,14 @@ pub enum Refusal {
 pub struct Put<'a> {
     /// The object's name.
     pub name: &'a str,
-    /// The exact bytes.
+    /// The exact bytes of a good vCard.
     pub body: &'a [u8],
-    /// The same, read.
-    pub card: &'a Card,
+    /// Their tag ([`etag_of`]).
+    pub etag: &'a str,
+    /// The UID as it compares.
+    pub uid: &'a str,
+    /// The card itself when it names a friend ([`card_friends::address_on`]).
+    pub wish: Option<&'a Card>,
     /// What must hold.
     pub condition: &'a EntityCondition,
 }
@@ -75,23 +79,33 @@ pub fn put(
     put: &Put<'_>,
 ) -> Result<Written> {
     let refused = |refusal| Ok(Written::Refused(refusal));
-    let person = card_friends::person_on(db, account, put.card)?;
+    let person = match put.wish {
+        Some(card) => card_friends::person_on(db, account, card)?,
+        None => None,
+    };
     let locked: Vec<AccountId> = person.iter().map(|p| p.id).chain([account]).collect();
     events::lock(db, &locked)?;
-    let Some(book) = store::find_book(db, account, book)? else { return refused(Refusal::Missing) };
-    let existing = store::find_object(db, account, book.id, put.name)?;
-    if let Some(refusal) = reason_against(db, &book, existing.as_ref(), put)? {
+    let found = store::list_standing(db, account, book, put.name, put.uid)?;
+    let before = found.iter().find(|o| o.name == put.name);
+    if let Some(refusal) = reason_against(db, account, book, &found, put)? {
         return refused(refusal);
     }
-    let exact = etag_of(put.body);
-    if let Some(before) = existing.as_ref().filter(|o| o.etag == exact) {
+    if let Some(before) = before.filter(|o| o.etag == put.etag) {
         // The same once more: nothing changes, no phone need be woken.
-        return Ok(Written::Done { created: false, etag: Some(exact), seq: before.seq });
+        return Ok(Written::Done { created: false, etag: Some(put.etag.to_owned()), seq: before.seq });
     }
+    // What has to do with a friend is merged, for which more must be known.
+    let existing = match before.and_then(|o| o.contact_id) {
+        Some(_) => store::find_object(db, account, book, put.name)?,
+        None => None,
+    };
     let (contact_id, base, body) = match existing.as_ref().filter(|o| o.is_kept_by_us()) {
         Some(kept) => {
             let ours = kept.base.clone().unwrap_or_default();
-            let Some(body) = merge(&ours, put.card, &ours) else { return refused(Refusal::NotACard) };
+            let theirs = Card::parse(put.body).ok();
+            let Some(body) = theirs.and_then(|theirs| merge(&ours, &theirs, &ours)) else {
+                return refused(Refusal::NotACard);
+            };
             (kept.contact_id, kept.base.clone(), body)
         }
         None => {
@@ -102,48 +116,53 @@ pub fn put(
     let seq = events::bump(db, account, 1)?;
     let object = AddressObject {
         account_id: account,
-        book_id: book.id,
+        book_id: book,
         name: put.name.to_owned(),
-        uid: put.card.uid(),
+        uid: put.uid.to_owned(),
         // What is not as it was sent gets a tag that nobody has seen, so that whoever sent it reads it again.
-        etag: if body == put.body { exact } else { marked_etag(&body, seq) },
+        etag: if body == put.body { put.etag.to_owned() } else { marked_etag(&body, seq) },
         contact_id,
         size_bytes: i32::try_from(body.len()).unwrap_or(i32::MAX),
         seq,
-        created_at: existing.as_ref().map_or(now, |o| o.created_at),
+        created_at: before.map_or(now, |o| o.created_at),
         updated_at: now,
         body,
         base,
     };
-    let written = write_object(db, now, existing.as_ref(), &object)?;
+    let written = write_object(db, now, before.map(|o| o.size_bytes), &object)?;
     match object.contact_id.filter(|_| object.is_kept_by_us()) {
         Some(contact) => follow_name(db, now, contact, &object, put, written),
         None => Ok(if object.body == put.body { written } else { without_etag(written) }),
     }
 }
 
-/// What stands against a write.
+/// What stands against a write, when this is there already.
 fn reason_against(
     db: &mut Db,
-    book: &AddressBook,
-    existing: Option<&AddressObject>,
+    account: AccountId,
+    book: AddressBookId,
+    found: &[Standing],
     put: &Put<'_>,
 ) -> Result<Option<Refusal>> {
-    let account = book.account_id;
-    if put.condition.check(existing.map(|o| o.etag.as_str())).is_err() {
+    let before = found.iter().find(|o| o.name == put.name);
+    let books = store::list_sums(db, account)?;
+    let Some((_, count, _)) = books.iter().find(|(id, ..)| *id == book) else {
+        return Ok(Some(Refusal::Missing));
+    };
+    if put.condition.check(before.map(|o| o.etag.as_str())).is_err() {
         return Ok(Some(Refusal::Changed));
     }
-    let uid = put.card.uid();
-    if let Some(holder) = store::find_holder(db, account, book.id, &uid)?.filter(|h| h != put.name) {
-        return Ok(Some(Refusal::UidConflict { holder }));
+    if let Some(holder) = found.iter().find(|o| o.uid == put.uid && o.name != put.name) {
+        return Ok(Some(Refusal::UidConflict { holder: holder.name.clone() }));
     }
-    if existing.is_some_and(|o| o.uid != uid) {
+    if before.is_some_and(|o| o.uid != put.uid) {
         return Ok(Some(Refusal::UidConflict { holder: put.name.to_owned() }));
     }
     let grows =
-        i64::try_from(put.body.len()).unwrap_or(i64::MAX) - existing.map_or(0, |o| i64::from(o.size_bytes));
-    let full =
-        existing.is_none() && book.object_count >= OBJECTS_MAX || grows > 0 && is_full(db, account, grows)?;
+        i64::try_from(put.body.len()).unwrap_or(i64::MAX) - before.map_or(0, |o| i64::from(o.size_bytes));
+    let used: i64 = books.iter().map(|(_, _, bytes)| bytes).sum();
+    let full = before.is_none() && *count >= OBJECTS_MAX
+        || grows > 0 && used.saturating_add(grows) > ACCOUNT_BYTES_MAX;
     Ok(full.then_some(Refusal::Full))
 }
 
@@ -177,10 +196,13 @@ fn own_card(
     };
     let contact = match known.filter(|_| named) {
         Some(contact) => contact,
-        None => match card_friends::befriend(db, now, account, person, put.card)? {
-            Some(contact) => contact,
-            None => return Ok(as_sent()),
-        },
+        None => {
+            let Some(card) = put.wish else { return Ok(as_sent()) };
+            match card_friends::befriend(db, now, account, person, card)? {
+                Some(contact) => contact,
+                None => return Ok(as_sent()),
+            }
+        }
     };
     let number = numbers::numbers_of(db, account, &[contact])?.remove(&contact);
     let before = existing.and_then(|o| o.base.as_deref()).and_then(|b| std::str::from_utf8(b).ok());
@@ -206,7 +228,7 @@ fn follow_name(
         roster::rename(db, now, object.account_id, contact, Some(name))?;
     }
     let stored = store::find_object(db, object.account_id, object.book_id, &object.name)?;
-    let exact = stored.is_some_and(|o| o.body == put.body && o.etag == etag_of(put.body));
+    let exact = stored.is_some_and(|o| o.body == put.body && o.etag == put.etag);
     Ok(if exact { written } else { without_etag(written) })
 }
 
@@ -223,14 +245,14 @@ pub(super) fn marked_etag(body: &[u8], seq: i64) -> String {
     format!("{}-{seq}\"", etag.trim_end_matches('"'))
 }
 
-/// Inserts or updates, and moves the book's counter and sums on.
+/// Inserts, or updates what had `before` bytes, and moves the book's counter and sums on.
 pub(super) fn write_object(
     db: &mut Db,
     now: Timestamp,
-    before: Option<&AddressObject>,
+    before: Option<i32>,
     object: &AddressObject,
 ) -> Result<Written> {
-    let grows = i64::from(object.size_bytes) - before.map_or(0, |o| i64::from(o.size_bytes));
+    let grows = i64::from(object.size_bytes) - before.map_or(0, i64::from);
     match before {
         None => store::insert_object(db, object)?,
         Some(_) => store::update_object(db, object)?,
@@ -356,7 +378,7 @@ pub fn transfer(
         created_at: now,
         ..source
     };
-    let written = write_object(db, now, replaced.as_ref(), &object)?;
+    let written = write_object(db, now, replaced.as_ref().map(|o| o.size_bytes), &object)?;
     copy_properties(db, account, book.id, target.name, kept)?;
     Ok(written)
 }

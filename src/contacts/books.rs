@@ -4,6 +4,8 @@
 //! counter is the sync token: what changed since is what stands higher, and what is gone has left a tombstone. Reads
 //! that lead to a token take it in the same snapshot as the list, so that no change can fall between.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 
 use super::book_store as store;
@@ -118,6 +120,26 @@ impl AddressObject {
     pub fn is_kept_by_us(&self) -> bool {
         self.contact_id.is_some_and(|contact| object_name(contact) == self.name)
     }
+}
+
+/// What a write must know of an object that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = address_objects)]
+pub struct Standing {
+    /// The last segment of its address, decoded.
+    pub name: String,
+    /// The UID as it compares.
+    pub uid: String,
+    /// Its tag.
+    pub etag: String,
+    /// The messenger contact it stands for or names.
+    pub contact_id: Option<ContactId>,
+    /// Its size.
+    pub size_bytes: i32,
+    /// The counter at its last change.
+    pub seq: i64,
+    /// When it came to be.
+    pub created_at: Timestamp,
 }
 
 /// An object without its text.
@@ -381,6 +403,30 @@ pub fn find_many(
     store::list_by_names(db, account, book, names)
 }
 
+/// The objects among these changes as they are now, with their texts; what has gone since is left out.
+pub fn find_changed(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    changes: &[Change],
+) -> Result<Vec<AddressObject>> {
+    let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return Ok(Vec::new()) };
+    // In their order on the disk; only what has changed since the list was made is looked up by name.
+    let mut found = store::list_between(db, account, book, first.seq - 1, last.seq)?;
+    let wanted = changes.iter().filter(|c| c.object.is_some()).count();
+    if found.len() < wanted {
+        let here: HashSet<&str> = found.iter().map(|o| o.name.as_str()).collect();
+        let moved: Vec<&str> = changes
+            .iter()
+            .filter(|c| c.object.is_some() && !here.contains(c.name.as_str()))
+            .map(|c| c.name.as_str())
+            .collect();
+        let mut later = store::list_by_names(db, account, book, &moved)?;
+        found.append(&mut later);
+    }
+    Ok(found)
+}
+
 /// Everything in a book, without texts.
 pub fn list_objects(db: &mut Db, account: AccountId, book: AddressBookId) -> Result<Vec<Listed>> {
     store::list_objects(db, account, book, -1, OBJECTS_MAX)
@@ -406,7 +452,20 @@ pub fn delta(
     since: Option<SyncState>,
     limit: Option<usize>,
 ) -> Result<Option<Delta>> {
-    let Some(book) = store::find_book(db, account, book)? else { return Ok(None) };
+    match store::find_book(db, account, book)? {
+        Some(book) => delta_of(db, &book, since, limit),
+        None => Ok(None),
+    }
+}
+
+/// The same for a book that was read in the same snapshot.
+pub fn delta_of(
+    db: &mut Db,
+    book: &AddressBook,
+    since: Option<SyncState>,
+    limit: Option<usize>,
+) -> Result<Option<Delta>> {
+    let account = book.account_id;
     let ask = limit.and_then(|l| i64::try_from(l).ok()).map_or(i64::MAX, |l| l.saturating_add(1));
     let is_known = |s: &SyncState| {
         s.seq >= 0 && s.seq <= book.seq && s.base <= book.seq && s.seq.max(s.base) >= book.floor_seq
@@ -419,8 +478,12 @@ pub fn delta(
     let live = store::list_objects(db, account, book.id, from.seq, ask)?;
     let mut changes: Vec<Change> =
         live.into_iter().map(|o| Change { seq: o.seq, name: o.name.clone(), object: Some(o) }).collect();
+    let live = changes.len();
     if since.is_some() {
         changes.extend(store::list_tombstones(db, account, book.id, from.seq.max(from.base), ask)?);
+    }
+    let has_gone = changes.len() > live;
+    if has_gone {
         changes.sort_by_key(|c| c.seq);
     }
     let truncated = limit.is_some_and(|l| changes.len() > l);
@@ -431,11 +494,14 @@ pub fn delta(
         Some(last) if truncated => SyncState { seq: last.seq, base: from.base.max(last.seq) },
         _ => book.state(),
     };
-    // Gone twice, with a return between: the last one tells it all.
-    let mut seen = std::collections::HashSet::new();
-    let mut unique: Vec<Change> = changes.into_iter().rev().filter(|c| seen.insert(c.name.clone())).collect();
-    unique.reverse();
-    Ok(Some(Delta { changes: unique, state, truncated }))
+    if has_gone {
+        // Gone twice, with a return between: the last one tells it all.
+        let mut seen = HashSet::new();
+        changes.reverse();
+        changes.retain(|c| seen.insert(c.name.clone()));
+        changes.reverse();
+    }
+    Ok(Some(Delta { changes, state, truncated }))
 }
 
 /// Forgets all but the newest `keep` tombstones of an account's books; tokens from before are told to list anew.

@@ -217,7 +217,7 @@ fn number_own_cards(
             body,
             ..own.clone()
         };
-        write_object(db, now, Some(&own), &object)?;
+        write_object(db, now, Some(own.size_bytes), &object)?;
     }
     Ok(())
 }

@@ -302,7 +302,11 @@ fn read_lines(body: &[u8]) -> Result<Vec<Line>, CardFault> {
     let body = body.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(body);
     let mut lines = Vec::new();
     let mut current: Vec<u8> = Vec::new();
-    for raw in body.split(|b| *b == b'\n') {
+    let ends = memchr::memchr_iter(b'\n', body).chain([body.len()]);
+    let mut start = 0;
+    for end in ends {
+        let raw = body.get(start..end).unwrap_or_default();
+        start = end + 1;
         let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
         if let Some((b' ' | b'\t', rest)) = raw.split_first()
             && !current.is_empty()
@@ -327,11 +331,16 @@ fn finish_line(lines: &mut Vec<Line>, octets: &mut Vec<u8>) -> Result<(), CardFa
     }
     let text = String::from_utf8(octets).map_err(|_| CardFault::Invalid("The vCard is not valid UTF-8."))?;
     // One such character makes some phones repeat the same request for ever.
-    if !text.chars().all(|c| is_xml_char(c) && c != '\r') {
+    if has_doubtful_byte(text.as_bytes()) && !text.chars().all(|c| is_xml_char(c) && c != '\r') {
         return Err(CardFault::Invalid("The vCard holds a control character."));
     }
     lines.push(read_line(text)?);
     Ok(())
+}
+
+/// Whether anything but plain ASCII is there; looks at all bytes at once, since most lines and all pictures are plain.
+fn has_doubtful_byte(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |doubt, b| doubt | !matches!(b, b' '..=b'~'))
 }
 
 fn read_line(text: String) -> Result<Line, CardFault> {

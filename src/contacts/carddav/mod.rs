@@ -52,6 +52,9 @@ const BODY_TIME: Duration = Duration::from_secs(300);
 /// Hand-outs remembered at most, so that they are written down once.
 const FETCHES_MAX: u64 = 200_000;
 
+/// Below this everything is.
+pub const ROOT: &str = "/dav";
+
 type FetchKey = (AppPasswordId, AddressBookId, String);
 
 /// What the edge keeps in memory. One for each process.
@@ -96,10 +99,12 @@ pub fn routes(cfg: &mut web::ServiceConfig) {
     let asks_dav = |ctx: &guard::GuardContext<'_>| {
         matches!(ctx.head().method.as_str(), "PROPFIND" | "REPORT" | "PROPPATCH")
     };
-    cfg.service(web::resource("/.well-known/carddav{rest:/?}").to(well_known))
+    // Nothing here is matched by a regular expression, and all of it before anything that is: phones ask all day.
+    cfg.service(web::scope(ROOT).default_service(web::to(answer)))
+        .service(web::resource("/.well-known/carddav").to(well_known))
+        .service(web::resource("/.well-known/carddav/").to(well_known))
         .service(web::resource("/").guard(guard::fn_guard(asks_dav)).to(answer))
-        .service(web::resource("/").guard(guard::Options()).to(answer))
-        .service(web::resource("/dav{rest:(/.*)?}").to(answer));
+        .service(web::resource("/").guard(guard::Options()).to(answer));
 }
 
 /// RFC 6764 5, for every method: phones ask with PROPFIND.
@@ -140,6 +145,14 @@ impl Call {
     /// On which terms it changes something.
     fn terms(&self) -> Result<Terms, Fault> {
         Terms::of(self)
+    }
+
+    /// The same with the books as they are now.
+    async fn freshened(mut self) -> Result<Call, Stop> {
+        if self.shelf.is_stale() {
+            self.shelf = self.dav.shelves.of(self.now, self.login.account).await?;
+        }
+        Ok(self)
     }
 
     /// Keeps the answer for whoever asks the same before anything changes.
@@ -206,13 +219,18 @@ async fn respond(
         Preferences::parse(headers.get_all("prefer").filter_map(|v| v.to_str().ok()), text("brief"));
     // What is asked on a condition is not answered from memory.
     let asks = matches!(request.method().as_str(), "PROPFIND" | "REPORT") && !headers.contains_key("if");
-    let must_be_fresh = !is_card && request.method().as_str() != "GET";
-    let shelf = match must_be_fresh && request.method().as_str() != "DELETE" {
-        true => dav.shelves.of(now, login.account).await?,
-        false => dav.shelves.of_late(now, login.account).await?,
+    // Cards are where they were a moment ago; a report knows itself what it must see afresh.
+    let late_will_do = match request.method().as_str() {
+        "PUT" | "POST" | "GET" | "DELETE" => true,
+        "REPORT" => asks,
+        _ => false,
+    };
+    let shelf = match late_will_do {
+        true => dav.shelves.of_late(now, login.account).await?,
+        false => dav.shelves.of(now, login.account).await?,
     };
     let answer_key = (asks && body.len() <= KEYED_MAX).then(|| answer_key(&request, &preferences, &body));
-    if let Some(known) = answer_key.and_then(|key| shelf.known_answer(&key)) {
+    if let Some(known) = answer_key.filter(|_| !shelf.is_stale()).and_then(|key| shelf.known_answer(&key)) {
         return Ok(answer::multistatus(known, preferences));
     }
     let condition = EntityCondition {
@@ -237,10 +255,7 @@ async fn respond(
     }
     match dispatch(call.clone()).await {
         // A book may have been made, or made anew, since.
-        Err(Stop::Fault(Fault { status: 404 | 409, .. })) => {
-            let shelf = call.dav.shelves.of(now, call.login.account).await?;
-            dispatch(Call { shelf, ..call }).await
-        }
+        Err(Stop::Fault(Fault { status: 404 | 409, .. })) => dispatch(call.freshened().await?).await,
         answered => answered,
     }
 }

@@ -11,6 +11,7 @@ use super::terms::NOT_SO;
 use super::{Call, MISSING, NO_PARENT, TOO_LARGE, own_place};
 use crate::contacts::books::{self, AddressObject, NAME_MAX, Put, Refusal, Target, Written};
 use crate::contacts::card_convert::to_version;
+use crate::contacts::card_friends;
 use crate::contacts::vcard::{Card, CardFault, Version};
 use crate::dav::headers::EntityTags;
 
@@ -192,12 +193,22 @@ async fn write(call: Call, slug: &str, name: &str, location: Option<String>) -> 
     let (account, now, id, messenger) = (call.account(), call.now, book.id, book.is_messenger());
     let terms = call.terms()?;
     let (body, condition, owned_name) = (call.body.clone(), call.condition.clone(), name.to_owned());
+    // Whatever can be known beforehand is: the lane's time is everybody's.
+    let (tag, uid) = (books::etag_of(&body), card.uid());
+    let wish = card_friends::address_on(&card).is_some().then_some(card);
     let written = call
         .dav
         .app
         .db
         .write(account, move |db| {
-            let put = Put { name: &owned_name, body: &body, card: &card, condition: &condition };
+            let put = Put {
+                name: &owned_name,
+                body: &body,
+                etag: &tag,
+                uid: &uid,
+                wish: wish.as_ref(),
+                condition: &condition,
+            };
             terms.keep(db, |db| books::put(db, now, account, id, &put))
         })
         .await?

@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use super::answer::{self, Stop};
 use super::place::Place;
 use super::scribe::{Asked, Scribe, answer_part, sync_part};
+use super::shelf::Shelf;
 use super::{Call, CardDav, MISSING, principals, token, with_own_handle};
 use crate::clock::Timestamp;
 use crate::contacts::books::{self, AddressBook, AddressObject, Change, KeptProperty, SyncState};
@@ -32,9 +33,11 @@ pub async fn report(call: Call) -> Result<HttpResponse, Stop> {
     let report = reports::parse(&call.body)?;
     match report {
         Report::Multiget { wanted, hrefs } => multiget(call, wanted, hrefs).await,
-        Report::Query { wanted, filter, limit } => query(call, wanted, filter, limit).await,
         Report::Sync { wanted, token, limit, .. } => sync(call, wanted, &token, limit).await,
-        other => principals::report(&call, &other),
+        Report::Query { wanted, filter, limit } => {
+            query(call.freshened().await?, wanted, filter, limit).await
+        }
+        other => principals::report(&call.freshened().await?, &other),
     }
 }
 
@@ -165,60 +168,82 @@ const INVALID_TOKEN: Fault = Fault::violated(
     "This token is not (any more) known; list everything anew.",
 );
 
+/// What a sync asks, away from the request.
+struct SyncAsked {
+    slug: String,
+    token: String,
+    limit: Option<usize>,
+    itself: String,
+}
+
+/// What a sync has found: who speaks, the new token, and what is still to be spoken of.
+type Synced = (Scribe, String, Option<(AddressBook, Vec<KeptProperty>, Vec<Change>)>);
+
 async fn sync(call: Call, wanted: Wanted, text: &str, limit: Option<usize>) -> Result<HttpResponse, Stop> {
     let Place::Book(_, slug) = &call.place else { return Err(unsupported().into()) };
-    let book = call.shelf.book(slug).cloned().ok_or(MISSING)?;
     if call.depth(Depth::Zero)? != Depth::Zero && call.body_has_level() {
         return Err(Fault::malformed("Depth must be 0 for sync-collection.").into());
     }
-    let since: Option<SyncState> = match text {
-        "" => None,
-        text => Some(token::parse(book.id, text).ok_or(INVALID_TOKEN)?),
-    };
-    let mut scribe = Scribe::new(&call, wanted)?;
-    if since == Some(book.state()) && !call.shelf.is_stale() {
-        // Nothing has changed: known without a look at the database.
-        let token = token::render(book.id, book.state());
-        return Ok(answer::multistatus(call.keep_answer(scribe.ms.finish(Some(&token))), call.preferences));
+    let scribe = Scribe::new(&call, wanted)?;
+    if !call.shelf.is_stale() {
+        let book = call.shelf.book(slug).ok_or(MISSING)?;
+        if token::parse(book.id, text) == Some(book.state()) {
+            // Nothing has changed: known without a look at the database.
+            let body = scribe.ms.finish(Some(&token::render(book.id, book.state())));
+            return Ok(answer::multistatus(call.keep_answer(body), call.preferences));
+        }
     }
-    let (account, dav) = (call.account(), call.dav.clone());
-    let itself = call.place.href();
-    let answered = dav
-        .app
-        .db
-        .read(move |db| {
-            // One snapshot for the changes and their token: what is committed between would be missed for ever.
-            db.snapshot(|db| {
-                let Some(delta) = books::delta(db, account, book.id, since, limit)? else { return Ok(None) };
-                let kept = scribe.kept(db, &book)?;
-                if delta.truncated {
-                    let why = Precondition::Named(Name::dav("number-of-matches-within-limits"));
-                    scribe.ms.status_response(&itself, 507, Some(&why));
-                } else {
-                    scribe.whole_book(&book, delta.state.seq);
-                }
-                let token = token::render(book.id, delta.state);
-                // Many whole cards are read and sent bit by bit, and no snapshot is held meanwhile: a card that
-                // changes until then is told again by the next delta, which costs nothing but that.
-                if scribe.wanted.address_data.is_some() && delta.changes.len() > LOOKUP {
-                    return Ok(Some((scribe, token, delta.changes, Some((book, kept)))));
-                }
-                sync_part(db, &mut scribe, &book, &delta.changes, &kept)?;
-                Ok(Some((scribe, token, Vec::new(), None)))
-            })
-        })
-        .await?;
-    let Some((scribe, token, changes, book)) = answered else { return Err(INVALID_TOKEN.into()) };
-    if book.is_none() && scribe.fetches.is_empty() {
+    let asked = SyncAsked { slug: slug.clone(), token: text.to_owned(), limit, itself: call.place.href() };
+    let read = move |db: &mut Db, shelf: &Arc<Shelf>| changes_since(db, shelf, scribe, &asked);
+    // One snapshot for the changes and their token: what is committed between would be missed for ever.
+    let found = call.dav.shelves.read_with(call.now, call.account(), read).await?;
+    let (shelf, found) = found.ok_or(MISSING)?;
+    let (scribe, token, rest) = found?;
+    let call = Call { shelf, ..call };
+    if rest.is_none() && scribe.fetches.is_empty() {
         let body = call.keep_answer(scribe.ms.finish(Some(&token)));
         return Ok(answer::multistatus(body, call.preferences));
     }
     let mut parts = VecDeque::new();
-    if let Some((book, kept)) = book {
+    if let Some((book, kept, changes)) = rest {
         let (book, kept) = (Arc::new(book), Arc::new(kept));
         parts.extend(parts_of(changes, LOOKUP).map(|c| Part::Changes(book.clone(), kept.clone(), c)));
     }
     Writing::new(&call, scribe, parts, Some(token)).respond(call.preferences).await
+}
+
+/// Must run in the snapshot in which the shelf was read.
+fn changes_since(
+    db: &mut Db,
+    shelf: &Arc<Shelf>,
+    mut scribe: Scribe,
+    asked: &SyncAsked,
+) -> CoreResult<Result<Synced, Fault>> {
+    scribe.shelf = shelf.clone();
+    let Some(book) = shelf.book(&asked.slug) else { return Ok(Err(MISSING)) };
+    let since: Option<SyncState> = match asked.token.as_str() {
+        "" => None,
+        text => match token::parse(book.id, text) {
+            Some(state) => Some(state),
+            None => return Ok(Err(INVALID_TOKEN)),
+        },
+    };
+    let Some(delta) = books::delta_of(db, book, since, asked.limit)? else { return Ok(Err(INVALID_TOKEN)) };
+    let kept = scribe.kept(db, book)?;
+    if delta.truncated {
+        let why = Precondition::Named(Name::dav("number-of-matches-within-limits"));
+        scribe.ms.status_response(&asked.itself, 507, Some(&why));
+    } else {
+        scribe.whole_book(book, delta.state.seq);
+    }
+    let token = token::render(book.id, delta.state);
+    // Many whole cards are read and sent bit by bit, and no snapshot is held meanwhile: a card that changes until then
+    // is told again by the next delta, which costs nothing but that.
+    if scribe.wanted.address_data.is_some() && delta.changes.len() > LOOKUP {
+        return Ok(Ok((scribe, token, Some((book.clone(), kept, delta.changes)))));
+    }
+    sync_part(db, &mut scribe, book, &delta.changes, &kept)?;
+    Ok(Ok((scribe, token, None)))
 }
 
 fn parts_of<T>(items: Vec<T>, size: usize) -> impl Iterator<Item = Vec<T>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Call;
 use super::objects::{in_version, stored_version};
-use super::place::Place;
+use super::place::{Place, book_href};
 use super::properties::{ObjectView, Subject};
 use super::propfind::needs_kept;
 use super::shelf::Shelf;
@@ -14,11 +14,13 @@ use crate::accounts::auth::PhoneLogin;
 use crate::contacts::books::{self, AddressBook, AddressObject, Change, Fetch, KeptProperty, Listed};
 use crate::contacts::card_convert::to_version;
 use crate::contacts::vcard::{Card, Line, Shown, Version};
+use crate::dav::href::encode_segment_into;
 use crate::dav::multistatus::escape_into;
 use crate::dav::report::{AddressData, Wanted};
 use crate::dav::{Fault, Multistatus, Name, Precondition, Preferences};
 use crate::db::Db;
 use crate::error::Result;
+use crate::ids::AddressBookId;
 
 /// What is needed to speak of objects, away from the request.
 pub struct Scribe {
@@ -30,6 +32,7 @@ pub struct Scribe {
     pub preferences: Preferences,
     pub needs_kept: bool,
     pub fetches: Vec<Fetch>,
+    spot: Option<Spot>,
 }
 
 impl Scribe {
@@ -48,6 +51,7 @@ impl Scribe {
             login: call.login.clone(),
             preferences: call.preferences,
             fetches: Vec::new(),
+            spot: None,
         })
     }
 
@@ -102,32 +106,58 @@ impl Scribe {
         body: Option<&[u8]>,
         kept: &[KeptProperty],
     ) {
-        let place = self.place(book, name);
         let own: Vec<KeptProperty> = kept.iter().filter(|k| k.name == name).cloned().collect();
-        let subject = Subject {
-            place: &place,
-            viewer: &self.login.handle,
-            shelf: &self.shelf,
-            object: Some(view),
-            kept: &own,
-        };
-        let (data, version) = (self.wanted.address_data.as_ref(), self.version);
-        subject.respond(
-            &mut self.ms,
-            &place.href(),
-            &self.wanted.properties,
-            self.preferences.minimal,
-            |out| {
-                if let (Some(data), Some(body)) = (data, body) {
-                    write_address_data(out, body, data, version);
-                }
-            },
-        );
+        let Scribe { ms, wanted, version, shelf, login, preferences, spot, .. } = self;
+        let spot = Spot::at(spot, &login.handle, book, name);
+        let subject =
+            Subject { place: &spot.place, viewer: &login.handle, shelf, object: Some(view), kept: &own };
+        subject.respond(ms, &spot.href, &wanted.properties, preferences.minimal, |out| {
+            if let (Some(data), Some(body)) = (&wanted.address_data, body) {
+                write_address_data(out, body, data, *version);
+            }
+        });
     }
 
     pub fn gone(&mut self, book: &AddressBook, name: &str) {
         let href = self.place(book, name).href();
         self.ms.status_response(&href, 404, None);
+    }
+
+    /// Makes room for these objects, so that nothing is moved while they are written.
+    fn make_room<'a>(&mut self, objects: impl Iterator<Item = &'a AddressObject>) {
+        let bytes = objects.map(|o| o.body.len() + o.body.len() / 16 + ENTRY_BYTES).sum();
+        self.ms.reserve(bytes);
+    }
+}
+
+/// What an entry takes beside its card, roughly.
+const ENTRY_BYTES: usize = 400;
+
+/// Where the object is that is spoken of: made anew only when the book changes.
+pub struct Spot {
+    book: AddressBookId,
+    place: Place,
+    href: String,
+    /// Bytes of the address that are the book's.
+    base: usize,
+}
+
+impl Spot {
+    fn at<'a>(spot: &'a mut Option<Spot>, handle: &str, book: &AddressBook, name: &str) -> &'a Spot {
+        if spot.as_ref().is_some_and(|s| s.book != book.id) {
+            *spot = None;
+        }
+        let spot = spot.get_or_insert_with(|| {
+            let href = book_href(handle, &book.slug);
+            let place = Place::Object(handle.to_owned(), book.slug.clone(), String::new());
+            Spot { book: book.id, place, base: href.len(), href }
+        });
+        if let Place::Object(_, _, current) = &mut spot.place {
+            name.clone_into(current);
+        }
+        spot.href.truncate(spot.base);
+        encode_segment_into(&mut spot.href, name);
+        spot
     }
 }
 
@@ -199,9 +229,9 @@ pub fn answer_part(db: &mut Db, scribe: &mut Scribe, part: &[Asked]) -> Result<(
     let mut kept: HashMap<&str, Vec<KeptProperty>> = HashMap::new();
     for (slug, names) in names {
         let Some(book) = shelf.book(slug) else { continue };
-        for object in books::find_many(db, book.account_id, book.id, &names)? {
-            found.insert((slug, object.name.clone()), object);
-        }
+        let objects = books::find_many(db, book.account_id, book.id, &names)?;
+        scribe.make_room(objects.iter());
+        found.extend(objects.into_iter().map(|object| ((slug, object.name.clone()), object)));
         kept.insert(slug, scribe.kept(db, book)?);
     }
     for asked in part {
@@ -238,8 +268,8 @@ pub fn sync_part(
 ) -> Result<()> {
     let mut bodies: HashMap<String, AddressObject> = HashMap::new();
     if scribe.wanted.address_data.is_some() {
-        let names: Vec<&str> = part.iter().filter(|c| c.object.is_some()).map(|c| c.name.as_str()).collect();
-        let found = books::find_many(db, book.account_id, book.id, &names)?;
+        let found = books::find_changed(db, book.account_id, book.id, part)?;
+        scribe.make_room(found.iter());
         bodies = found.into_iter().map(|o| (o.name.clone(), o)).collect();
     }
     for change in part {

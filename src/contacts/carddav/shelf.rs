@@ -199,6 +199,29 @@ impl Shelves {
         }
     }
 
+    /// The books read afresh, and what `body` reads in the same snapshot: one way to the database for both. None when
+    /// the account has no books yet.
+    pub async fn read_with<T: Send + 'static>(
+        &self,
+        now: Timestamp,
+        account: AccountId,
+        body: impl FnOnce(&mut Db, &Arc<Shelf>) -> Result<T> + Send + 'static,
+    ) -> Result<Option<(Arc<Shelf>, T)>> {
+        let (_, turn) = self.known(now, account);
+        let words = self.words.clone();
+        let read = move |db: &mut Db| {
+            let Some(shelf) = Shelf::read(db, now, account, &words)? else { return Ok(None) };
+            let shelf = Arc::new(shelf);
+            let value = body(db, &shelf)?;
+            Ok(Some((shelf, value)))
+        };
+        let found = self.db.read(move |db| db.snapshot(read)).await?;
+        if let Some((shelf, _)) = &found {
+            self.keep(account, turn, shelf);
+        }
+        Ok(found)
+    }
+
     /// The books of an account; makes the first two when it has none yet.
     pub async fn of(&self, now: Timestamp, account: AccountId) -> Result<Arc<Shelf>> {
         loop {
