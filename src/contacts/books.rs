@@ -123,8 +123,7 @@ impl AddressObject {
 }
 
 /// What a write must know of an object that is there.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
-#[diesel(table_name = address_objects)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct Standing {
     /// The last segment of its address, decoded.
     pub name: String,
