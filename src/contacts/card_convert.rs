@@ -410,6 +410,15 @@ mod tests {
         assert!(to_version(&four, Version::V3).render().contains("SORT-STRING:Dyke"));
     }
 
+    #[test]
+    fn names_of_parameters_that_are_none_break_no_line() {
+        let text = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u\r\nFN:A\r\nTEL;#Ya,\"P=Eb\";TYPE=pref:+1\r\nX-A;\"=b\":c\r\nEND:VCARD\r\n";
+        let card = Card::parse(text.as_bytes()).unwrap();
+        let four = to_version(&card, Version::V4).render();
+        let again = Card::parse(four.as_bytes()).unwrap_or_else(|e| panic!("{e}: {four}"));
+        assert_eq!(again.first("TEL").unwrap().value, "+1");
+    }
+
     proptest! {
         #[test]
         fn there_and_back_keeps_unknown_and_text_fields(

@@ -136,8 +136,15 @@ impl Line {
         }
         out.push_str(&self.name);
         for parameter in &self.parameters {
+            // What was sent as a name need not be one; on a line that is made anew it would break the line.
+            let name = parameter.name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_');
+            let before = out.len();
             out.push(';');
-            out.push_str(&parameter.name);
+            out.extend(name);
+            if out.len() == before + 1 {
+                out.truncate(before);
+                continue;
+            }
             for (index, value) in parameter.values.iter().enumerate() {
                 out.push(if index == 0 { '=' } else { ',' });
                 write_parameter_value(&mut out, value, version);
