@@ -17,6 +17,7 @@ use crate::mail::Mailer;
 use crate::metrics::Metrics;
 use crate::net::{Net, Policy};
 use crate::push;
+use crate::whispers::Whispers;
 
 type SignalListener = Box<dyn Fn(&Signal) + Send + Sync>;
 
@@ -36,6 +37,8 @@ pub struct Parts {
     pub keys: Keys,
     /// Who waits for which account on this node.
     pub hub: Hub,
+    /// Who listens here for what is kept nowhere.
+    pub whispers: Whispers,
     /// The telephone side.
     pub carriers: Registry,
     /// Requests to where the operator's settings point.
@@ -79,6 +82,7 @@ impl App {
             clock,
             keys,
             hub: Hub::default(),
+            whispers: Whispers::default(),
             carriers,
             net,
             public_net: Net::new(Policy::Public)?,

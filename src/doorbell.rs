@@ -41,6 +41,8 @@ pub fn start(app: &App, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
     let outbox = Arc::new(Outbox::default());
     let gather = outbox.clone();
     app.on_local_signal(move |signal| gather.add(signal));
+    let gather = outbox.clone();
+    app.whispers.ring_by(move |whisper| gather.add_whisper(whisper));
     let line = Line { app: app.clone(), outbox, node: format!("{:016x}", rand::random::<u64>()) };
     tasks.push(match nats {
         Some(url) => tokio::spawn(nats::run(line, url, stop.clone())),
@@ -74,6 +76,7 @@ impl Line {
             for signal in signals {
                 self.app.dispatch(&signal);
             }
+            ring::whispers(message).for_each(|whisper| self.app.whispers.hear(&whisper));
         }
     }
 

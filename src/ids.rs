@@ -57,6 +57,11 @@ macro_rules! id {
                 $name(new_v7(now))
             }
 
+            /// Sorts before every identifier made at `at` or later, and after those of earlier milliseconds.
+            pub fn floor(at: Timestamp) -> Self {
+                $name(Uuid::from_u64_pair(at.unix_millis() << 16, 0))
+            }
+
             /// The 16 bytes as stored.
             pub fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()

@@ -29,6 +29,8 @@ pub enum Purpose {
     Vapid,
     /// The names of what pushes are about.
     PushTopic,
+    /// What rests in a table for a while and must not be read there.
+    Veil,
 }
 
 impl Purpose {
@@ -41,6 +43,7 @@ impl Purpose {
             Purpose::Ticket => "meari 2026-11 tickets",
             Purpose::Vapid => "meari 2026-11 web push identity",
             Purpose::PushTopic => "meari 2026-11 push topics",
+            Purpose::Veil => "meari 2026-11 veils",
         }
     }
 }
@@ -55,6 +58,7 @@ pub struct Keys {
     ticket: [u8; 32],
     vapid: [u8; 32],
     push_topic: [u8; 32],
+    veil: [u8; 32],
 }
 
 impl std::fmt::Debug for Keys {
@@ -75,6 +79,7 @@ impl Keys {
             ticket: derive(Purpose::Ticket),
             vapid: derive(Purpose::Vapid),
             push_topic: derive(Purpose::PushTopic),
+            veil: derive(Purpose::Veil),
         }
     }
 
@@ -111,12 +116,23 @@ impl Keys {
             Purpose::Ticket => &self.ticket,
             Purpose::Vapid => &self.vapid,
             Purpose::PushTopic => &self.push_topic,
+            Purpose::Veil => &self.veil,
         }
     }
 
     /// A keyed hash, to be stored in place of the credential.
     pub fn hash(&self, purpose: Purpose, credential: &[u8]) -> [u8; 32] {
         *blake3::keyed_hash(self.key(purpose), credential).as_bytes()
+    }
+}
+
+impl Keys {
+    /// Veils bytes in place, or unveils them: with a pad from BLAKE3's output, keyed by this installation and `nonce`.
+    /// One nonce is for one text only. That nobody altered the text it does not say.
+    pub fn veil(&self, nonce: &[u8], bytes: &mut [u8]) {
+        let mut pad = vec![0; bytes.len()];
+        blake3::Hasher::new_keyed(&self.veil).update(nonce).finalize_xof().fill(&mut pad);
+        bytes.iter_mut().zip(pad).for_each(|(byte, pad)| *byte ^= pad);
     }
 }
 
@@ -182,6 +198,19 @@ mod tests {
             keys.hash(Purpose::AppPassword, b"x"),
             Keys::from_secret(&[7; 32]).hash(Purpose::AppPassword, b"x")
         );
+    }
+
+    #[test]
+    fn what_is_veiled_twice_is_as_before() {
+        let keys = Keys::from_secret(&[7; 32]);
+        let mut bytes = *b"abcde-fghjk";
+        keys.veil(b"one", &mut bytes);
+        assert_ne!(&bytes, b"abcde-fghjk");
+        let mut elsewhere = bytes;
+        keys.veil(b"two", &mut elsewhere);
+        keys.veil(b"one", &mut bytes);
+        assert_eq!(&bytes, b"abcde-fghjk");
+        assert_ne!(&elsewhere, b"abcde-fghjk");
     }
 
     #[test]

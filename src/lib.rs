@@ -21,6 +21,7 @@ pub mod schema;
 pub mod db;
 pub mod queue;
 pub mod events;
+pub mod whispers;
 pub mod http;
 pub mod net;
 pub mod mail;

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::header;
@@ -22,20 +22,26 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::accounts::auth::{Doors, SignedIn};
+use crate::accounts::setup_tickets;
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, Lane};
 use crate::error::{Error, Result};
 use crate::events::{self, Event, EventKind};
 use crate::http::Problems;
 use crate::ids::{AccountId, ContactId, ConversationId, MessageId, SessionId};
 use crate::keys::{Purpose, same};
+use crate::whispers::Whisper;
 use crate::{accounts, messaging, presence};
 
 /// How long a ticket opens the door.
 const TICKET_LIFE: Duration = Duration::from_secs(30);
 /// How often a silent connection is pinged, and its session looked at.
 const PING_EVERY: Duration = Duration::from_secs(25);
+/// Connections of one account on one node: a person has a few devices with a few tabs each.
+const CONNECTIONS_MAX: u32 = 50;
+/// A friend who types says so every five seconds; after this time without a word he has stopped.
+const TYPING_LASTS: Duration = Duration::from_secs(8);
 /// How long a client may take to read one frame.
 const SEND_PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes a client may send in one frame; it has nothing to say but pongs.
@@ -46,11 +52,11 @@ pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(create_ticket).service(open_events);
 }
 
-/// Live connections of this node and the tickets it has seen.
+/// Live connections of this node.
 #[derive(Default)]
 pub struct Live {
     open: AtomicI64,
-    used: Mutex<HashMap<[u8; 16], Timestamp>>,
+    by_account: Mutex<HashMap<AccountId, u32>>,
 }
 
 impl Live {
@@ -59,11 +65,8 @@ impl Live {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Whether this is the ticket's first use here.
-    fn redeem(&self, nonce: [u8; 16], expires_at: Timestamp, now: Timestamp) -> bool {
-        let mut used = self.used.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        used.retain(|_, expires_at| *expires_at > now);
-        used.insert(nonce, expires_at).is_none()
+    fn by_account(&self) -> MutexGuard<'_, HashMap<AccountId, u32>> {
+        self.by_account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,7 +91,24 @@ fn make_ticket(app: &App, who: &SignedIn) -> TicketView {
     TicketView { ticket: URL_SAFE_NO_PAD.encode(body), expires_in: TICKET_LIFE.as_secs() }
 }
 
-fn read_ticket(app: &App, live: &Live, text: &str) -> Option<(AccountId, SessionId)> {
+/// Whose ticket it is; a second use of it is refused on every node.
+async fn redeem_ticket(app: &App, text: &str) -> Result<(AccountId, SessionId)> {
+    let wrong =
+        || Error::unauthenticated("bad_ticket", "The ticket is not good (any more). Ask for another one.");
+    let ticket = read_ticket(app, text).ok_or_else(wrong)?;
+    let first = app.db.write(Lane::Any, move |db| setup_tickets::spend(db, &ticket.nonce, ticket.expires_at));
+    if first.await? { Ok((ticket.account, ticket.session)) } else { Err(wrong()) }
+}
+
+#[derive(Clone, Copy)]
+struct Ticket {
+    account: AccountId,
+    session: SessionId,
+    nonce: [u8; 16],
+    expires_at: Timestamp,
+}
+
+fn read_ticket(app: &App, text: &str) -> Option<Ticket> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|b| b.len() == 88)?;
     let (body, mac) = bytes.split_at_checked(56)?;
     if !same(&app.keys.hash(Purpose::Ticket, body), mac) {
@@ -96,12 +116,12 @@ fn read_ticket(app: &App, live: &Live, text: &str) -> Option<(AccountId, Session
     }
     let part = |from: usize| -> Option<[u8; 16]> { body.get(from..from + 16)?.try_into().ok() };
     let expires_at = Timestamp(i64::from_be_bytes(body.get(32..40)?.try_into().ok()?));
-    let now = app.now();
-    if expires_at <= now || !live.redeem(part(40)?, expires_at, now) {
+    if expires_at <= app.now() {
         return None;
     }
     let id = |bytes| uuid::Uuid::from_bytes(bytes);
-    Some((AccountId(id(part(0)?)), SessionId(id(part(16)?))))
+    let (account, session) = (AccountId(id(part(0)?)), SessionId(id(part(16)?)));
+    Some(Ticket { account, session, nonce: part(40)?, expires_at })
 }
 
 /// Makes a ticket for the live door, for clients that cannot set headers on a WebSocket.
@@ -134,19 +154,17 @@ async fn open_events(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let wrong_ticket =
-        || Error::unauthenticated("bad_ticket", "The ticket is not good (any more). Ask for another one.");
     let (account, session) = match (&query.ticket, who) {
-        (Some(ticket), _) => read_ticket(&app, &live, ticket).ok_or_else(wrong_ticket)?,
+        (Some(ticket), _) => redeem_ticket(&app, ticket).await?,
         (None, Some(who)) => (who.account, who.session),
         (None, None) => return Err(Error::unauthenticated("not_signed_in", "Sign in first.").into()),
     };
     if !doors.is_open(account, session).await? {
-        return Err(wrong_ticket().into());
+        return Err(Error::unauthenticated("signed_out", "Please sign in.").into());
     }
-    let feed = Feed::open(app.get_ref().clone(), account, query.after).await?;
+    let guard = Guard::new(live.into_inner(), app.get_ref().clone(), account)?;
+    let feed = Feed::open(app.get_ref().clone(), doors.into_inner(), (account, session), query.after).await?;
     presence::clients::opened(&app, account).await?;
-    let guard = Guard::new(live.into_inner(), app.get_ref().clone(), account);
     let wants_stream = request
         .headers()
         .get(header::ACCEPT)
@@ -158,7 +176,7 @@ async fn open_events(
     let (response, socket, frames) = actix_ws::handle(&request, payload)?;
     let frames = frames.max_frame_size(FRAME_MAX).aggregate_continuations().max_continuation_size(FRAME_MAX);
     actix_web::rt::spawn(async move {
-        let ended = run_socket(feed, session, doors.into_inner(), socket, frames).await;
+        let ended = run_socket(feed, socket, frames).await;
         tracing::debug!(account.id = %account, reason = ended, "a live connection ended");
         drop(guard);
     });
@@ -173,15 +191,30 @@ struct Guard {
 }
 
 impl Guard {
-    fn new(live: Arc<Live>, app: App, account: AccountId) -> Self {
+    fn new(live: Arc<Live>, app: App, account: AccountId) -> Result<Self> {
+        let mut by_account = live.by_account();
+        let count = by_account.entry(account).or_default();
+        if *count >= CONNECTIONS_MAX {
+            return Err(Error::limited("too_many_connections", PING_EVERY));
+        }
+        *count += 1;
+        drop(by_account);
         live.open.fetch_add(1, Ordering::Relaxed);
-        Guard { live, app, account }
+        Ok(Guard { live, app, account })
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         self.live.open.fetch_sub(1, Ordering::Relaxed);
+        let mut by_account = self.live.by_account();
+        if let Some(count) = by_account.get_mut(&self.account) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                by_account.remove(&self.account);
+            }
+        }
+        drop(by_account);
         let (app, account) = (self.app.clone(), self.account);
         actix_web::rt::spawn(async move {
             if let Err(error) = presence::clients::closed(&app, account).await {
@@ -194,9 +227,12 @@ impl Drop for Guard {
 /// One connection's place in the log.
 struct Feed {
     app: App,
+    doors: Arc<Doors>,
     account: AccountId,
+    session: SessionId,
     cursor: i64,
     rings: watch::Receiver<i64>,
+    whispers: watch::Receiver<Option<Whisper>>,
     greeting: Option<String>,
 }
 
@@ -207,9 +243,15 @@ struct Frame {
 }
 
 impl Feed {
-    async fn open(app: App, account: AccountId, after: Option<i64>) -> Result<Feed> {
+    async fn open(
+        app: App,
+        doors: Arc<Doors>,
+        (account, session): (AccountId, SessionId),
+        after: Option<i64>,
+    ) -> Result<Feed> {
         // Subscribed before the log is read: what happens in between rings.
         let rings = app.hub.subscribe(account).ok_or_else(|| Error::internal("no such shard"))?;
+        let whispers = app.whispers.listen(account);
         let (newest, floor) =
             app.db.read(move |db| Ok((events::newest(db, account)?, events::floor(db, account)?))).await?;
         let (cursor, word) = match after {
@@ -219,7 +261,8 @@ impl Feed {
             None => (newest, "hello"),
         };
         let greeting = json!({ "type": word, "seq": newest }).to_string();
-        Ok(Feed { app, account, cursor, rings, greeting: Some(greeting) })
+        let greeting = Some(greeting);
+        Ok(Feed { app, doors, account, session, cursor, rings, whispers, greeting })
     }
 
     /// What has happened since the last call; empty when nothing has.
@@ -233,11 +276,43 @@ impl Feed {
         Ok(frames)
     }
 
-    async fn wait(&mut self) {
-        // The sender lives in the hub; should it be gone, the regular ping is our clock.
-        if self.rings.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    /// Waits for the log to grow, or answers what was said in passing.
+    async fn wait(&mut self) -> Option<String> {
+        let (rings, whispers) = (&mut self.rings, &mut self.whispers);
+        // The senders live in the app; should one be gone, the regular ping is our clock.
+        let rung = async {
+            if rings.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let said = async {
+            if whispers.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            *whispers.borrow_and_update()
+        };
+        let whisper = tokio::select! {
+            () = rung => None,
+            whisper = said => whisper,
+        };
+        whisper.map(|whisper| self.render_whisper(&whisper))
+    }
+
+    /// Its place is that of the last event: a client that comes back with it misses nothing.
+    fn render_whisper(&self, whisper: &Whisper) -> String {
+        let data = json!({
+            "contact_id": whisper.contact,
+            "conversation_id": whisper.conversation,
+            "typing": whisper.typing,
+            "expires_in": TYPING_LASTS.as_secs(),
+        });
+        json!({ "seq": self.cursor, "at": self.app.now(), "type": "typing.changed", "data": data })
+            .to_string()
+    }
+
+    /// Whether whoever opened the door is still signed in.
+    async fn is_allowed(&self) -> bool {
+        matches!(self.doors.is_open(self.account, self.session).await, Ok(true))
     }
 }
 
@@ -343,8 +418,6 @@ impl Views {
 /// Runs a WebSocket to its end and says why it ended.
 async fn run_socket(
     mut feed: Feed,
-    session: SessionId,
-    doors: Arc<Doors>,
     mut socket: actix_ws::Session,
     mut frames: actix_ws::AggregatedMessageStream,
 ) -> &'static str {
@@ -370,9 +443,20 @@ async fn run_socket(
             Err(error) => tracing::warn!(reason = %error.report(), "the event log could not be read"),
         }
         tokio::select! {
-            () = feed.wait() => {}
+            whisper = feed.wait() => {
+                // Signing out rings, too.
+                if !feed.is_allowed().await {
+                    let _ = socket.close(None).await;
+                    return "the session ended";
+                }
+                if let Some(whisper) = whisper
+                    && !sent(socket.text(whisper)).await
+                {
+                    return "it does not read";
+                }
+            }
             _ = ping.tick() => {
-                if !matches!(doors.is_open(feed.account, session).await, Ok(true)) {
+                if !feed.is_allowed().await {
                     let _ = socket.close(None).await;
                     return "the session ended";
                 }
@@ -421,8 +505,18 @@ fn stream(feed: Feed, guard: Guard) -> HttpResponse {
                 }
                 return Some((Ok(web::Bytes::from(text)), (feed, guard)));
             }
-            if tokio::time::timeout(PING_EVERY, feed.wait()).await.is_err() {
-                return Some((Ok(web::Bytes::from_static(b": still here\n\n")), (feed, guard)));
+            let woken = tokio::time::timeout(PING_EVERY, feed.wait()).await;
+            if !feed.is_allowed().await {
+                return None;
+            }
+            match woken {
+                Ok(None) => {}
+                Ok(Some(whisper)) => {
+                    return Some((Ok(web::Bytes::from(format!("data: {whisper}\n\n"))), (feed, guard)));
+                }
+                Err(_) => {
+                    return Some((Ok(web::Bytes::from_static(b": still here\n\n")), (feed, guard)));
+                }
             }
         }
     });

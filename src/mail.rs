@@ -37,6 +37,8 @@ pub struct Attachment {
 /// One letter to one person.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Letter {
+    /// Names the letter: the same one sent twice is shown once. A random name when none is given.
+    pub id: Option<String>,
     /// The address, without a name.
     pub to: String,
     /// One line.
@@ -188,7 +190,8 @@ fn compose(from: &Mailbox, letter: Letter) -> Result<Message> {
     let to: Address = letter.to.parse().map_err(|_| not_an_address())?;
     let subject: String =
         letter.subject.chars().filter(|c| !c.is_control()).take(SUBJECT_CHARS_MAX).collect();
-    let id = format!("<{}@{}>", uuid::Uuid::new_v4().simple(), from.email.domain());
+    let name = letter.id.unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
+    let id = format!("<{name}@{}>", from.email.domain());
     let mut builder = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, to))

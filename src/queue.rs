@@ -145,6 +145,17 @@ pub fn give_up(db: &mut Db, id: JobId, error: &str) -> Result<()> {
     Ok(())
 }
 
+/// Forgets jobs that were given up and enqueued before `before`, at most `rows`; answers how many.
+pub fn prune(db: &mut Db, before: Timestamp, rows: i64) -> Result<usize> {
+    let old: Vec<JobId> = each!(db, |c| jobs::table
+        .filter(jobs::state.eq("dead"))
+        .filter(jobs::id.lt(JobId::floor(before)))
+        .select(jobs::id)
+        .limit(rows)
+        .load(c))?;
+    Ok(each!(db, |c| diesel::delete(jobs::table).filter(jobs::id.eq_any(&old)).execute(c))?)
+}
+
 /// When the next job is due, if any waits.
 pub fn next_due(db: &mut Db) -> Result<Option<Timestamp>> {
     Ok(each!(db, |c| jobs::table

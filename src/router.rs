@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use actix_web::web;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::accounts::auth::Doors;
+use crate::accounts::idempotency;
 use crate::app::App;
 use crate::contacts::carddav::{self, CardDav};
 use crate::http;
@@ -98,5 +101,24 @@ pub fn openapi() -> OpenApi {
         .components(Some(ComponentsBuilder::new().security_scheme("bearer", bearer).build()))
         .build();
     document.merge(paths);
+    for (path, item) in &mut document.paths.paths {
+        if let Some(post) = item.post.as_mut().filter(|_| idempotency::is_honoured(path)) {
+            post.parameters.get_or_insert_default().push(idempotency_key().into());
+        }
+    }
     document
+}
+
+/// The header that every POST takes that makes something.
+fn idempotency_key() -> Parameter {
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "Any text of yours (a UUID) that names this request: sent again with it within a day, the request is \
+             answered like the first time (with `Idempotency-Replayed: true`) and does nothing again. Another request \
+             with the same key is refused with 422, one that comes while the first still runs with 409.",
+        ))
+        .schema(Some(Object::with_type(Type::String)))
+        .build()
 }

@@ -126,6 +126,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    setup_tickets (ticket_hash) {
+        ticket_hash -> Binary,
+        account_id -> Binary,
+        app_password_id -> Binary,
+        veiled -> Binary,
+        use_count -> Integer,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    spent_tickets (nonce) {
+        nonce -> Binary,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
     numbers (id) {
         id -> Binary,
         number -> Text,
@@ -453,6 +471,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     app_passwords,
     rate_limits,
     idempotency_keys,
+    setup_tickets,
+    spent_tickets,
     numbers,
     assignments,
     contacts,

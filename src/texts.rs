@@ -128,6 +128,8 @@ pub enum Text<'a> {
     SetupPageUsername,
     /// A label.
     SetupPagePassword,
+    /// Button of the page that the link of [`Text::EmailVerificationBody`] opens.
+    EmailConfirmButton,
     /// Page: the link of [`Text::EmailVerificationBody`] was good.
     EmailVerifiedPage,
     /// Page: the link of [`Text::EmailVerificationBody`] was not good.
@@ -204,6 +206,7 @@ impl Text<'_> {
             Text::SetupPageByHand => "Any other program: add a CardDAV account with these data.".to_owned(),
             Text::SetupPageUsername => "User name".to_owned(),
             Text::SetupPagePassword => "Password".to_owned(),
+            Text::EmailConfirmButton => "Verify".to_owned(),
             Text::EmailVerifiedPage => "Thank you. Your e-mail address is verified.".to_owned(),
             Text::EmailLinkOverPage => {
                 "This link is no longer good. Ask for a new one in your account's settings.".to_owned()
@@ -232,10 +235,7 @@ impl Text<'_> {
             }
             Text::Introduction { name } => format!("{}님이 Meari로 보낸 메시지: ", Short(name)),
             Text::RequestNotice { name } => {
-                format!(
-                    "[Meari] {}님이 대화를 요청했습니다. Meari에서 수락하거나 거절해 주세요.",
-                    Short(name)
-                )
+                format!("[Meari] {}님이 대화를 요청했습니다. Meari에서 확인해 주세요.", Short(name))
             }
             Text::MobileVerifyMailSubject => "휴대전화 번호를 인증해 주세요".to_owned(),
             Text::MobileVerifyMailBody { number, link, code } => format!(
@@ -275,6 +275,7 @@ impl Text<'_> {
             }
             Text::SetupPageUsername => "사용자 이름".to_owned(),
             Text::SetupPagePassword => "비밀번호".to_owned(),
+            Text::EmailConfirmButton => "인증하기".to_owned(),
             Text::EmailVerifiedPage => "감사합니다. 이메일 주소가 인증되었습니다.".to_owned(),
             Text::EmailLinkOverPage => {
                 "더 이상 사용할 수 없는 링크입니다. 계정 설정에서 새 링크를 요청해 주세요.".to_owned()

@@ -27,6 +27,9 @@ async fn run(app: &App, job: &Claimed) -> Result<Next> {
         messaging::outbox::SEND_SMS => messaging::jobs::send_sms(app, job).await,
         messaging::outbox::SETTLE_SMS => messaging::jobs::settle_sms(app, job).await,
         attachments::FETCH => messaging::fetch::run(app, job).await,
+        kind if accounts::jobs::KINDS.contains(&kind) => {
+            accounts::jobs::run(app, job).await.map(|()| Next::Done)
+        }
         kind if contacts::jobs::KINDS.contains(&kind) => {
             contacts::jobs::run(app, job).await.map(|()| Next::Done)
         }
@@ -156,6 +159,16 @@ const SWEEP_ROWS: i64 = 1_000;
 /// How long events can be resumed from.
 const EVENTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How long a job that was given up stays for the operator to look at.
+const JOBS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long the record of an SMS that left is kept: carriers' last words come within days.
+const SMS_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// How long a carrier's words are known, so that a repetition changes nothing: carriers repeat for hours, not weeks.
+const CLAIMS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How often the older ones are looked for, by one of the nodes.
+const CLAIMS_EVERY: Duration = Duration::from_secs(24 * 3600);
+
 /// One round of sweeping: old events, counters, sessions, claims; pairs whose rest is over.
 pub async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
@@ -163,7 +176,17 @@ pub async fn sweep(app: &App) -> Result<()> {
     app.db.write(Lane::Any, move |db| accounts::limits::prune(db, now, SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| accounts::session::prune(db, now)).await?;
     app.db.write(Lane::Any, move |db| push::prune(db, now, SWEEP_ROWS)).await?;
+    app.db.write(Lane::Any, move |db| accounts::setup_tickets::prune(db, now, SWEEP_ROWS)).await?;
+    app.db.write(Lane::Any, move |db| accounts::idempotency::prune(db, now, SWEEP_ROWS)).await?;
+    app.db.write(Lane::Any, move |db| queue::prune(db, now.minus(JOBS_KEPT), SWEEP_ROWS)).await?;
+    app.db.write(Lane::Any, move |db| messaging::outbox::prune(db, now.minus(SMS_KEPT), SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| attachments::prune(db, now, SWEEP_ROWS)).await?;
+    let today = move |db: &mut crate::db::Db| {
+        accounts::limits::first_within(db, now, "forget_claims", "all", CLAIMS_EVERY)
+    };
+    if app.db.write(Lane::Any, today).await? {
+        messaging::jobs::forget_claims(app, now.minus(CLAIMS_KEPT)).await?;
+    }
     Ok(())
 }

@@ -34,6 +34,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(proofs::create_email)
         .service(proofs::verify_email)
         .service(proofs::open_email_link)
+        .service(proofs::verify_email_link)
         .service(proofs::delete_email)
         .service(app_passwords::create_app_password)
         .service(app_passwords::list_app_passwords)
@@ -42,6 +43,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(app_passwords::find_setup_profile)
         .service(app_passwords::find_setup_code)
         .service(admin::list_accounts)
+        .service(admin::find_account)
+        .service(admin::update_account)
         .service(admin::delete_account)
         .service(admin::create_invite);
 }

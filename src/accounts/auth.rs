@@ -7,7 +7,7 @@
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
@@ -23,12 +23,11 @@ use secrecy::ExposeSecret;
 
 use super::app_passwords::{self, Found};
 use super::passwords::Hasher;
-use super::setup_tickets::SetupTickets;
 use super::tokens::AccessTokens;
 use super::{limits, session};
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::db::{Signal, Topics};
+use crate::db::{Lane, Signal, Topics};
 use crate::error::{Error, Kind, Result};
 use crate::http::status_of;
 use crate::ids::{AccountId, AppPasswordId, SessionId};
@@ -42,12 +41,8 @@ const MEMORY: Duration = Duration::from_secs(300);
 const CACHE_MAX: u64 = 200_000;
 /// How often the use of an app password is written down.
 const NOTE_EVERY: Duration = Duration::from_secs(300);
-/// Wrong app passwords are counted for this long.
-const WRONG_WINDOW: Duration = Duration::from_secs(600);
-/// Wrong app passwords for one user name before the answer becomes "too many".
-const WRONG_LOGIN_MAX: u32 = 20;
-/// Wrong app passwords from one address before the answer becomes "too many".
-const WRONG_ADDRESS_MAX: u32 = 60;
+/// Who has tried too many wrong app passwords is refused for this long without another look at the counters.
+const OVER_FOR: Duration = Duration::from_secs(10);
 /// Bytes of an Authorization header at most.
 const HEADER_MAX: usize = 2048;
 
@@ -63,9 +58,7 @@ pub struct Doors {
     /// Accounts whose credentials changed lately, and the turn at which they did.
     changed: Cache<AccountId, u64>,
     turn: AtomicU64,
-    wrong: Cache<String, Arc<AtomicU32>>,
-    /// Tickets for setting up phones.
-    pub setups: SetupTickets,
+    over: Cache<String, ()>,
 }
 
 #[derive(Clone)]
@@ -95,8 +88,7 @@ impl Doors {
             phones: cache(BELIEF),
             changed: cache(MEMORY),
             turn: AtomicU64::new(0),
-            wrong: cache(WRONG_WINDOW),
-            setups: SetupTickets::default(),
+            over: cache(OVER_FOR),
         });
         // Weak: the listener lives in the app, which the doors hold.
         let weak = Arc::downgrade(&doors);
@@ -170,7 +162,7 @@ impl Doors {
         let read =
             self.app.db.read(move |db| app_passwords::check(db, &keys, &wanted.username, &wanted.password));
         let Some(Found { account, app_password, handle, noted_at }) = read.await? else {
-            return Err(self.wrong_phone(&login.username, from));
+            return Err(self.wrong_phone(&login.username, from).await);
         };
         let noted_at = Arc::new(AtomicI64::new(noted_at.unwrap_or_default().0));
         let phone = OpenPhone { account, app_password, handle: handle.into(), noted_at, turn };
@@ -178,18 +170,31 @@ impl Doors {
         Ok(phone)
     }
 
-    /// Counts a wrong app password. Only wrong ones are ever refused for being many: the owner is never locked out.
-    fn wrong_phone(&self, username: &str, from: IpAddr) -> Error {
-        let count = |key: String| {
-            let counter = self.wrong.get_with(key, Arc::default);
-            counter.fetch_add(1, Ordering::Relaxed)
-        };
-        let by_login = count(format!("login {}", username.trim().to_lowercase()));
-        let by_address = count(format!("address {}", limits::subject_of(from)));
-        if by_login >= WRONG_LOGIN_MAX || by_address >= WRONG_ADDRESS_MAX {
-            return Error::limited("too_many_sign_ins", Duration::from_secs(60));
+    /// Counts a wrong app password, where all nodes see it. Only wrong ones are ever refused for being many: the owner
+    /// is never locked out.
+    async fn wrong_phone(&self, username: &str, from: IpAddr) -> Error {
+        let login: String = username.trim().to_lowercase().chars().take(254).collect();
+        let (address, now) = (limits::subject_of(from), self.now());
+        let keys = [format!("login {login}"), format!("address {address}")];
+        if keys.iter().any(|key| self.over.contains_key(key)) {
+            return Error::limited("too_many_sign_ins", OVER_FOR);
         }
-        Error::unauthenticated("wrong_login", "The user name or the app password is wrong.")
+        let counted = self.app.db.write(Lane::Any, move |db| {
+            let by_login = limits::try_take(db, now, &limits::APP_PASSWORDS_LOGIN, &login)?;
+            let by_address = limits::try_take(db, now, &limits::APP_PASSWORDS_ADDRESS, &address)?;
+            Ok([by_login, by_address])
+        });
+        let waits = match counted.await {
+            Ok(waits) => waits,
+            Err(error) => return error,
+        };
+        for (key, _) in keys.into_iter().zip(waits).filter(|(_, wait)| wait.is_some()) {
+            self.over.insert(key, ());
+        }
+        match waits.into_iter().flatten().max() {
+            Some(wait) => Error::limited("too_many_sign_ins", wait),
+            None => Error::unauthenticated("wrong_login", "The user name or the app password is wrong."),
+        }
     }
 
     /// Writes the use of an app password down, once in a while and without making anybody wait.

@@ -2,15 +2,16 @@
 
 use std::net::IpAddr;
 
+use super::jobs::{self, VerificationLetter};
 use super::limits::{self, CHECKS_ACCOUNT, LETTERS_ACCOUNT, LETTERS_ADDRESS, LETTERS_EMAIL};
-use super::proofs::{CODE_LIFETIME, Guess, ProofState};
+use super::proofs::{CODE_LIFETIME, Guess, ProofState, busy};
 use super::store_proofs as store;
 use crate::clock::Timestamp;
 use crate::db::{Db, Topics};
 use crate::error::{Error, Result};
 use crate::events::{self, EventKind};
 use crate::ids::{AccountId, EmailId};
-use crate::keys::{Keys, Purpose, random_code};
+use crate::keys::{Keys, Purpose, same};
 use crate::mail;
 
 /// Addresses of an account at most.
@@ -41,7 +42,7 @@ pub fn parse(text: &str) -> Result<String> {
     Err(Error::invalid("address", "invalid_email", "This is not an e-mail address."))
 }
 
-/// Adds an address, or asks anew for one that is not proved yet. The caller mails the code.
+/// Adds an address, or asks anew for one that is not proved yet. The letter with the code follows by a job.
 pub fn ask(
     db: &mut Db,
     now: Timestamp,
@@ -49,7 +50,7 @@ pub fn ask(
     account: AccountId,
     address: &str,
     from: IpAddr,
-) -> Result<(Email, String)> {
+) -> Result<Email> {
     let held = list(db, account)?;
     let known = held.iter().find(|email| email.address == address);
     if known.is_some_and(|email| email.state == ProofState::Verified) {
@@ -69,9 +70,42 @@ pub fn ask(
         store::insert_email(db, now, account, id, address)?;
         changed(db, now, account)?;
     }
-    let code = random_code();
+    let letter = VerificationLetter { account, email: id, nonce: rand::random() };
+    let code = code_of(keys, &letter);
     store::set_email_code(db, account, id, &hash(keys, id, &code), now.plus(CODE_LIFETIME))?;
-    Ok((Email { id, address: address.to_owned(), state: ProofState::Pending }, code))
+    jobs::enqueue_code(db, now, &letter)?;
+    Ok(Email { id, address: address.to_owned(), state: ProofState::Pending })
+}
+
+/// The code of a letter: six digits that follow from the installation's key, so that no table holds them and a letter
+/// that is sent twice says the same.
+fn code_of(keys: &Keys, letter: &VerificationLetter) -> String {
+    let hash = keys.hash(Purpose::Verification, format!("code {} {}", letter.email, letter.nonce).as_bytes());
+    let number = hash.iter().take(8).fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte));
+    format!("{:06}", number % 1_000_000)
+}
+
+/// Where to send a letter and the code in it; `None` when it is not wanted any more: the address is proved or gone, or
+/// a later letter has another code.
+///
+/// # Errors
+/// `Conflict` when the code has expired before it could be sent: there is no sense in sending it.
+pub fn code_to_mail(
+    db: &mut Db,
+    now: Timestamp,
+    keys: &Keys,
+    letter: &VerificationLetter,
+) -> Result<Option<(String, String)>> {
+    let email = list(db, letter.account)?.into_iter().find(|email| email.id == letter.email);
+    let Some(email) = email.filter(|email| email.state == ProofState::Pending) else { return Ok(None) };
+    let code = code_of(keys, letter);
+    let pending = store::find_email_code(db, letter.account, letter.email)?;
+    let wanted = pending.filter(|p| p.hash.as_ref().is_some_and(|h| same(h, &hash(keys, email.id, &code))));
+    match wanted.map(|pending| pending.expires_at) {
+        Some(Some(at)) if at > now => Ok(Some((email.address, code))),
+        Some(_) => Err(Error::conflict("letter_too_late", "The code expired before it could be mailed.")),
+        None => Ok(None),
+    }
 }
 
 /// Checks a code. A wrong guess is counted, so the transaction must be committed all the same.
@@ -116,10 +150,13 @@ pub fn add_verified(db: &mut Db, now: Timestamp, account: AccountId, address: &s
 }
 
 fn verify(db: &mut Db, now: Timestamp, account: AccountId, email: &Email) -> Result<()> {
-    let holder = store::find_email_holder(db, &email.address)?;
-    let mut touched = vec![account];
-    touched.extend(holder.map(|(other, _)| other));
+    let before = store::find_email_holder(db, &email.address)?;
+    let touched: Vec<AccountId> = std::iter::once(account).chain(before.map(|(other, _)| other)).collect();
     events::lock(db, &touched)?;
+    let holder = store::find_email_holder(db, &email.address)?;
+    if holder != before {
+        return Err(busy());
+    }
     if let Some((other, id)) = holder {
         store::delete_email(db, other, id)?;
         changed(db, now, other)?;

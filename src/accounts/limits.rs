@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::store;
 use crate::clock::Timestamp;
 use crate::db::Db;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// How often something may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,10 @@ pub const SIGN_INS_LOGIN_ADDRESS: Limit = limit("sign_ins_login_address", "too_m
 pub const SIGN_INS_LOGIN: Limit = limit("sign_ins_login", "too_many_sign_ins", 100, 60);
 /// Passwords tried from one address of the internet.
 pub const SIGN_INS_ADDRESS: Limit = limit("sign_ins_address", "too_many_sign_ins", 100, 15);
+/// Wrong app passwords for one user name, before the answer becomes "too many".
+pub const APP_PASSWORDS_LOGIN: Limit = limit("app_passwords_login", "too_many_sign_ins", 20, 10);
+/// Wrong app passwords from one address of the internet.
+pub const APP_PASSWORDS_ADDRESS: Limit = limit("app_passwords_address", "too_many_sign_ins", 60, 10);
 /// Passwords tried by somebody who is signed in, to delete the account or change the password.
 pub const CONFIRMS_ACCOUNT: Limit = limit("confirms_account", "too_many_attempts", 10, 15);
 /// Letters to one e-mail address.
@@ -81,6 +85,18 @@ pub fn take(db: &mut Db, now: Timestamp, limit: &Limit, subject: &str) -> Result
         }
     }
     Err(Error::unavailable("busy", "Too many at once. Try again in a moment."))
+}
+
+/// Counts one attempt like [`take`]; when it is one too many, answers how long to wait and is no error, so that what
+/// else the transaction does stays.
+pub fn try_take(db: &mut Db, now: Timestamp, limit: &Limit, subject: &str) -> Result<Option<Duration>> {
+    match take(db, now, limit, subject) {
+        Ok(()) => Ok(None),
+        Err(error) => match error.kind() {
+            Kind::Limited { retry_after } => Ok(Some(*retry_after)),
+            _ => Err(error),
+        },
+    }
 }
 
 /// Whether this is the first time within `every`, to the microsecond; counts it when it is. For words that are said

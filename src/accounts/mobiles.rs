@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::limits::{self, CHECKS_ACCOUNT, CODES_ACCOUNT, CODES_ADDRESS, CODES_NUMBER, CODES_PREFIX};
-use super::proofs::{CODE_LIFETIME, Guess, ProofState};
+use super::proofs::{CODE_LIFETIME, Guess, ProofState, busy};
 use super::store_proofs as store;
 use crate::clock::Timestamp;
 use crate::db::{Db, Topics};
@@ -172,10 +172,13 @@ pub fn add_verified(
 }
 
 fn verify(db: &mut Db, now: Timestamp, account: AccountId, mobile: &Mobile) -> Result<Option<AccountId>> {
-    let holder = store::find_mobile_holder(db, &mobile.number)?;
-    let mut touched = vec![account];
-    touched.extend(holder.map(|(other, _)| other));
+    let before = store::find_mobile_holder(db, &mobile.number)?;
+    let touched: Vec<AccountId> = std::iter::once(account).chain(before.map(|(other, _)| other)).collect();
     events::lock(db, &touched)?;
+    let holder = store::find_mobile_holder(db, &mobile.number)?;
+    if holder != before {
+        return Err(busy());
+    }
     if let Some((other, id)) = holder {
         store::delete_mobile(db, other, id)?;
         changed(db, now, other)?;

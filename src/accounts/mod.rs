@@ -10,10 +10,13 @@ pub mod auth;
 pub mod emails;
 pub mod export;
 pub mod handle;
+pub mod idempotency;
 pub mod invites;
+pub mod jobs;
 mod leaf;
 pub mod limits;
 pub mod mobiles;
+pub mod pages;
 pub mod passwords;
 pub mod proofs;
 pub mod session;
@@ -23,6 +26,7 @@ pub mod tokens;
 pub mod view;
 mod store;
 mod store_proofs;
+mod store_tickets;
 
 use crate::clock::Timestamp;
 use crate::db::{Db, Signal, Topics};
@@ -299,6 +303,7 @@ pub(crate) fn fields_of(error: &Error) -> Vec<FieldError> {
 /// the same transaction.
 pub fn erase(db: &mut Db, id: AccountId) -> Result<()> {
     let seq = events::bump(db, id, 1)?;
+    store_tickets::delete_setups_of(db, id)?;
     store::delete_account(db, id)?;
     db.signal(Signal::Account {
         account: id,

@@ -49,6 +49,11 @@ pub struct Pending {
     pub attempts: i32,
 }
 
+/// Two accounts prove the same thing at the same moment.
+pub(super) fn busy() -> Error {
+    Error::conflict("proved_elsewhere", "Somebody else proves this at the same moment. Try again.")
+}
+
 /// What a guess came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guess {

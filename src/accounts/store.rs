@@ -104,7 +104,7 @@ pub(super) fn count_accounts(db: &mut Db) -> Result<i64> {
 pub(super) fn find_account_id_by_email(db: &mut Db, address: &str) -> Result<Option<AccountId>> {
     Ok(each!(db, |c| emails::table
         .filter(emails::address.eq(address))
-        .filter(emails::state.eq("verified"))
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("emails.state = 'verified'"))
         .select(emails::account_id)
         .first(c)
         .optional())?)

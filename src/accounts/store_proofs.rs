@@ -4,9 +4,9 @@ use diesel::prelude::*;
 
 use super::emails::Email;
 use super::mobiles::Mobile;
-use super::proofs::{Pending, ProofState};
+use super::proofs::{Pending, ProofState, busy};
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, OnConflict};
 use crate::each;
 use crate::error::Result;
 use crate::ids::{AccountId, EmailId, HandsetId};
@@ -91,7 +91,7 @@ pub(super) fn count_mobile_attempt(db: &mut Db, account: AccountId, id: HandsetI
 pub(super) fn find_mobile_holder(db: &mut Db, number: &E164) -> Result<Option<(AccountId, HandsetId)>> {
     Ok(each!(db, |c| handsets::table
         .filter(handsets::number.eq(number))
-        .filter(handsets::state.eq(ProofState::Verified.as_str()))
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("handsets.state = 'verified'"))
         .select((handsets::account_id, handsets::id))
         .first(c)
         .optional())?)
@@ -108,7 +108,8 @@ pub(super) fn verify_mobile(db: &mut Db, now: Timestamp, account: AccountId, id:
             handsets::text_hash.eq(None::<Vec<u8>>),
             handsets::code_expires_at.eq(None::<Timestamp>),
         ))
-        .execute(c))?;
+        .execute(c)
+        .on_unique_violation(busy))?;
     Ok(())
 }
 
@@ -196,7 +197,7 @@ pub(super) fn count_email_attempt(db: &mut Db, account: AccountId, id: EmailId) 
 pub(super) fn find_email_holder(db: &mut Db, address: &str) -> Result<Option<(AccountId, EmailId)>> {
     Ok(each!(db, |c| emails::table
         .filter(emails::address.eq(address))
-        .filter(emails::state.eq(ProofState::Verified.as_str()))
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("emails.state = 'verified'"))
         .select((emails::account_id, emails::id))
         .first(c)
         .optional())?)
@@ -212,7 +213,8 @@ pub(super) fn verify_email(db: &mut Db, now: Timestamp, account: AccountId, id: 
             emails::code_hash.eq(None::<Vec<u8>>),
             emails::code_expires_at.eq(None::<Timestamp>),
         ))
-        .execute(c))?;
+        .execute(c)
+        .on_unique_violation(busy))?;
     Ok(())
 }
 

@@ -110,7 +110,9 @@ fn schema(settings: &Settings) -> (Finding, bool) {
             (finding(Verdict::Good, "database", format!("{engine}, the schema is up to date")), true)
         }
         Ok(true) => {
-            let says = format!("{engine} answers, the schema is not up to date; `meari serve` brings it up");
+            let says = format!(
+                "{engine} answers, the schema is not up to date; `meari migrate` or `meari serve` brings it up"
+            );
             (finding(Verdict::Look, "database", says), false)
         }
         Err(error) => {

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::stop::Stop;
 use super::{Failure, Outcome};
+use crate::accounts::idempotency;
 use crate::app::App;
 use crate::metrics::api::observe;
 use crate::router::Edges;
@@ -61,10 +62,14 @@ impl Running {
         let edges = self.edges.clone();
         let server = HttpServer::new(move || {
             let (edges, more) = (edges.clone(), more.clone());
-            WebApp::new().wrap(from_fn(http::with_request_id)).wrap(from_fn(observe)).configure(move |cfg| {
-                more(cfg);
-                edges.configure(cfg);
-            })
+            WebApp::new()
+                .wrap(from_fn(idempotency::once))
+                .wrap(from_fn(http::with_request_id))
+                .wrap(from_fn(observe))
+                .configure(move |cfg| {
+                    more(cfg);
+                    edges.configure(cfg);
+                })
         })
         .backlog(BACKLOG)
         .shutdown_timeout(grace.as_secs())

@@ -1,6 +1,7 @@
 //! Work on the roster that does not fit into one transaction. Every job can run twice.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,8 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::db::{Db, Lane};
 use crate::error::{Error, Result};
-use crate::ids::{AccountId, ContactId, ConversationId};
+use crate::ids::{AccountId, ContactId, ConversationId, NumberId};
+use crate::numbers;
 use crate::queue::{self, Claimed};
 
 /// Numbers for contacts of one account that have none: [`GiveNumbers`].
@@ -24,8 +26,14 @@ pub const PURGE_CONVERSATIONS: &str = "contacts.purge_conversations";
 /// A number was taken away: other ones for those who knew a contact by it: [`ReplaceNumbers`].
 pub const REPLACE_NUMBERS: &str = "contacts.replace_numbers";
 
+/// A second look at a number that was taken away: [`RetireLate`].
+pub const RETIRE_LATE: &str = "contacts.retire_late";
+/// When that look is taken: no transaction that began before the first one is still open then.
+const RETIRE_LATE_AFTER: Duration = Duration::from_secs(60);
+
 /// All kinds this slice runs.
-pub const KINDS: [&str; 5] = [GIVE_NUMBERS, FILL_WAITING, PEER_CHANGED, PURGE_CONVERSATIONS, REPLACE_NUMBERS];
+pub const KINDS: [&str; 6] =
+    [GIVE_NUMBERS, FILL_WAITING, PEER_CHANGED, PURGE_CONVERSATIONS, REPLACE_NUMBERS, RETIRE_LATE];
 
 /// Accounts that get numbers in one run of [`FILL_WAITING`].
 const ACCOUNTS_PER_RUN: i64 = 100;
@@ -71,6 +79,21 @@ pub struct ReplaceNumbers {
     pub contacts: Vec<ContactId>,
 }
 
+/// Payload of [`RETIRE_LATE`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RetireLate {
+    /// The number.
+    pub number: NumberId,
+}
+
+/// Takes a number out of service for good, and enqueues what follows for those who knew a contact by it.
+pub fn retire_number(db: &mut Db, now: Timestamp, number: NumberId) -> Result<()> {
+    let holders = numbers::retire(db, now, number)?;
+    enqueue_replacements(db, now, &holders)?;
+    let look_at = now.plus(RETIRE_LATE_AFTER);
+    queue::enqueue_at(db, now, look_at, RETIRE_LATE, None, &RetireLate { number }).map(drop)
+}
+
 /// Enqueues what follows when a number is taken away, a job for each account that used it.
 pub fn enqueue_replacements(db: &mut Db, now: Timestamp, holders: &[(AccountId, ContactId)]) -> Result<()> {
     let mut by_account: BTreeMap<AccountId, Vec<ContactId>> = BTreeMap::new();
@@ -108,6 +131,15 @@ pub async fn run(app: &App, job: &Claimed) -> Result<()> {
             let ReplaceNumbers { account, contacts } = serde_json::from_str(&job.payload)?;
             let now = app.now();
             app.db.write(account, move |db| numbering::replace_numbers(db, now, account, &contacts)).await
+        }
+        RETIRE_LATE => {
+            let RetireLate { number } = serde_json::from_str(&job.payload)?;
+            let now = app.now();
+            let look = move |db: &mut Db| {
+                let holders = numbers::retire_late(db, number)?;
+                enqueue_replacements(db, now, &holders)
+            };
+            app.db.write(Lane::Any, look).await
         }
         PURGE_CONVERSATIONS => purge(app, serde_json::from_str(&job.payload)?).await,
         other => Err(Error::internal(format!("no job of the roster is called {other}"))),

@@ -1,4 +1,4 @@
-//! What is rung: `NODE ACCOUNT:SEQ:TOPICS ACCOUNT:SEQ:TOPICS jobs pool`. Pure but for the waiting.
+//! What is rung: `NODE ACCOUNT:SEQ:TOPICS ACCOUNT:SEQ:TOPICS jobs pool typing:TO:CONVERSATION:CONTACT:1`. Pure but for the waiting.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -6,12 +6,15 @@ use std::sync::Mutex;
 use tokio::sync::Notify;
 
 use crate::db::{Signal, Topics};
-use crate::ids::AccountId;
+use crate::ids::{AccountId, ContactId, ConversationId};
+use crate::whispers::Whisper;
 
 /// NOTIFY takes 8,000 bytes (PostgreSQL manual, NOTIFY); NATS a megabyte.
 const MESSAGE_BYTES_MAX: usize = 7_900;
 /// Accounts that may wait to be sent. When the line has been down for so long, the others look for themselves anyway.
 const ACCOUNTS_MAX: usize = 50_000;
+/// Whispers that may wait; they are stale soon anyway.
+const WHISPERS_MAX: usize = 1_000;
 
 /// Changes that wait to be told, one entry for each account.
 #[derive(Default)]
@@ -25,6 +28,7 @@ struct Waiting {
     accounts: HashMap<AccountId, (i64, Topics)>,
     jobs: bool,
     pool: bool,
+    whispers: Vec<Whisper>,
 }
 
 impl Outbox {
@@ -46,12 +50,22 @@ impl Outbox {
         self.wake.notify_one();
     }
 
+    /// Told once and kept nowhere; beyond the limit it is lost.
+    pub fn add_whisper(&self, whisper: &Whisper) {
+        let mut waiting = self.lock();
+        if waiting.whispers.len() < WHISPERS_MAX {
+            waiting.whispers.push(*whisper);
+        }
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
     /// Waits until there is something. May be given up at any point without losing a ring.
     pub async fn wait(&self) {
         loop {
             {
                 let waiting = self.lock();
-                if waiting.jobs || waiting.pool || !waiting.accounts.is_empty() {
+                if !waiting.is_empty() {
                     return;
                 }
             }
@@ -61,14 +75,15 @@ impl Outbox {
 
     /// Takes everything, as messages short enough for every way of sending.
     pub fn take(&self, node: &str) -> Vec<String> {
-        let Waiting { accounts, jobs, pool } = std::mem::take(&mut *self.lock());
+        let Waiting { accounts, jobs, pool, whispers } = std::mem::take(&mut *self.lock());
         let words = [("jobs", jobs), ("pool", pool)].into_iter().filter(|(_, rung)| *rung);
         let words = words.map(|(word, _)| word.to_owned());
         let accounts = accounts
             .into_iter()
             .map(|(account, (seq, topics))| format!("{}:{seq}:{}", account.0.simple(), topics.0));
         let mut messages: Vec<String> = Vec::new();
-        for word in words.chain(accounts) {
+        let whispers = whispers.iter().map(whisper_word);
+        for word in words.chain(accounts).chain(whispers) {
             match messages.last_mut().filter(|message| message.len() + word.len() < MESSAGE_BYTES_MAX) {
                 Some(message) => {
                     message.push(' ');
@@ -83,6 +98,30 @@ impl Outbox {
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        !self.jobs && !self.pool && self.accounts.is_empty() && self.whispers.is_empty()
+    }
+}
+
+fn whisper_word(whisper: &Whisper) -> String {
+    let Whisper { to, conversation, contact, typing } = whisper;
+    let (to, conversation, contact) = (to.0.simple(), conversation.0.simple(), contact.0.simple());
+    format!("typing:{to}:{conversation}:{contact}:{}", u8::from(*typing))
+}
+
+/// What was said in passing.
+pub fn whispers(message: &str) -> impl Iterator<Item = Whisper> {
+    message.split(' ').skip(1).filter_map(whisper)
+}
+
+fn whisper(word: &str) -> Option<Whisper> {
+    let mut parts = word.strip_prefix("typing:")?.split(':');
+    let mut id = || uuid::Uuid::try_parse(parts.next()?).ok();
+    let (to, conversation, contact) = (AccountId(id()?), ConversationId(id()?), ContactId(id()?));
+    Some(Whisper { to, conversation, contact, typing: parts.next()? == "1" })
 }
 
 /// Who rang, and for what. Words of a newer version are passed over.
@@ -138,6 +177,23 @@ mod tests {
         assert!(messages.len() > 1 && messages.iter().all(|m| m.len() < 8_000));
         let heard: usize = messages.iter().map(|m| parse(m).unwrap().1.len()).sum();
         assert_eq!(heard, 1_000);
+    }
+
+    #[test]
+    fn whispers_travel_beside_the_rings() {
+        let (outbox, now) = (Outbox::default(), Timestamp(1));
+        let whisper = Whisper {
+            to: AccountId::new(now),
+            conversation: ConversationId::new(now),
+            contact: ContactId::new(now),
+            typing: true,
+        };
+        outbox.add_whisper(&whisper);
+        outbox.add(&Signal::Jobs);
+        let messages = outbox.take("n1");
+        assert_eq!(parse(&messages[0]), Some(("n1", vec![Signal::Jobs])));
+        assert_eq!(whispers(&messages[0]).collect::<Vec<_>>(), [whisper]);
+        assert_eq!(whispers("n1 typing:x:y").count(), 0);
     }
 
     #[test]

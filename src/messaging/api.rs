@@ -3,6 +3,8 @@
 mod admin;
 mod push;
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, delete, get, post, put, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,6 +14,7 @@ use super::price::Price;
 use super::view::{self, ConversationView, MessageView};
 use super::{Draft, Submitted, bridge, lookalikes, segments};
 use crate::accounts::auth::SignedIn;
+use crate::accounts::idempotency::Key;
 use crate::app::App;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -38,7 +41,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(admin::list_carriers)
         .service(admin::list_jobs)
         .service(update_reaction)
-        .service(delete_reaction);
+        .service(delete_reaction)
+        .service(create_typing);
 }
 
 /// What to say.
@@ -61,6 +65,14 @@ pub struct CreateMessage {
 pub struct UpdateReadMark {
     /// The newest message you have seen, `msg_…`.
     pub up_to: String,
+}
+
+/// Whether you type.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateTyping {
+    /// Say so every five seconds while you do, and `false` once when you stop without sending.
+    pub typing: bool,
 }
 
 /// A text to be measured.
@@ -186,9 +198,12 @@ fn answer(app: &App, (created, view): (bool, MessageView)) -> HttpResponse {
     HttpResponse::Created().json(view)
 }
 
-fn draft_of(body: &CreateMessage) -> Result<Draft> {
+/// A message without an id of its own has the request's, so that it is stored once even when the process dies before it
+/// could answer.
+fn draft_of(body: &CreateMessage, key: Option<web::ReqData<Key>>) -> Result<Draft> {
     let media = body.media.iter().map(|text| id(text, "media")).collect::<Result<_>>()?;
-    Ok(Draft { text: body.text.clone(), media, client_id: body.client_id.clone() })
+    let client_id = body.client_id.clone().or_else(|| key.map(|key| key.as_client_id()));
+    Ok(Draft { text: body.text.clone(), media, client_id })
 }
 
 /// Writes to a conversation.
@@ -201,11 +216,12 @@ async fn create_message(
     app: web::Data<App>,
     who: SignedIn,
     path: web::Path<String>,
+    key: Option<web::ReqData<Key>>,
     body: web::Json<CreateMessage>,
 ) -> Result<HttpResponse> {
     let (now, account) = (app.now(), who.account);
     let conversation: ConversationId = id(&path, "conversation")?;
-    let draft = draft_of(&body)?;
+    let draft = draft_of(&body, key)?;
     let outcome = app
         .db
         .write(account, move |db| {
@@ -226,11 +242,12 @@ async fn create_message_to_contact(
     app: web::Data<App>,
     who: SignedIn,
     path: web::Path<String>,
+    key: Option<web::ReqData<Key>>,
     body: web::Json<CreateMessage>,
 ) -> Result<HttpResponse> {
     let (now, account) = (app.now(), who.account);
     let contact: ContactId = id(&path, "contact")?;
-    let draft = draft_of(&body)?;
+    let draft = draft_of(&body, key)?;
     let outcome = app
         .db
         .write(account, move |db| {
@@ -310,6 +327,31 @@ async fn delete_reaction(
     path: web::Path<String>,
 ) -> Result<web::Json<MessageView>> {
     react(&app, who.account, &path, None).await
+}
+
+/// Tells the other side that you type.
+///
+/// Its clients get `typing.changed` if they are connected now; nothing is kept. At most twenty times in ten seconds.
+#[utoipa::path(tag = "messages", security(("bearer" = [])), params(("id" = String, Path)), responses(
+    (status = 204, description = "Told, if anybody is there."),
+    (status = "4XX", body = Problem, content_type = "application/problem+json")))]
+#[post("/v1/conversations/{id}/typing")]
+async fn create_typing(
+    app: web::Data<App>,
+    who: SignedIn,
+    path: web::Path<String>,
+    body: web::Json<CreateTyping>,
+) -> Result<HttpResponse> {
+    let (account, typing) = (who.account, body.typing);
+    let conversation: ConversationId = id(&path, "conversation")?;
+    if !app.whispers.may_say(account) {
+        return Err(Error::limited("too_many_signs", Duration::from_secs(10)));
+    }
+    let whisper = app.db.read(move |db| super::whisper(db, account, conversation, typing)).await?;
+    if let Some(whisper) = whisper {
+        app.whispers.tell(&whisper);
+    }
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Says what a text costs as an SMS, before it is sent.

@@ -7,6 +7,7 @@ use crate::attachments;
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::Result;
+use crate::events;
 use crate::ids::AccountId;
 
 /// Messages of one conversation read at once.
@@ -34,6 +35,8 @@ pub fn export(db: &mut Db, account: AccountId) -> Result<Value> {
 
 /// Forgets everything this slice holds of an account.
 pub fn erase(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
+    // Before any message: whoever writes to the account at this moment takes the counters first, too.
+    events::lock(db, &[account])?;
     reactions::erase(db, account)?;
     store::erase_conversations(db, account)?;
     attachments::erase(db, now, account)?;

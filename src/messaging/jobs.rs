@@ -5,16 +5,21 @@ use std::time::Duration;
 use super::consenting;
 use super::outbox::{self, OutboundSms, SmsJob, Turn};
 use super::parcel::{self, Parcel};
-use super::segments;
+use super::{Waited, place_waiting, segments, store};
 use crate::app::App;
 use crate::carriers::{Found, Retry, SendError, SentQuery, SmsToSend, StopScope};
+use crate::clock::Timestamp;
 use crate::db::Lane;
 use crate::error::Result;
 use crate::queue::{self, Claimed, Next};
 
+/// When a message that has no number yet is looked at again.
+const NUMBER_PAUSE: Duration = Duration::from_secs(60);
 /// How often a carrier is asked about an unknown before it stays unknown.
 const ASK_MAX: i32 = 7;
-/// How long a sender waits when the whole carrier refuses us.
+/// How often an SMS is tried while the whole carrier refuses us: about four hours, time enough to pay a bill.
+const CARRIER_ATTEMPTS_MAX: i32 = 30;
+/// How long a sender waits at least when the whole carrier refuses us.
 const CARRIER_PAUSE: Duration = Duration::from_secs(60);
 
 fn lane(job: &SmsJob) -> Lane {
@@ -24,11 +29,20 @@ fn lane(job: &SmsJob) -> Lane {
 /// Sends one SMS. Safe to run twice: whoever finds the intent of a dead attempt does not send again.
 pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
     let job: SmsJob = serde_json::from_str(&claimed.payload)?;
+    let (now, id) = (app.now(), job.sms);
+    if let Some(message) = job.waits {
+        match app.db.write(lane(&job), move |db| place_waiting(db, now, id, message)).await? {
+            Waited::Placed => {}
+            Waited::Gone => return Ok(Next::Done),
+            Waited::Still => {
+                return Ok(Next::Again { at: now.plus(NUMBER_PAUSE), why: "no number yet".to_owned() });
+            }
+        }
+    }
     let Some(parcel) = parcel_of(app, &job).await? else {
         let at = app.now().plus(queue::backoff(claimed.attempts));
         return Ok(Next::Again { at, why: "its pictures are still on their way in".to_owned() });
     };
-    let (now, id) = (app.now(), job.sms);
     let media_urls = parcel.media_urls.clone();
     let turn = app
         .db
@@ -54,9 +68,15 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
         .await?;
     let Turn::Send(sms) = turn else { return Ok(Next::Done) };
     let Some(carrier) = app.carriers.get(&sms.carrier_id) else {
-        tracing::error!(carrier = %sms.carrier_id, sms.id = %id, "no such carrier is configured any more");
-        app.db.write(lane(&job), move |db| outbox::failed(db, now, id, "no_such_carrier")).await?;
-        return Ok(Next::Done);
+        // A slip in the settings, as a rule: nothing is lost while it is put right.
+        let error = SendError {
+            retry: Retry::Backoff,
+            certain: true,
+            code: "no_such_carrier".to_owned(),
+            whole_carrier: true,
+            detail: "it is not in the settings any more".to_owned(),
+        };
+        return after_refusal(app, &job, sms, error).await;
     };
     let outgoing = SmsToSend {
         id,
@@ -79,7 +99,7 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
             app.metrics.message("outbound", "sent");
             Ok(Next::Done)
         }
-        Err(error) => after_refusal(app, &job, claimed, sms, error).await,
+        Err(error) => after_refusal(app, &job, sms, error).await,
     }
 }
 
@@ -96,13 +116,7 @@ async fn parcel_of(app: &App, job: &SmsJob) -> Result<Option<Parcel>> {
     }
 }
 
-async fn after_refusal(
-    app: &App,
-    job: &SmsJob,
-    claimed: &Claimed,
-    sms: OutboundSms,
-    error: SendError,
-) -> Result<Next> {
+async fn after_refusal(app: &App, job: &SmsJob, sms: OutboundSms, error: SendError) -> Result<Next> {
     let (now, id) = (app.now(), sms.id);
     if error.whole_carrier {
         tracing::error!(carrier = %sms.carrier_id, code = %error.code, "the carrier refuses our account: check its settings");
@@ -118,12 +132,14 @@ async fn after_refusal(
         return Ok(Next::Done);
     }
     let pause = match error.retry {
-        _ if error.whole_carrier => Some(CARRIER_PAUSE),
+        _ if error.whole_carrier => Some(queue::backoff(sms.attempts).max(CARRIER_PAUSE)),
         Retry::Never => None,
         Retry::After(pause) => Some(pause),
-        Retry::Backoff => Some(queue::backoff(claimed.attempts)),
+        Retry::Backoff => Some(queue::backoff(sms.attempts)),
     };
-    match pause.filter(|_| claimed.attempts + 1 < queue::ATTEMPTS_MAX) {
+    // The SMS counts its own attempts: the job has others, when it waits for a number.
+    let attempts_max = if error.whole_carrier { CARRIER_ATTEMPTS_MAX } else { queue::ATTEMPTS_MAX };
+    match pause.filter(|_| sms.attempts + 1 < attempts_max) {
         Some(pause) => {
             // Jitter of a quarter, so that those who were refused together do not come back together.
             let jitter = pause.mul_f64(f64::from(rand::random::<u8>()) / 1020.0);
@@ -169,18 +185,40 @@ pub async fn settle_sms(app: &App, claimed: &Claimed) -> Result<Next> {
     match carrier.find(&query).await {
         Ok(Found::Sent { carrier_message_id, state }) => {
             let state = outbox::state_from_receipt(state);
-            app.db
-                .write(lane(&job), move |db| outbox::sent(db, now, id, &carrier_message_id, state, None))
+            let settled = app
+                .db
+                .write(lane(&job), move |db| outbox::found(db, now, id, &carrier_message_id, state))
                 .await?;
-            Ok(Next::Done)
+            Ok(if settled { Next::Done } else { ask_again(now, claimed, &sms) })
         }
-        Ok(Found::No | Found::CannotTell) | Err(_) if claimed.attempts + 1 < ASK_MAX => {
-            let pause = Duration::from_secs(30).mul_f64(f64::from(1 << claimed.attempts.clamp(0, 6)));
-            Ok(Next::Again { at: now.plus(pause), why: "the carrier does not know it (yet)".to_owned() })
-        }
-        Ok(Found::No | Found::CannotTell) | Err(_) => {
-            tracing::warn!(sms.id = %id, carrier = %sms.carrier_id, "an SMS stays unknown: the carrier cannot say whether it was sent");
-            Ok(Next::Done)
-        }
+        Ok(Found::No | Found::CannotTell) | Err(_) => Ok(ask_again(now, claimed, &sms)),
+    }
+}
+
+fn ask_again(now: Timestamp, claimed: &Claimed, sms: &OutboundSms) -> Next {
+    if claimed.attempts + 1 < ASK_MAX {
+        let pause = Duration::from_secs(30).mul_f64(f64::from(1 << claimed.attempts.clamp(0, 6)));
+        return Next::Again { at: now.plus(pause), why: "the carrier does not know it (yet)".to_owned() };
+    }
+    tracing::warn!(sms.id = %sms.id, carrier = %sms.carrier_id, "an SMS stays unknown: the carrier cannot say whether it was sent");
+    Next::Done
+}
+
+/// Claims forgotten in one transaction.
+const CLAIMS_AT_ONCE: i64 = 500;
+
+/// Forgets what carriers told us before `before`. Read through on a reader, because no index serves it: an index would
+/// cost every callback, and this happens once a day.
+pub async fn forget_claims(app: &App, before: Timestamp) -> Result<()> {
+    let mut after: Option<store::ClaimKey> = None;
+    loop {
+        let from = after.clone();
+        let page = app
+            .db
+            .read(move |db| store::list_claims_before(db, before, from.as_ref(), CLAIMS_AT_ONCE))
+            .await?;
+        let Some(last) = page.last().cloned() else { return Ok(()) };
+        after = Some(last);
+        app.db.write(Lane::Any, move |db| store::delete_claims(db, before, &page)).await?;
     }
 }

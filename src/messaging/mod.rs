@@ -30,12 +30,14 @@ pub mod segments;
 mod store;
 mod submit;
 pub mod tapbacks;
+mod typing;
 pub mod view;
 
 pub use erase::{erase, export};
 pub use reactions::react;
 pub use receive::{Arrived, Received, receive, receive_and_forward};
-pub use submit::{Draft, Submitted, read_up_to, submit, submit_to_contact};
+pub use submit::{Draft, Submitted, Waited, place_waiting, read_up_to, submit, submit_to_contact};
+pub use typing::whisper;
 
 use crate::clock::Timestamp;
 use crate::db::Db;
@@ -170,7 +172,7 @@ pub struct Message {
     pub conversation: ConversationId,
     /// Who wrote it.
     pub sender: AccountId,
-    /// Whom it is for.
+    /// Whom it is for; the sender himself when the other side has blocked him and nobody hears it.
     pub recipient: AccountId,
     /// How it came.
     pub source: Source,

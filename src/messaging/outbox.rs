@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::receive::{CLAIM_RECEIPT, CLAIM_SENT, announce, claim};
 use super::routes::SmsLine;
-use super::{MessageState, segments, store};
+use super::{Message, MessageState, segments, store};
 use crate::carriers::{DeliveryReceipt, ReceiptState};
 use crate::clock::Timestamp;
 use crate::consent;
-use crate::db::Db;
+use crate::db::{Conn, Db};
 use crate::each;
 use crate::error::Result;
 use crate::events::EventKind;
@@ -112,6 +112,9 @@ pub struct SmsJob {
     /// Its message has pictures or files.
     #[serde(default)]
     pub media: bool,
+    /// The message that it shall carry, when it is not in the outbox before there is a number for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<MessageId>,
 }
 
 /// Queues an SMS and its job in the caller's transaction.
@@ -126,6 +129,21 @@ pub fn enqueue_with_media(db: &mut Db, now: Timestamp, sms: &NewSms) -> Result<O
 
 fn enqueue_parcel(db: &mut Db, now: Timestamp, sms: &NewSms, media: bool) -> Result<OutboundSmsId> {
     let id = OutboundSmsId::new(now);
+    insert(db, now, id, sms)?;
+    let job = SmsJob { sms: id, account: sms.account, media, waits: None };
+    queue::enqueue(db, now, SEND_SMS, Some(&sms.order_key), &job)?;
+    Ok(id)
+}
+
+/// Queues the job of a message that has no number yet; it keeps the message's place in the conversation.
+pub fn enqueue_waiting(db: &mut Db, now: Timestamp, message: &Message, media: bool) -> Result<()> {
+    let (sms, account) = (OutboundSmsId::new(now), Some(message.recipient));
+    let job = SmsJob { sms, account, media, waits: Some(message.id) };
+    queue::enqueue(db, now, SEND_SMS, Some(&message.conversation.to_string()), &job).map(drop)
+}
+
+/// The row alone; its job is there already.
+pub fn insert(db: &mut Db, now: Timestamp, id: OutboundSmsId, sms: &NewSms) -> Result<()> {
     let count = segments::Segments::count(&sms.text).segment_count;
     let segment_count = i16::try_from(count).unwrap_or(i16::MAX);
     each!(db, |c| diesel::insert_into(outbound_sms::table)
@@ -146,9 +164,7 @@ fn enqueue_parcel(db: &mut Db, now: Timestamp, sms: &NewSms, media: bool) -> Res
             outbound_sms::updated_at.eq(now),
         ))
         .execute(c))?;
-    let job = SmsJob { sms: id, account: sms.account, media };
-    queue::enqueue(db, now, SEND_SMS, Some(&sms.order_key), &job)?;
-    Ok(id)
+    Ok(())
 }
 
 type Row = (
@@ -218,6 +234,20 @@ pub fn find(db: &mut Db, id: OutboundSmsId) -> Result<Option<OutboundSms>> {
     Ok(row.map(to_sms))
 }
 
+/// Reads a row in order to change it: on PostgreSQL two lanes may have news of one SMS at the same moment, and the later
+/// one must see what the earlier one wrote, or a state would move back.
+fn find_to_change(db: &mut Db, id: OutboundSmsId) -> Result<Option<OutboundSms>> {
+    if let Conn::Pg(c) = db.conn() {
+        let _: Option<OutboundSmsId> = outbound_sms::table
+            .filter(outbound_sms::id.eq(id))
+            .select(outbound_sms::id)
+            .for_update()
+            .first(c)
+            .optional()?;
+    }
+    find(db, id)
+}
+
 /// What the job found when it came to send.
 #[derive(Debug, Clone)]
 pub enum Turn {
@@ -231,7 +261,7 @@ pub enum Turn {
 
 /// Takes the SMS in hand: from here on a crash leaves a trace.
 pub fn begin_sending(db: &mut Db, now: Timestamp, id: OutboundSmsId) -> Result<Turn> {
-    let Some(sms) = find(db, id)? else { return Ok(Turn::Settled) };
+    let Some(sms) = find_to_change(db, id)? else { return Ok(Turn::Settled) };
     match sms.state.as_str() {
         "queued" => {
             if consent::is_stopped(db, &sms.to, &sms.from, &sms.carrier_id)?
@@ -297,33 +327,77 @@ pub fn sent(
     state: MessageState,
     segment_count: Option<i16>,
 ) -> Result<()> {
-    let Some(sms) = find(db, id)? else { return Ok(()) };
-    note_carrier_id(db, now, &sms, carrier_message_id)?;
+    let Some(sms) = find_to_change(db, id)? else { return Ok(()) };
+    if !claim_carrier_id(db, now, &sms, carrier_message_id)? {
+        tracing::error!(sms.id = %id, carrier = %sms.carrier_id, "the carrier gave an id that another SMS has");
+    }
     settle(db, now, &sms, state.merge(MessageState::Sent), None, segment_count)
+}
+
+/// The carrier was asked about an unknown and shows a message that looks like it; answers whether it is this one.
+///
+/// It is not when its id is another SMS's already, and cannot be told when another one with the same words to the same
+/// phone is under way: then it stays unknown.
+pub fn found(
+    db: &mut Db,
+    now: Timestamp,
+    id: OutboundSmsId,
+    carrier_message_id: &str,
+    state: MessageState,
+) -> Result<bool> {
+    let Some(sms) = find_to_change(db, id)? else { return Ok(true) };
+    if sms.state != "unknown" {
+        return Ok(true);
+    }
+    if has_twin(db, &sms)? || !claim_carrier_id(db, now, &sms, carrier_message_id)? {
+        return Ok(false);
+    }
+    settle(db, now, &sms, state.merge(MessageState::Sent), None, None)?;
+    Ok(true)
+}
+
+/// How far back another SMS with the same words may have been queued.
+const TWIN_WITHIN: Duration = Duration::from_secs(3_600);
+
+fn has_twin(db: &mut Db, sms: &OutboundSms) -> Result<bool> {
+    // Ids begin with their time, so this reads the part of the table since then and nothing else.
+    let since = OutboundSmsId::floor(sms.created_at.minus(TWIN_WITHIN));
+    let twin: Option<OutboundSmsId> = each!(db, |c| outbound_sms::table
+        .filter(outbound_sms::id.ge(since))
+        .filter(outbound_sms::id.ne(sms.id))
+        .filter(outbound_sms::carrier_id.eq(&sms.carrier_id))
+        .filter(outbound_sms::from_number.eq(&sms.from))
+        .filter(outbound_sms::to_number.eq(&sms.to))
+        .filter(outbound_sms::text.eq(&sms.text))
+        .filter(outbound_sms::state.eq_any(["sending", "unknown"]))
+        .select(outbound_sms::id)
+        .first(c)
+        .optional())?;
+    Ok(twin.is_some())
 }
 
 /// It certainly did not go out and will not.
 pub fn failed(db: &mut Db, now: Timestamp, id: OutboundSmsId, code: &str) -> Result<()> {
-    let Some(sms) = find(db, id)? else { return Ok(()) };
+    let Some(sms) = find_to_change(db, id)? else { return Ok(()) };
     settle(db, now, &sms, MessageState::Failed, Some(code), None)
 }
 
 /// Asks for an unknown to be settled by asking the carrier, some time after its callback should have come.
 pub fn enqueue_settling(db: &mut Db, now: Timestamp, sms: &OutboundSms) -> Result<()> {
-    let job = SmsJob { sms: sms.id, account: sms.account, media: false };
+    let job = SmsJob { sms: sms.id, account: sms.account, media: false, waits: None };
     queue::enqueue_at(db, now, now.plus(SETTLE_AFTER), SETTLE_SMS, None, &job)?;
     Ok(())
 }
 
 /// It may have gone out.
 pub fn unknown(db: &mut Db, now: Timestamp, id: OutboundSmsId, code: &str) -> Result<()> {
-    let Some(sms) = find(db, id)? else { return Ok(()) };
+    let Some(sms) = find_to_change(db, id)? else { return Ok(()) };
     settle(db, now, &sms, MessageState::Unknown, Some(code), None)
 }
 
 /// An operator's decision on an unknown.
 pub fn decide(db: &mut Db, now: Timestamp, id: OutboundSmsId, arrived: bool) -> Result<()> {
-    let Some(sms) = find(db, id)? else { return Ok(()) };
+    let Some(sms) = find_to_change(db, id)? else { return Ok(()) };
     let (state, code) = if arrived {
         (MessageState::Sent, None)
     } else {
@@ -332,15 +406,26 @@ pub fn decide(db: &mut Db, now: Timestamp, id: OutboundSmsId, arrived: bool) -> 
     settle(db, now, &sms, state, code, None)
 }
 
-fn note_carrier_id(db: &mut Db, now: Timestamp, sms: &OutboundSms, carrier_message_id: &str) -> Result<()> {
+/// Notes which SMS a carrier's id means; false when it means another one. The claim's key decides, not a look before.
+fn claim_carrier_id(
+    db: &mut Db,
+    now: Timestamp,
+    sms: &OutboundSms,
+    carrier_message_id: &str,
+) -> Result<bool> {
+    let subject = Some(sms.id.as_bytes().as_slice());
     for part in parts_of(carrier_message_id) {
-        claim(db, &sms.carrier_id, CLAIM_SENT, part, "", Some(sms.id.as_bytes()), now)?;
+        if !claim(db, &sms.carrier_id, CLAIM_SENT, part, "", subject, now)?
+            && find_by_carrier_id(db, &sms.carrier_id, part)? != Some(sms.id)
+        {
+            return Ok(false);
+        }
     }
     each!(db, |c| diesel::update(outbound_sms::table)
         .filter(outbound_sms::id.eq(sms.id))
         .set(outbound_sms::carrier_message_id.eq(carrier_message_id))
         .execute(c))?;
-    Ok(())
+    Ok(true)
 }
 
 /// Moves the row and the message it carries forward, and tells both sides.
@@ -357,10 +442,15 @@ fn settle(
     if after == before && sms.state != "sending" {
         return Ok(());
     }
+    // Words and codes shall not lie about twice: the message has them, and a code has done its work. An unknown keeps
+    // them, because the carrier is asked by them.
+    let text =
+        if matches!(after, MessageState::Queued | MessageState::Unknown) { sms.text.as_str() } else { "" };
     each!(db, |c| diesel::update(outbound_sms::table)
         .filter(outbound_sms::id.eq(sms.id))
         .set((
             outbound_sms::state.eq(after.as_str()),
+            outbound_sms::text.eq(text),
             outbound_sms::error_code.eq(code),
             outbound_sms::updated_at.eq(now),
         ))
@@ -369,7 +459,8 @@ fn settle(
     let Some(message) = store::find_message(db, message)? else { return Ok(()) };
     let state = message.state.merge(after);
     if state != message.state {
-        let segments = segment_count.or(Some(sms.segment_count));
+        // What the carrier bills, once it has said so.
+        let segments = segment_count.or(message.segment_count);
         store::update_message_state(db, message.id, state, code, segments, now)?;
         announce(db, now, EventKind::MessageUpdated, message.id, message.sender, message.recipient)?;
     }
@@ -411,14 +502,14 @@ pub fn delivery_receipt(
     receipt: &DeliveryReceipt,
 ) -> Result<Settled> {
     let known = match receipt.reference {
-        Some(reference) => find(db, reference)?,
+        Some(reference) => find_to_change(db, reference)?,
         None => None,
     };
     let sms = match known {
         // A reference is only a claim: it must have been sent through this carrier.
         Some(sms) if sms.carrier_id == carrier_id => Some(sms),
         _ => match find_by_carrier_id(db, carrier_id, &receipt.carrier_message_id)? {
-            Some(id) => find(db, id)?,
+            Some(id) => find_to_change(db, id)?,
             None => None,
         },
     };
@@ -432,8 +523,8 @@ pub fn delivery_receipt(
     if !claim(db, carrier_id, CLAIM_RECEIPT, &receipt.carrier_message_id, word, subject, now)? {
         return Ok(Settled::Duplicate);
     }
-    if sms.carrier_message_id.is_none() {
-        note_carrier_id(db, now, &sms, &receipt.carrier_message_id)?;
+    if sms.carrier_message_id.is_none() && !claim_carrier_id(db, now, &sms, &receipt.carrier_message_id)? {
+        tracing::error!(sms.id = %sms.id, carrier = carrier_id, "a receipt has an id that another SMS has");
     }
     // The carrier knows the message, so it has left us, whatever the first word about it says.
     let state = state_of_whole(db, carrier_id, sms.carrier_message_id.as_deref(), receipt.state)?;
@@ -543,6 +634,17 @@ fn find_by_carrier_id(db: &mut Db, carrier_id: &str, sid: &str) -> Result<Option
         .first(c)
         .optional())?;
     Ok(subject.flatten())
+}
+
+/// Forgets SMS queued before `before`, at most `rows`; answers how many. What a message was, its row in `messages` knows.
+pub fn prune(db: &mut Db, before: Timestamp, rows: i64) -> Result<usize> {
+    let old: Vec<OutboundSmsId> = each!(db, |c| outbound_sms::table
+        .filter(outbound_sms::id.lt(OutboundSmsId::floor(before)))
+        .filter(outbound_sms::state.ne("queued"))
+        .select(outbound_sms::id)
+        .limit(rows)
+        .load(c))?;
+    Ok(each!(db, |c| diesel::delete(outbound_sms::table).filter(outbound_sms::id.eq_any(&old)).execute(c))?)
 }
 
 /// Forgets what went to an account's handsets.

@@ -62,7 +62,7 @@ pub(super) fn receive(
     route: &Route,
     tapback: &Tapback,
 ) -> Result<bool> {
-    let recent = store::list_thread(db, route.conversation, None, LOOK_BACK)?;
+    let recent = store::list_thread(db, route.account, route.conversation, None, LOOK_BACK)?;
     let is_meant = |message: &&Message| {
         message.sender == route.peer
             && (tapbacks::is_meant(tapback, &message.text)

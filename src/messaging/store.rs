@@ -95,9 +95,10 @@ pub fn list_messages(db: &mut Db, ids: &[MessageId]) -> Result<Vec<Message>> {
     Ok(rows.into_iter().map(Message::from).collect())
 }
 
-/// Newest first, older than `before`.
+/// What one side sees, newest first, older than `before`.
 pub fn list_thread(
     db: &mut Db,
+    viewer: AccountId,
     conversation: ConversationId,
     before: Option<MessageId>,
     limit: i64,
@@ -105,6 +106,7 @@ pub fn list_thread(
     let rows: Vec<MessageRow> = each!(db, |c| {
         let mut query = messages::table
             .filter(messages::conversation_id.eq(conversation))
+            .filter(messages::sender_account_id.eq(viewer).or(messages::recipient_account_id.eq(viewer)))
             .select(MessageRow::as_select())
             .order(messages::id.desc())
             .limit(limit)
@@ -211,6 +213,7 @@ pub fn count_unread(
     Ok(each!(db, |c| messages::table
         .filter(messages::conversation_id.eq(conversation))
         .filter(messages::recipient_account_id.eq(account))
+        .filter(messages::sender_account_id.ne(account))
         .filter(messages::id.gt(after))
         .count()
         .get_result(c))?)
@@ -227,6 +230,7 @@ pub fn list_unread_chat(
     Ok(each!(db, |c| messages::table
         .filter(messages::conversation_id.eq(conversation))
         .filter(messages::recipient_account_id.eq(reader))
+        .filter(messages::sender_account_id.ne(reader))
         .filter(messages::id.le(up_to))
         .filter(messages::state.eq(MessageState::Sent.as_str()))
         .filter(messages::via.eq(Via::Chat.as_str()))
@@ -277,6 +281,52 @@ pub fn erase_conversations(db: &mut Db, account: AccountId) -> Result<()> {
     Ok(())
 }
 
+/// What names a row of `carrier_callbacks`: carrier, its id, kind, status.
+pub type ClaimKey = (String, String, i16, String);
+
+/// Claims made before `before`, in the order of their keys and after `after`.
+pub fn list_claims_before(
+    db: &mut Db,
+    before: Timestamp,
+    after: Option<&ClaimKey>,
+    limit: i64,
+) -> Result<Vec<ClaimKey>> {
+    Ok(each!(db, |c| {
+        let mut query = carrier_callbacks::table
+            .filter(carrier_callbacks::at.lt(before))
+            .select((
+                carrier_callbacks::carrier_id,
+                carrier_callbacks::sid,
+                carrier_callbacks::kind,
+                carrier_callbacks::status,
+            ))
+            .order((carrier_callbacks::carrier_id.asc(), carrier_callbacks::sid.asc()))
+            .limit(limit)
+            .into_boxed();
+        if let Some((carrier, sid, _, _)) = after {
+            query = query.filter(
+                carrier_callbacks::carrier_id
+                    .gt(carrier)
+                    .or(carrier_callbacks::carrier_id.eq(carrier).and(carrier_callbacks::sid.ge(sid))),
+            );
+        }
+        query.load(c)
+    })?)
+}
+
+pub fn delete_claims(db: &mut Db, before: Timestamp, keys: &[ClaimKey]) -> Result<()> {
+    for (carrier, sid, kind, status) in keys {
+        each!(db, |c| diesel::delete(carrier_callbacks::table)
+            .filter(carrier_callbacks::carrier_id.eq(carrier))
+            .filter(carrier_callbacks::sid.eq(sid))
+            .filter(carrier_callbacks::kind.eq(kind))
+            .filter(carrier_callbacks::status.eq(status))
+            .filter(carrier_callbacks::at.lt(before))
+            .execute(c))?;
+    }
+    Ok(())
+}
+
 pub fn delete_claim(db: &mut Db, carrier_id: &str, kind: i16, sid: &str) -> Result<()> {
     each!(db, |c| diesel::delete(carrier_callbacks::table)
         .filter(carrier_callbacks::carrier_id.eq(carrier_id))
@@ -286,10 +336,16 @@ pub fn delete_claim(db: &mut Db, carrier_id: &str, kind: i16, sid: &str) -> Resu
     Ok(())
 }
 
-/// Whether this account's phone has had an SMS of this conversation before.
-pub fn has_sms_before(db: &mut Db, conversation: ConversationId, recipient: AccountId) -> Result<bool> {
+/// Whether this account's phone has had an SMS of this conversation before this message.
+pub fn has_sms_before(
+    db: &mut Db,
+    conversation: ConversationId,
+    recipient: AccountId,
+    before: MessageId,
+) -> Result<bool> {
     let one: Option<MessageId> = each!(db, |c| messages::table
         .filter(messages::conversation_id.eq(conversation))
+        .filter(messages::id.lt(before))
         .filter(
             messages::recipient_account_id
                 .eq(recipient)

@@ -1,20 +1,33 @@
 //! What people write in a client.
 
+use std::time::Duration;
+
 use super::receive::announce;
 use super::routes::{self};
 use super::{Message, MessageState, Source, Via, bridge, outbox, parcel, pushes, segments, store};
+use crate::accounts::limits::{self, Limit};
 use crate::attachments::{self, Sides};
 use crate::clock::Timestamp;
 use crate::db::{Db, OnConflict, Topics};
 use crate::error::{Error, Result};
 use crate::events::{self, EventKind};
-use crate::ids::{AccountId, ContactId, ConversationId, MediaId, MessageId};
+use crate::ids::{AccountId, ContactId, ConversationId, MediaId, MessageId, OutboundSmsId};
 use crate::{accounts, contacts};
 
 /// Characters in a client's own id at most.
 const CLIENT_ID_MAX: usize = 64;
 /// Read marks written at once; older ones are implied.
 const READ_MAX: i64 = 200;
+
+/// SMS that one account causes: people type slower, and each of them costs money.
+const SMS_MINUTE: Limit =
+    Limit { name: "sms_minute", code: "too_many_sms", max: 90, window: Duration::from_secs(60) };
+/// The same for a day: ten hours of lively talk.
+const SMS_DAY: Limit =
+    Limit { name: "sms_day", code: "too_many_sms", max: 2_000, window: Duration::from_secs(24 * 3600) };
+
+/// How long a message waits for a number from which it can be sent.
+const WAITS_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A message as a client hands it in.
 #[derive(Debug, Clone)]
@@ -84,13 +97,14 @@ pub fn submit_to_contact(
     else {
         return Err(not_friends());
     };
+    // Both sides' counters first, in the order of the ids: two who write to each other at once must not wait in a ring.
+    events::lock(db, &[account, peer])?;
     let back = store::find_line(db, peer, peer_contact)?.ok_or_else(not_friends)?;
     if line.state != "accepted" {
         return Err(not_friends());
     }
-    let id = MessageId::new(now);
     let mut message = Message {
-        id,
+        id: MessageId::new(now),
         conversation,
         sender: account,
         recipient: peer,
@@ -104,28 +118,56 @@ pub fn submit_to_contact(
         sent_at: now,
         updated_at: now,
     };
-    let sides = Sides { message: id, writer: account, reader: peer };
     if back.state == "blocked" {
         // Who is blocked is not told; his words stay on his side.
-        attachments::attach(db, Sides { reader: account, ..sides }, &draft.media)?;
+        let sides = Sides { message: message.id, writer: account, reader: account };
+        attachments::attach(db, sides, &draft.media)?;
+        message.recipient = account;
         return store_unheard(db, now, message);
     }
-    let sms = match routes::sms_line(db, peer, peer_contact)? {
-        Some(line) => Some(to_sms(db, &mut message, draft.media.len(), peer_contact, line)?),
-        None => None,
-    };
+    store_heard(db, now, message, peer_contact, &draft.media)
+}
+
+/// Stores a message at both sides and sends it on when the other one is reached by SMS.
+fn store_heard(
+    db: &mut Db,
+    now: Timestamp,
+    mut message: Message,
+    peer_contact: ContactId,
+    media: &[MediaId],
+) -> Result<Submitted> {
+    let (id, account, peer) = (message.id, message.sender, message.recipient);
+    let way = way_to_phone(db, peer, peer_contact)?;
+    let mut text = String::new();
+    if !matches!(way, WayToPhone::None) {
+        limits::take(db, now, &SMS_MINUTE, &account.to_string())?;
+        limits::take(db, now, &SMS_DAY, &account.to_string())?;
+        text = compose_sms(db, &message, peer_contact)?;
+        // Where no MMS goes, a link stands for each picture: the text must leave room for some. More of them is seldom,
+        // and told when the carrier is known.
+        let links = format!("\n{}", "x".repeat(parcel::LINK_CHARS_MAX)).repeat(media.len().min(2));
+        segments::Segments::check(&format!("{text}{links}"))?;
+        message.via = Via::Sms;
+        message.state = MessageState::Queued;
+        message.segment_count = i16::try_from(segments::Segments::count(&text).segment_count).ok();
+    }
     insert(db, &message)?;
-    attachments::attach(db, sides, &draft.media)?;
-    if !store::touch_member(db, account, conversation, id, now, 0)?
-        || !store::touch_member(db, peer, conversation, id, now, 1)?
+    attachments::attach(db, Sides { message: id, writer: account, reader: peer }, media)?;
+    if !store::touch_member(db, account, message.conversation, id, now, 0)?
+        || !store::touch_member(db, peer, message.conversation, id, now, 1)?
     {
         return Err(not_friends());
     }
     announce(db, now, EventKind::MessageCreated, id, account, peer)?;
-    match sms {
-        Some(sms) if draft.media.is_empty() => drop(outbox::enqueue(db, now, &sms)?),
-        Some(sms) => drop(outbox::enqueue_with_media(db, now, &sms)?),
-        None => pushes::message_came(db, now, &[peer])?,
+    match way {
+        WayToPhone::Line(line) if media.is_empty() => {
+            outbox::enqueue(db, now, &to_sms(&message, line, text))?;
+        }
+        WayToPhone::Line(line) => {
+            outbox::enqueue_with_media(db, now, &to_sms(&message, line, text))?;
+        }
+        WayToPhone::Waits => outbox::enqueue_waiting(db, now, &message, !media.is_empty())?,
+        WayToPhone::None => pushes::message_came(db, now, &[peer])?,
     }
     Ok(Submitted { message, created: true })
 }
@@ -156,36 +198,81 @@ fn store_unheard(db: &mut Db, now: Timestamp, message: Message) -> Result<Submit
     Ok(Submitted { message, created: true })
 }
 
-/// Makes the message one that goes by SMS.
-fn to_sms(
-    db: &mut Db,
-    message: &mut Message,
-    media_count: usize,
-    peer_contact: ContactId,
-    line: routes::SmsLine,
-) -> Result<outbox::NewSms> {
+/// Whether and how a contact's words reach the phone of `peer`.
+enum WayToPhone {
+    /// As SMS from the contact's number.
+    Line(routes::SmsLine),
+    /// As SMS, once the contact has a number: the pool has run out, or the number was just taken away.
+    Waits,
+    /// Not at all.
+    None,
+}
+
+fn way_to_phone(db: &mut Db, peer: AccountId, peer_contact: ContactId) -> Result<WayToPhone> {
+    if let Some(line) = routes::sms_line(db, peer, peer_contact)? {
+        return Ok(WayToPhone::Line(line));
+    }
+    Ok(match contacts::load(db, peer, peer_contact)?.number_state {
+        contacts::NumberState::Waiting | contacts::NumberState::Assigned => WayToPhone::Waits,
+        contacts::NumberState::None => WayToPhone::None,
+    })
+}
+
+/// The message as the phone shows it: introduced by name when the phone does not know the number yet.
+fn compose_sms(db: &mut Db, message: &Message, peer_contact: ContactId) -> Result<String> {
     let peer = message.recipient;
     let known = contacts::books::card_is_on_phone(db, peer, peer_contact)?
-        || store::has_sms_before(db, message.conversation, peer)?;
+        || store::has_sms_before(db, message.conversation, peer, message.id)?;
     let locale = accounts::load(db, peer)?.locale;
     let contact = contacts::load(db, peer, peer_contact)?;
-    let text = bridge::to_sms(&message.text, (!known).then(|| contact.shown_name()), locale);
-    // Where no MMS goes, a link stands for each picture: the text must leave room for some. More of them is seldom, and
-    // told when the carrier is known.
-    let links = format!("\n{}", "x".repeat(parcel::LINK_CHARS_MAX)).repeat(media_count.min(2));
-    segments::Segments::check(&format!("{text}{links}"))?;
-    let cost = segments::Segments::count(&text);
-    message.via = Via::Sms;
-    message.state = MessageState::Queued;
-    message.segment_count = i16::try_from(cost.segment_count).ok();
-    Ok(outbox::NewSms {
-        account: Some(peer),
+    Ok(bridge::to_sms(&message.text, (!known).then(|| contact.shown_name()), locale))
+}
+
+fn to_sms(message: &Message, line: routes::SmsLine, text: String) -> outbox::NewSms {
+    outbox::NewSms {
+        account: Some(message.recipient),
         message: Some(message.id),
         purpose: outbox::Purpose::Message,
         order_key: message.conversation.to_string(),
         line,
         text,
-    })
+    }
+}
+
+/// What became of a message that waits for a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// Its SMS is in the outbox.
+    Placed,
+    /// There is no number yet.
+    Still,
+    /// Nobody wants it any more.
+    Gone,
+}
+
+/// Puts a message that waited into the outbox, under the id that was set aside for it, when there is a number now. Gives
+/// it up a day after it was written.
+pub fn place_waiting(db: &mut Db, now: Timestamp, id: OutboundSmsId, message: MessageId) -> Result<Waited> {
+    if outbox::find(db, id)?.is_some() {
+        return Ok(Waited::Placed);
+    }
+    let Some(message) = store::find_message(db, message)?.filter(|m| m.state == MessageState::Queued) else {
+        return Ok(Waited::Gone);
+    };
+    let Some(member) = store::find_member(db, message.recipient, message.conversation)? else {
+        return Ok(Waited::Gone);
+    };
+    if let Some(line) = routes::sms_line(db, message.recipient, member.contact_id)? {
+        let text = compose_sms(db, &message, member.contact_id)?;
+        outbox::insert(db, now, id, &to_sms(&message, line, text))?;
+        return Ok(Waited::Placed);
+    }
+    if now.since(message.sent_at) < WAITS_MAX {
+        return Ok(Waited::Still);
+    }
+    store::update_message_state(db, message.id, MessageState::Failed, Some("no_number"), None, now)?;
+    announce(db, now, EventKind::MessageUpdated, message.id, message.sender, message.recipient)?;
+    Ok(Waited::Gone)
 }
 
 /// Notes how far an account has read, and tells the writers.
@@ -196,6 +283,10 @@ pub fn read_up_to(
     conversation: ConversationId,
     up_to: MessageId,
 ) -> Result<()> {
+    // What comes in meanwhile waits for the counters, so that it is neither counted twice nor forgotten.
+    let peer = super::peer_in(db, account, conversation)?;
+    let sides: Vec<AccountId> = std::iter::once(account).chain(peer).collect();
+    events::lock(db, &sides)?;
     let member =
         store::find_member(db, account, conversation)?.ok_or_else(|| Error::not_found("conversation"))?;
     let message = store::find_message(db, up_to)?.filter(|m| m.conversation == conversation);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Message, Source, Via, reactions, store};
+use crate::accounts::idempotency::CLIENT_ID_PREFIX;
 use crate::attachments::view::{self as files, MediaView};
 use crate::db::Db;
 use crate::each;
@@ -106,6 +107,7 @@ fn detail_of(code: &str) -> &'static str {
         "30003" | "handset_absent" => "The phone is switched off or out of reach.",
         "21610" | "opted_out" => "The phone has asked not to be written to from this number.",
         "30007" | "30034" => "The carrier filtered the message.",
+        "no_number" => "There was no number for a day from which it could be sent.",
         "carrier_misconfigured" => "The carrier refuses our account at the moment.",
         _ => "The carrier could not deliver the message.",
     }
@@ -138,7 +140,7 @@ fn to_view(
         state: message.state.as_str().to_owned(),
         error,
         segments: message.segment_count,
-        client_id: if mine { message.client_id } else { None },
+        client_id: message.client_id.filter(|id| mine && !id.starts_with(CLIENT_ID_PREFIX)),
         reactions: Vec::new(),
         sent_at: message.sent_at.to_rfc3339(),
     }
@@ -187,7 +189,7 @@ pub fn thread(
     if store::find_member(db, viewer, conversation)?.is_none() {
         return Err(Error::not_found("conversation"));
     }
-    let found = store::list_thread(db, conversation, before, limit)?;
+    let found = store::list_thread(db, viewer, conversation, before, limit)?;
     show(db, viewer, found)
 }
 

@@ -1,12 +1,12 @@
 //! The pool over REST, for operators.
 
-use actix_web::{HttpResponse, delete, get, post, web};
+use actix_web::{HttpResponse, delete, get, patch, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::forecast::{self, Held};
-use super::{Capabilities, Import, Number};
+use super::{Capabilities, Import, Number, NumberState};
 use crate::accounts::auth::Admin;
 use crate::app::App;
 use crate::contacts::jobs::{FILL_WAITING, FillWaiting};
@@ -26,6 +26,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(create_numbers)
         .service(list_usage)
         .service(list_forecasts)
+        .service(update_number)
         .service(delete_number);
 }
 
@@ -251,6 +252,41 @@ async fn list_forecasts(app: web::Data<App>, _admin: Admin) -> Result<web::Json<
     Ok(web::Json(ForecastsView { items }))
 }
 
+/// What is to change about a number.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateNumber {
+    /// `suspended`: those who have it keep it, nobody else gets it. `available`: as before.
+    pub state: String,
+}
+
+/// Suspends a number, or makes it available again.
+#[utoipa::path(tag = "admin", params(("id" = String, Path)), security(("bearer" = [])),
+    responses((status = 200, body = NumberView), Problems))]
+#[patch("/v1/admin/numbers/{id}")]
+async fn update_number(
+    app: web::Data<App>,
+    _admin: Admin,
+    path: web::Path<String>,
+    body: web::Json<UpdateNumber>,
+) -> Result<web::Json<NumberView>> {
+    let id: NumberId = path.parse().map_err(|_| Error::not_found("number"))?;
+    let now = app.now();
+    let state = match body.state.as_str() {
+        "available" => NumberState::Available,
+        "suspended" => NumberState::Suspended,
+        _ => return Err(Error::invalid("state", "bad_state", "A state is available or suspended.")),
+    };
+    let written = app.db.write(Lane::Any, move |db| {
+        let number = numbers::suspend(db, now, id, state)?;
+        if state == NumberState::Available {
+            queue::enqueue(db, now, FILL_WAITING, None, &FillWaiting::default())?;
+        }
+        Ok(number)
+    });
+    Ok(web::Json(NumberView::from(written.await?)))
+}
+
 /// Takes a number out of service for good. Its contacts get another one, and their cards are updated.
 #[utoipa::path(tag = "admin", params(("id" = String, Path)), security(("bearer" = [])),
     responses((status = 204, description = "Retired; replacements are on their way."), Problems))]
@@ -258,11 +294,6 @@ async fn list_forecasts(app: web::Data<App>, _admin: Admin) -> Result<web::Json<
 async fn delete_number(app: web::Data<App>, _admin: Admin, path: web::Path<String>) -> Result<HttpResponse> {
     let id: NumberId = path.parse().map_err(|_| Error::not_found("number"))?;
     let now = app.now();
-    app.db
-        .write(Lane::Any, move |db| {
-            let holders = numbers::retire(db, now, id)?;
-            contacts::jobs::enqueue_replacements(db, now, &holders)
-        })
-        .await?;
+    app.db.write(Lane::Any, move |db| contacts::jobs::retire_number(db, now, id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -299,14 +299,23 @@ pub fn numbers_of(
     Ok(rows.into_iter().map(|(contact, _, number)| (contact, number)).collect())
 }
 
-/// A number of the region for SMS of our own (codes, notices); of any region when it has none.
-pub fn sender_for(db: &mut Db, region: &str) -> Result<Option<Sender>> {
-    let mut pool = store::list_pool(db, region)?;
+/// A number for an SMS of our own (a code) to a handset of the account: of the handset's region, or of any when that has
+/// none. Not one that names a contact for the account, as long as there is another: a code is not from a friend. Which
+/// of them follows from the handset, so that not all codes leave from one number.
+pub fn sender_for(db: &mut Db, account: AccountId, handset: &E164) -> Result<Option<Sender>> {
+    let mut pool = store::list_pool(db, &handset.region())?;
     if pool.is_empty() {
-        pool = store::list_numbers(db, None, 100)?;
+        pool = store::list_numbers(db, None, 1_000)?;
     }
-    let able = |n: &Number| n.state == NumberState::Available && n.capabilities.has(Capabilities::SMS);
-    Ok(pool.into_iter().find(able).map(|n| Sender { carrier_id: n.carrier_id, number: n.number }))
+    pool.retain(|n| n.state == NumberState::Available && n.capabilities.has(Capabilities::SMS));
+    let used = Held::sort(&store::list_assignments(db, account)?).used;
+    if pool.iter().any(|n| !used.contains(&n.id)) {
+        pool.retain(|n| !used.contains(&n.id));
+    }
+    let hash = blake3::hash(handset.as_str().as_bytes());
+    let pick = hash.as_bytes().iter().take(4).fold(0usize, |sum, byte| (sum << 8) | usize::from(*byte));
+    let place = pick.checked_rem(pool.len()).unwrap_or(0);
+    Ok(pool.into_iter().nth(place).map(|n| Sender { carrier_id: n.carrier_id, number: n.number }))
 }
 
 /// Our number behind these digits.
@@ -319,7 +328,7 @@ pub fn list(db: &mut Db, after: Option<NumberId>, limit: i64) -> Result<Vec<Numb
     store::list_numbers(db, after, limit)
 }
 
-/// Adds numbers to the pool; answers how many are new. The caller enqueues the job that serves waiting contacts.
+/// Adds numbers to the pool; answers how many are new. One that was retired is ours again. The caller enqueues the job that serves waiting contacts.
 pub fn import(db: &mut Db, now: Timestamp, imports: &[Import]) -> Result<usize> {
     let to_row = |import: &Import| store::NewNumber {
         id: NumberId::new(now),
@@ -335,7 +344,7 @@ pub fn import(db: &mut Db, now: Timestamp, imports: &[Import]) -> Result<usize> 
     if let Some(row) = rows.iter().find(|row| row.region.is_empty()) {
         return Err(Error::invalid("number", "no_region", format!("{} belongs to no country.", row.number)));
     }
-    let count = store::insert_numbers(db, &rows)?;
+    let count = store::revive_numbers(db, &rows)? + store::insert_numbers(db, &rows)?;
     if count > 0 {
         db.signal(Signal::Pool);
     }
@@ -350,6 +359,32 @@ pub fn retire(db: &mut Db, now: Timestamp, id: NumberId) -> Result<Vec<(AccountI
         return Ok(Vec::new());
     }
     store::set_state(db, id, NumberState::Retired, now)?;
+    let holders = take_from_holders(db, id)?;
+    db.signal(Signal::Pool);
+    Ok(holders)
+}
+
+/// Stops giving a number to contacts, or starts again. Those who have it keep it.
+pub fn suspend(db: &mut Db, now: Timestamp, id: NumberId, state: NumberState) -> Result<Number> {
+    let number = store::find_by_id(db, id)?.ok_or_else(|| Error::not_found("number"))?;
+    if number.state == NumberState::Retired || state == NumberState::Retired {
+        return Err(Error::conflict("number_retired", "A retired number comes back by importing it again."));
+    }
+    store::set_state(db, id, state, now)?;
+    db.signal(Signal::Pool);
+    Ok(Number { state, ..number })
+}
+
+/// Whoever was given a number while it was being retired, by a transaction that had not seen it yet. To be asked for a
+/// little after [`retire`]; the caller goes on as after that.
+pub fn retire_late(db: &mut Db, id: NumberId) -> Result<Vec<(AccountId, ContactId)>> {
+    match store::find_by_id(db, id)? {
+        Some(number) if number.state == NumberState::Retired => take_from_holders(db, id),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn take_from_holders(db: &mut Db, id: NumberId) -> Result<Vec<(AccountId, ContactId)>> {
     let holders = store::list_holders(db, id)?;
     let mut by_account: HashMap<AccountId, Vec<AssignmentId>> = HashMap::new();
     for (account, assignment, _) in &holders {
@@ -358,7 +393,6 @@ pub fn retire(db: &mut Db, now: Timestamp, id: NumberId) -> Result<Vec<(AccountI
     for (account, ids) in by_account {
         store::set_past(db, account, &ids)?;
     }
-    db.signal(Signal::Pool);
     Ok(holders.into_iter().map(|(account, _, contact)| (account, contact)).collect())
 }
 

@@ -160,6 +160,31 @@ pub fn insert_numbers(db: &mut Db, rows: &[NewNumber]) -> Result<usize> {
     Ok(count)
 }
 
+/// Takes retired numbers among these back into the pool; answers how many.
+pub fn revive_numbers(db: &mut Db, rows: &[NewNumber]) -> Result<usize> {
+    let mut count = 0;
+    for chunk in rows.chunks(CHUNK) {
+        let wanted: Vec<&E164> = chunk.iter().map(|row| &row.number).collect();
+        let retired: Vec<E164> = each!(db, |c| numbers::table
+            .filter(numbers::number.eq_any(&wanted))
+            .filter(numbers::state.eq(NumberState::Retired.as_str()))
+            .select(numbers::number)
+            .load(c))?;
+        for row in chunk.iter().filter(|row| retired.contains(&row.number)) {
+            count += each!(db, |c| diesel::update(numbers::table)
+                .filter(numbers::number.eq(&row.number))
+                .set((
+                    numbers::state.eq(row.state),
+                    numbers::carrier_id.eq(&row.carrier_id),
+                    numbers::capabilities.eq(row.capabilities),
+                    numbers::retired_at.eq(None::<Timestamp>),
+                ))
+                .execute(c))?;
+        }
+    }
+    Ok(count)
+}
+
 /// Inserts assignments of one account; a pair that somebody took meanwhile is left alone. Answers how many are new.
 pub fn insert_assignments(db: &mut Db, rows: &[NewAssignment]) -> Result<usize> {
     let mut count = 0;
@@ -256,13 +281,14 @@ pub fn rest(
     Ok(count)
 }
 
+/// The state is written out: a partial index is of use only to a statement that says for itself which part it wants.
 pub fn list_rested(
     db: &mut Db,
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<(AccountId, AssignmentId, ContactId)>> {
     Ok(each!(db, |c| assignments::table
-        .filter(assignments::state.eq("resting"))
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("assignments.state = 'resting'"))
         .filter(assignments::rests_until.le(now))
         .select((assignments::account_id, assignments::id, assignments::contact_id))
         .limit(limit)
@@ -295,7 +321,9 @@ pub fn set_past(db: &mut Db, account: AccountId, ids: &[AssignmentId]) -> Result
 pub fn list_holders(db: &mut Db, number: NumberId) -> Result<Vec<(AccountId, AssignmentId, ContactId)>> {
     Ok(each!(db, |c| assignments::table
         .filter(assignments::number_id.eq(number))
-        .filter(assignments::state.eq("active"))
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(
+            "assignments.state <> 'past' AND assignments.state = 'active'"
+        ))
         .select((assignments::account_id, assignments::id, assignments::contact_id))
         .load(c))?)
 }
@@ -320,7 +348,7 @@ pub fn list_numbers_of(
             .inner_join(numbers::table.on(numbers::id.eq(assignments::number_id)))
             .filter(assignments::account_id.eq(account))
             .filter(assignments::contact_id.eq_any(chunk))
-            .filter(assignments::state.eq("active"))
+            .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("assignments.state = 'active'"))
             .select((assignments::contact_id, numbers::id, numbers::number))
             .load(c))?;
         found.extend(rows);

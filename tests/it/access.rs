@@ -13,6 +13,7 @@ const OPEN: &[(&str, &str)] = &[
     ("post", "/v1/sessions"),                      // signing in
     ("post", "/v1/sessions/refresh"),              // the token is in the body
     ("get", "/verify/{account}/{id}/{code}"),      // the code is in the link
+    ("post", "/verify/{account}/{id}/{code}"),     // likewise
     ("get", "/setup/{ticket}"),                    // the ticket is the credential
     ("get", "/setup/{ticket}/meari.mobileconfig"), // likewise
     ("get", "/setup/{ticket}/qr.svg"),             // likewise
@@ -66,6 +67,7 @@ async fn belongings(pair: &Pair) -> Vec<(&'static str, String)> {
 fn body(path: &str, said: &str) -> Value {
     match path {
         "/v1/contacts/{id}/messages" | "/v1/conversations/{id}/messages" => json!({ "text": "Hi" }),
+        "/v1/conversations/{id}/typing" => json!({ "typing": true }),
         "/v1/conversations/{id}/read" => json!({ "up_to": said }),
         "/v1/messages/{id}/reaction" => json!({ "emoji": "👍" }),
         "/v1/contacts/{id}" => json!({ "display_name": "Mine" }),

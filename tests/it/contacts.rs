@@ -233,20 +233,23 @@ story! {
         let list: Vec<Value> = (0..1_200).map(|n| json!({ "address": format!("meari:crowd{n}") })).collect();
         alice.post("/v1/contacts/import", json!({ "contacts": list })).await.expect(200);
         let (owner, now) = (account_of(&alice), app.app.now());
+        let numbers = || (0..1_300).map(|n| format!("+1{}55501{:02}", 201 + n / 100, n % 100));
+        for number in numbers() {
+            app.carrier.add_number(meari::phone::E164::parse(&number).unwrap()).unwrap();
+        }
         app.app.db.write(Lane::Any, move |db| {
             for n in 0..1_200 {
                 let person = accounts::find_by_handle(db, &format!("crowd{n}"))?.unwrap();
                 let request = contacts::list(db, person.id, &contacts::Filter::default(), None, 1)?.remove(0);
                 contacts::accept(db, now, person.id, request.id)?;
             }
-            let numbers = (0..1_300).map(|n| format!("+1{}55501{:02}", 201 + n / 100, n % 100));
             let capabilities = meari::numbers::Capabilities::SMS;
             let to_import = |number: String| meari::numbers::Import {
                 number: meari::phone::E164::parse(&number).unwrap(),
                 carrier_id: "sim".to_owned(),
                 capabilities,
             };
-            meari::numbers::import(db, now, &numbers.map(to_import).collect::<Vec<_>>())
+            meari::numbers::import(db, now, &numbers().map(to_import).collect::<Vec<_>>())
         }).await.unwrap();
         app.verify_mobile(&alice, "+12145550101").await;
         let held = app.app.db.read(move |db| contacts::list(db, owner, &contacts::Filter::default(), None, 2_000)).await.unwrap();

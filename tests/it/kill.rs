@@ -154,8 +154,7 @@ fn write_config(folder: &std::path::Path, url: &str, api: &str, database_url: &s
 }
 
 impl World {
-    async fn start() -> World {
-        let database = TestDatabase::sqlite();
+    async fn start(database: TestDatabase) -> World {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("http://127.0.0.1:{}", free_port());
         let (sim, listener, api) = carrier(&format!("{url}/carriers/{CARRIER}"));
@@ -231,8 +230,17 @@ async fn reply(client: Client, contact: &str, text: String) -> Option<String> {
 }
 
 #[actix_web::test]
-async fn killed_twenty_times_it_loses_nothing_and_doubles_nothing() {
-    let mut world = World::start().await;
+async fn killed_twenty_times_it_loses_nothing_and_doubles_nothing_on_sqlite() {
+    killed_twenty_times(TestDatabase::sqlite()).await;
+}
+
+#[actix_web::test]
+async fn killed_twenty_times_it_loses_nothing_and_doubles_nothing_on_postgres() {
+    killed_twenty_times(TestDatabase::postgres()).await;
+}
+
+async fn killed_twenty_times(database: TestDatabase) {
+    let mut world = World::start(database).await;
     let http = reqwest::Client::new();
     let (mut answered, mut accepted) = (Vec::new(), Vec::new());
     for round in 0..KILLS {

@@ -39,6 +39,72 @@ async fn next_of(socket: &mut Socket, kind: &str) -> Value {
 }
 
 story! {
+    async fn who_types_is_seen_at_once_and_kept_nowhere(app) {
+        let Pair { alice, bob, contact, .. } = app.alice_and_bob().await;
+        let shown = bob.get(&format!("/v1/contacts/{contact}")).await.expect(200);
+        let path = format!("/v1/conversations/{}/typing", shown["conversation_id"].as_str().unwrap());
+        let mut hers = open(app, &alice, None).await;
+        let hello = next(&mut hers).await;
+        bob.post(&path, json!({ "typing": true })).await.expect(204);
+        let event = next_of(&mut hers, "typing.changed").await;
+        assert_eq!(event["data"]["typing"], true);
+        assert_eq!(event["data"]["conversation_id"], shown["conversation_id"]);
+        let friends = alice.get("/v1/contacts").await.expect(200);
+        assert_eq!(event["data"]["contact_id"], friends["items"][0]["id"]);
+        let again = open(app, &alice, hello["seq"].as_i64()).await;
+        drop(again);
+
+        for _ in 0..19 {
+            bob.post(&path, json!({ "typing": true })).await.expect(204);
+        }
+        bob.post(&path, json!({ "typing": true })).await.refused(429, "too_many_signs");
+        bob.post(&path, json!({ "typing": "yes" })).await.expect(422);
+    }
+
+    async fn who_is_blocked_is_not_seen_typing(app) {
+        let Pair { alice, bob, contact, .. } = app.alice_and_bob().await;
+        let shown = bob.get(&format!("/v1/contacts/{contact}")).await.expect(200);
+        let path = format!("/v1/conversations/{}/typing", shown["conversation_id"].as_str().unwrap());
+        let friends = alice.get("/v1/contacts").await.expect(200);
+        let friend = friends["items"][0]["id"].as_str().unwrap();
+        let mut hers = open(app, &alice, None).await;
+        alice.post(&format!("/v1/contacts/{friend}/block"), json!({})).await.expect(200);
+        bob.post(&path, json!({ "typing": true })).await.expect(204);
+        alice.patch("/v1/me", json!({ "display_name": "A." })).await.expect(200);
+        loop {
+            let event = next(&mut hers).await;
+            assert_ne!(event["type"], "typing.changed");
+            if event["type"] == "account.updated" {
+                break;
+            }
+        }
+    }
+
+    async fn a_client_that_is_signed_out_hears_no_more(app) {
+        let bob = app.person("bob").await;
+        let elsewhere = bob.signs_in_again().await;
+        let mut socket = open(app, &bob, None).await;
+        assert_eq!(next(&mut socket).await["type"], "hello");
+        bob.delete("/v1/sessions/current").await.expect(204);
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), async {
+            while let Some(Ok(frame)) = socket.next().await {
+                assert!(!frame.is_text(), "nothing more is told");
+            }
+        });
+        ended.await.expect("the door closes at once");
+        elsewhere.get("/v1/me").await.expect(200);
+    }
+
+    async fn a_ticket_opens_the_door_once(app) {
+        let bob = app.person("bob").await;
+        let ticket = bob.post("/v1/events/tickets", json!({})).await.expect(201);
+        let path = format!("/v1/events?ticket={}", ticket["ticket"].as_str().unwrap());
+        let url = format!("ws{}{path}", &app.url[4..]);
+        let first = tokio_tungstenite::connect_async(url.as_str()).await.unwrap().0;
+        app.stranger().get(&path).await.refused(401, "bad_ticket");
+        drop(first);
+    }
+
     async fn every_client_of_the_friend_has_the_sms_at_once(app) {
         let Pair { bob, phone, number, .. } = app.alice_and_bob().await;
         let mut pc = open(app, &bob, None).await;

@@ -11,6 +11,7 @@
 mod support;
 
 mod access;
+mod admin;
 mod accounts;
 mod carddav_discovery;
 mod carddav_limits;
@@ -24,8 +25,10 @@ mod cli;
 mod console;
 mod contacts;
 mod doorbell;
+mod idempotency;
 mod kill;
 mod live;
+mod mail_peers;
 mod migrations;
 mod openapi;
 mod phone_book;

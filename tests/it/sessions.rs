@@ -4,88 +4,95 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::TestApp;
 use crate::support::client::PASSWORD;
 
-#[actix_web::test]
-async fn an_access_token_lasts_a_quarter_of_an_hour_and_a_refresh_token_once() {
-    let app = TestApp::on_sqlite().await;
-    let alice = app.person("alice").await;
-    app.advance(Duration::from_secs(15 * 60));
-    alice.get("/v1/me").await.refused(401, "signed_out");
+story! {
+    async fn an_access_token_lasts_a_quarter_of_an_hour_and_a_refresh_token_once(app) {
+        let alice = app.person("alice").await;
+        app.advance(Duration::from_secs(15 * 60));
+        alice.get("/v1/me").await.refused(401, "signed_out");
 
-    let refresh = |token: &str| {
-        let (client, body) = (app.stranger(), json!({ "refresh_token": token }));
-        async move { client.post("/v1/sessions/refresh", body).await }
-    };
-    let next = refresh(&alice.refresh_token).await.expect(200);
-    let again = app.stranger().with_token(next["access_token"].as_str().unwrap());
-    again.get("/v1/me").await.expect(200);
+        let refresh = |token: &str| {
+            let (client, body) = (app.stranger(), json!({ "refresh_token": token }));
+            async move { client.post("/v1/sessions/refresh", body).await }
+        };
+        let next = refresh(&alice.refresh_token).await.expect(200);
+        let again = app.stranger().with_token(next["access_token"].as_str().unwrap());
+        again.get("/v1/me").await.expect(200);
 
-    refresh(&alice.refresh_token).await.refused(401, "token_reused");
-    again.get("/v1/me").await.refused(401, "signed_out");
-    refresh(next["refresh_token"].as_str().unwrap()).await.refused(401, "session_over");
-    refresh("ses_nonsense").await.refused(401, "session_over");
-    app.finish().await;
-}
-
-#[actix_web::test]
-async fn wrong_logins_look_alike_and_become_too_many() {
-    let app = TestApp::on_sqlite().await;
-    app.person("alice").await;
-    let try_in = |login: &str, password: &str| {
-        let (client, body) = (app.stranger(), json!({ "login": login, "password": password }));
-        async move { client.post("/v1/sessions", body).await }
-    };
-    try_in("alice", PASSWORD).await.expect(200);
-    let known = try_in("alice", "not the password").await.refused(401, "wrong_login");
-    let unknown = try_in("nobody.here", "not the password").await.refused(401, "wrong_login");
-    assert_eq!(known["detail"], unknown["detail"]);
-    for _ in 0..8 {
-        try_in("Alice ", "not the password").await.expect(401);
+        refresh(&alice.refresh_token).await.refused(401, "token_reused");
+        again.get("/v1/me").await.refused(401, "signed_out");
+        refresh(next["refresh_token"].as_str().unwrap()).await.refused(401, "session_over");
+        refresh("ses_nonsense").await.refused(401, "session_over");
     }
-    let limited = try_in("alice", "not the password").await.refused(429, "too_many_sign_ins");
-    assert!(limited.headers.contains_key("retry-after"));
-    app.advance(Duration::from_secs(31 * 60));
-    try_in("alice", PASSWORD).await.expect(200);
-    app.finish().await;
+
+    async fn wrong_logins_look_alike_and_become_too_many(app) {
+        app.person("alice").await;
+        let try_in = |login: &str, password: &str| {
+            let (client, body) = (app.stranger(), json!({ "login": login, "password": password }));
+            async move { client.post("/v1/sessions", body).await }
+        };
+        try_in("alice", PASSWORD).await.expect(200);
+        let known = try_in("alice", "not the password").await.refused(401, "wrong_login");
+        let unknown = try_in("nobody.here", "not the password").await.refused(401, "wrong_login");
+        assert_eq!(known["detail"], unknown["detail"]);
+        for _ in 0..8 {
+            try_in("Alice ", "not the password").await.expect(401);
+        }
+        let limited = try_in("alice", "not the password").await.refused(429, "too_many_sign_ins");
+        assert!(limited.headers.contains_key("retry-after"));
+        app.advance(Duration::from_secs(31 * 60));
+        try_in("alice", PASSWORD).await.expect(200);
+    }
+
+    async fn signing_out_works_at_once_here_and_elsewhere(app) {
+        let first = app.person("alice").await;
+        let login = json!({ "login": "alice", "password": PASSWORD });
+        let second = app.stranger().post("/v1/sessions", login).await.expect(200);
+        let second = app.stranger().with_token(second["access_token"].as_str().unwrap());
+        second.get("/v1/me").await.expect(200);
+
+        let sessions = first.get("/v1/sessions").await.expect(200);
+        let items = sessions["items"].as_array().unwrap();
+        assert_eq!(items.len(), 2);
+        let other = items.iter().find(|s| s["current"] == false).unwrap()["id"].as_str().unwrap();
+        first.delete(&format!("/v1/sessions/{other}")).await.expect(204);
+        second.get("/v1/me").await.refused(401, "signed_out");
+
+        first.delete("/v1/sessions/current").await.expect(204);
+        first.get("/v1/me").await.refused(401, "signed_out");
+    }
+
+    async fn a_new_password_signs_everybody_else_out(app) {
+        let alice = app.person("alice").await;
+        let login = json!({ "login": "alice", "password": PASSWORD });
+        let other = app.stranger().post("/v1/sessions", login.clone()).await.expect(200);
+        let other = app.stranger().with_token(other["access_token"].as_str().unwrap());
+
+        let wrong = json!({ "old_password": "not the password", "new_password": "another long one" });
+        alice.put("/v1/me/password", wrong).await.refused(403, "wrong_password");
+        let right = json!({ "old_password": PASSWORD, "new_password": "another long one" });
+        alice.put("/v1/me/password", right).await.expect(204);
+        alice.get("/v1/me").await.expect(200);
+        other.get("/v1/me").await.refused(401, "signed_out");
+        app.stranger().post("/v1/sessions", login).await.refused(401, "wrong_login");
+    }
 }
 
-#[actix_web::test]
-async fn signing_out_works_at_once_here_and_elsewhere() {
-    let app = TestApp::on_sqlite().await;
-    let first = app.person("alice").await;
-    let login = json!({ "login": "alice", "password": PASSWORD });
-    let second = app.stranger().post("/v1/sessions", login).await.expect(200);
-    let second = app.stranger().with_token(second["access_token"].as_str().unwrap());
-    second.get("/v1/me").await.expect(200);
-
-    let sessions = first.get("/v1/sessions").await.expect(200);
-    let items = sessions["items"].as_array().unwrap();
-    assert_eq!(items.len(), 2);
-    let other = items.iter().find(|s| s["current"] == false).unwrap()["id"].as_str().unwrap();
-    first.delete(&format!("/v1/sessions/{other}")).await.expect(204);
-    second.get("/v1/me").await.refused(401, "signed_out");
-
-    first.delete("/v1/sessions/current").await.expect(204);
-    first.get("/v1/me").await.refused(401, "signed_out");
-    app.finish().await;
-}
-
-#[actix_web::test]
-async fn a_new_password_signs_everybody_else_out() {
-    let app = TestApp::on_sqlite().await;
-    let alice = app.person("alice").await;
-    let login = json!({ "login": "alice", "password": PASSWORD });
-    let other = app.stranger().post("/v1/sessions", login.clone()).await.expect(200);
-    let other = app.stranger().with_token(other["access_token"].as_str().unwrap());
-
-    let wrong = json!({ "old_password": "not the password", "new_password": "another long one" });
-    alice.put("/v1/me/password", wrong).await.refused(403, "wrong_password");
-    let right = json!({ "old_password": PASSWORD, "new_password": "another long one" });
-    alice.put("/v1/me/password", right).await.expect(204);
-    alice.get("/v1/me").await.expect(200);
-    other.get("/v1/me").await.refused(401, "signed_out");
-    app.stranger().post("/v1/sessions", login).await.refused(401, "wrong_login");
-    app.finish().await;
+story! {
+    async fn of_many_who_use_one_refresh_token_at_once_nobody_keeps_the_session(app) {
+        let alice = app.person("alice").await;
+        let body = json!({ "refresh_token": alice.refresh_token });
+        let tries = (0..6).map(|_| {
+            let (client, body) = (app.stranger(), body.clone());
+            async move { client.post("/v1/sessions/refresh", body).await }
+        });
+        let answers = futures_util::future::join_all(tries).await;
+        let good: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
+        assert!(good.len() <= 1, "{} got new tokens", good.len());
+        for answer in good {
+            let next = app.stranger().with_token(answer["access_token"].as_str().unwrap());
+            next.get("/v1/me").await.refused(401, "signed_out");
+        }
+    }
 }

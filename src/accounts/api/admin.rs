@@ -1,17 +1,17 @@
 //! What operators do with accounts: see them, invite to them, close them.
 
 use actix_web::web::{Data, Json, Path, Query};
-use actix_web::{HttpResponse, delete, get, post};
-use serde::Serialize;
+use actix_web::{HttpResponse, delete, get, patch, post};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::me::erase_everything;
 use crate::accounts::auth::Admin;
 use crate::accounts::view::{self, AccountView};
-use crate::accounts::{self, invites};
+use crate::accounts::{self, Changes, invites};
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::{Page, Paging, Problems};
 use crate::ids::AccountId;
 
@@ -32,6 +32,53 @@ pub(super) async fn list_accounts(
         found.into_iter().map(|account| view::load(db, account.id)).collect::<Result<Vec<_>>>()
     });
     Ok(Json(Page::from_extra(read.await?, limit, |account: &AccountView| account.id.to_string())))
+}
+
+/// Show an account
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), params(("id" = String, Path, description = "`acc_…`")),
+    responses((status = 200, body = AccountView), Problems)
+)]
+#[get("/v1/admin/accounts/{id}")]
+pub(super) async fn find_account(_: Admin, app: Data<App>, id: Path<AccountId>) -> Result<Json<AccountView>> {
+    let id = id.into_inner();
+    Ok(Json(app.db.read(move |db| view::load(db, id)).await?))
+}
+
+/// What is to change about somebody else's account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateAccount {
+    /// May use `/v1/admin`.
+    admin: bool,
+}
+
+/// Make an account an operator's, or an ordinary one
+///
+/// Nobody can take it from himself, so that one is always left.
+#[utoipa::path(
+    tag = "admin", security(("bearer" = [])), params(("id" = String, Path, description = "`acc_…`")),
+    responses((status = 200, body = AccountView), Problems)
+)]
+#[patch("/v1/admin/accounts/{id}")]
+pub(super) async fn update_account(
+    admin: Admin,
+    app: Data<App>,
+    id: Path<AccountId>,
+    body: Json<UpdateAccount>,
+) -> Result<Json<AccountView>> {
+    let (now, id) = (app.now(), id.into_inner());
+    if admin.account == Some(id) && !body.admin {
+        return Err(Error::conflict("own_account", "Another operator has to do this."));
+    }
+    let changes = Changes { admin: Some(body.admin), ..Changes::default() };
+    let written = app.db.write(id, move |db| {
+        accounts::update(db, now, id, &changes)?;
+        view::load(db, id)
+    });
+    let account = written.await?;
+    tracing::info!(account.id = %id, admin = account.admin, by = ?admin.account, "an operator changed who is one");
+    Ok(Json(account))
 }
 
 /// Close an account

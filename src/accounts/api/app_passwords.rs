@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Whole;
-use crate::accounts::auth::{Doors, SignedIn};
+use crate::accounts::auth::SignedIn;
 use crate::accounts::setup::{self, Server, Setup};
+use crate::accounts::setup_tickets::{self, Opened};
 use crate::accounts::{self, AppPassword, app_passwords, leaf};
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::db::Lane;
 use crate::error::Result;
 use crate::http::Problems;
 use crate::ids::AppPasswordId;
@@ -53,24 +55,18 @@ pub(super) struct NewAppPasswordView {
 pub(super) async fn create_app_password(
     me: SignedIn,
     app: Data<App>,
-    doors: Data<Doors>,
     body: Json<CreateAppPassword>,
 ) -> Result<HttpResponse> {
     let (now, keys, label) = (app.now(), app.keys.clone(), body.into_inner().label);
-    let server = Server::parse(&app.settings.public_url)?;
+    Server::parse(&app.settings.public_url)?;
     let written = app.db.write(me.account, move |db| {
         let account = accounts::load(db, me.account)?;
-        Ok((account, app_passwords::create(db, now, &keys, me.account, &label)?))
+        let (made, password) = app_passwords::create(db, now, &keys, me.account, &label)?;
+        let opened = Opened { account: me.account, app_password: made.id, password };
+        let ticket = setup_tickets::issue(db, now, &keys, &opened)?;
+        Ok((account, made, opened.password, ticket))
     });
-    let (account, (made, password)) = written.await?;
-    let ticket = doors.setups.issue(Setup {
-        service_name: app.settings.service_name.clone(),
-        server,
-        username: account.handle.clone(),
-        password: password.clone(),
-        id: made.id,
-        locale: account.locale,
-    });
+    let (account, made, password, ticket) = written.await?;
     let base = &app.settings.public_url;
     let view = NewAppPasswordView {
         id: made.id,
@@ -149,18 +145,33 @@ fn guarded(mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
     answer
 }
 
+/// What a ticket opens, with all that a phone must know; counts as a use.
+async fn open_setup(app: &App, ticket: &str) -> Result<Setup> {
+    let server = Server::parse(&app.settings.public_url)?;
+    let (now, keys, word) = (app.now(), app.keys.clone(), ticket.to_owned());
+    let written = app.db.write(Lane::Any, move |db| {
+        let opened = setup_tickets::open(db, now, &keys, &word)?;
+        Ok((accounts::load(db, opened.account)?, opened))
+    });
+    let (account, opened) = written.await?;
+    Ok(Setup {
+        service_name: app.settings.service_name.clone(),
+        server,
+        username: account.handle,
+        password: opened.password,
+        id: opened.app_password,
+        locale: account.locale,
+    })
+}
+
 /// A page that sets up the phone that opens it
 #[utoipa::path(
     tag = "accounts", params(("ticket" = String, Path, description = "From `qr_svg_url`")),
     responses((status = 200, description = "The page", body = String, content_type = "text/html"), Problems)
 )]
 #[get("/setup/{ticket}")]
-pub(super) async fn find_setup_page(
-    app: Data<App>,
-    doors: Data<Doors>,
-    ticket: Path<String>,
-) -> Result<HttpResponse> {
-    let setup = doors.setups.open(&ticket)?;
+pub(super) async fn find_setup_page(app: Data<App>, ticket: Path<String>) -> Result<HttpResponse> {
+    let setup = open_setup(&app, &ticket).await?;
     let profile = format!("{}/setup/{ticket}/meari.mobileconfig", app.settings.public_url);
     Ok(guarded(HttpResponse::Ok())
         .insert_header((header::CONTENT_SECURITY_POLICY, leaf::CONTENT_SECURITY_POLICY))
@@ -177,8 +188,8 @@ pub(super) async fn find_setup_page(
     )
 )]
 #[get("/setup/{ticket}/meari.mobileconfig")]
-pub(super) async fn find_setup_profile(doors: Data<Doors>, ticket: Path<String>) -> Result<HttpResponse> {
-    let setup = doors.setups.open(&ticket)?;
+pub(super) async fn find_setup_profile(app: Data<App>, ticket: Path<String>) -> Result<HttpResponse> {
+    let setup = open_setup(&app, &ticket).await?;
     Ok(guarded(HttpResponse::Ok())
         .content_type("application/x-apple-aspen-config")
         .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"meari.mobileconfig\""))
@@ -191,12 +202,9 @@ pub(super) async fn find_setup_profile(doors: Data<Doors>, ticket: Path<String>)
     responses((status = 200, description = "The code", body = String, content_type = "image/svg+xml"), Problems)
 )]
 #[get("/setup/{ticket}/qr.svg")]
-pub(super) async fn find_setup_code(
-    app: Data<App>,
-    doors: Data<Doors>,
-    ticket: Path<String>,
-) -> Result<HttpResponse> {
-    doors.setups.check(&ticket)?;
+pub(super) async fn find_setup_code(app: Data<App>, ticket: Path<String>) -> Result<HttpResponse> {
+    let (now, keys, word) = (app.now(), app.keys.clone(), ticket.clone());
+    app.db.read(move |db| setup_tickets::check(db, now, &keys, &word)).await?;
     let svg = setup::qr_svg(&format!("{}/setup/{ticket}", app.settings.public_url))?;
     Ok(guarded(HttpResponse::Ok()).content_type("image/svg+xml").body(svg))
 }

@@ -108,6 +108,7 @@ impl TestApp {
         let server = actix_web::HttpServer::new(move || {
             let edges = for_server.clone();
             actix_web::App::new()
+                .wrap(actix_web::middleware::from_fn(meari::accounts::idempotency::once))
                 .wrap(actix_web::middleware::from_fn(meari::http::with_request_id))
                 .configure(move |cfg| edges.configure(cfg))
         })
