@@ -70,6 +70,8 @@ struct World {
     answers: Vec<u32>,
     links: HashMap<u64, mpsc::UnboundedSender<Order>>,
     link_count: u64,
+    /// Links that only take submits.
+    transmitters: std::collections::HashSet<u64>,
 }
 
 enum Order {
@@ -230,7 +232,7 @@ impl Smsc {
                 Some(order) = orders.recv() => match order {
                     Order::Drop => return self.leave(link),
                     Order::Deliver => {
-                        let octets = self.with(deliver_all);
+                        let octets = self.with(|world| deliver_all(world, link));
                         if stream.write_all(&octets).await.is_err() {
                             return self.leave(link);
                         }
@@ -272,10 +274,13 @@ impl Smsc {
                         world.link_count += 1;
                         *link = Some(world.link_count);
                         world.links.insert(world.link_count, orders.clone());
-                        out.extend(deliver_all(world));
+                        if direction == pdu::Direction::Transmitter {
+                            world.transmitters.insert(world.link_count);
+                        }
+                        out.extend(deliver_all(world, *link));
                     }
                 }
-                Pdu::Submit(message) => return take_submit(world, sequence, *message),
+                Pdu::Submit(message) => return take_submit(world, *link, sequence, *message),
                 Pdu::DeliverResponse => {
                     if world.faults.lose_answers > 0 {
                         world.faults.lose_answers -= 1;
@@ -305,8 +310,12 @@ impl Smsc {
     }
 }
 
-fn deliver_all(world: &mut World) -> Vec<u8> {
+/// Everything that waits, for a link that may receive.
+fn deliver_all(world: &mut World, link: Option<u64>) -> Vec<u8> {
     let mut out = Vec::new();
+    if link.is_none_or(|link| world.transmitters.contains(&link)) {
+        return out;
+    }
     while let Some(message) = world.outgoing.pop_front() {
         world.sequence += 1;
         let pdu = Pdu::Deliver(Box::new(message.clone()));
@@ -316,7 +325,7 @@ fn deliver_all(world: &mut World) -> Vec<u8> {
     out
 }
 
-fn take_submit(world: &mut World, sequence: u32, message: Message) -> Option<Vec<u8>> {
+fn take_submit(world: &mut World, link: Option<u64>, sequence: u32, message: Message) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     if let Some(status) = world.faults.refuse.pop_front() {
         pdu::encode(&Frame { status, sequence, pdu: Pdu::SubmitResponse(String::new()) }, &mut out);
@@ -353,7 +362,8 @@ fn take_submit(world: &mut World, sequence: u32, message: Message) -> Option<Vec
         let times = if world.faults.twice { 2 } else { 1 };
         world.outgoing.extend(std::iter::repeat_n(message, times));
     }
-    let deliveries = deliver_all(world);
+    let deliveries = deliver_all(world, link);
+    world.links.values().for_each(|link| drop(link.send(Order::Deliver)));
     let order = if world.faults.receipt_first { [deliveries, answer] } else { [answer, deliveries] };
     out.extend(order.concat());
     Some(out)
