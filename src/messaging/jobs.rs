@@ -26,18 +26,23 @@ fn lane(job: &SmsJob) -> Lane {
     job.account.map_or(Lane::Any, Lane::Of)
 }
 
+/// What the job of a message says that has no number yet, or is not wanted any more.
+async fn wait_for_number(app: &App, job: &SmsJob, now: Timestamp) -> Result<Option<Next>> {
+    let Some(message) = job.waits else { return Ok(None) };
+    let id = job.sms;
+    Ok(match app.db.write(lane(job), move |db| place_waiting(db, now, id, message)).await? {
+        Waited::Placed => None,
+        Waited::Gone => Some(Next::Done),
+        Waited::Still => Some(Next::Again { at: now.plus(NUMBER_PAUSE), why: "no number yet".to_owned() }),
+    })
+}
+
 /// Sends one SMS. Safe to run twice: whoever finds the intent of a dead attempt does not send again.
 pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
     let job: SmsJob = serde_json::from_str(&claimed.payload)?;
     let (now, id) = (app.now(), job.sms);
-    if let Some(message) = job.waits {
-        match app.db.write(lane(&job), move |db| place_waiting(db, now, id, message)).await? {
-            Waited::Placed => {}
-            Waited::Gone => return Ok(Next::Done),
-            Waited::Still => {
-                return Ok(Next::Again { at: now.plus(NUMBER_PAUSE), why: "no number yet".to_owned() });
-            }
-        }
+    if let Some(next) = wait_for_number(app, &job, now).await? {
+        return Ok(next);
     }
     let Some(parcel) = parcel_of(app, &job).await? else {
         let at = app.now().plus(queue::backoff(claimed.attempts));
