@@ -9,6 +9,7 @@
 
 mod answers;
 pub mod api;
+pub mod bandwidth;
 pub mod callback;
 pub mod capabilities;
 mod form;
@@ -19,6 +20,7 @@ pub mod plivo;
 pub mod receipt;
 pub mod registry;
 pub mod smpp;
+pub mod telnyx;
 pub mod twilio;
 pub mod vonage;
 
@@ -110,6 +112,12 @@ pub trait Carrier: Send + Sync {
 
     /// Asks whether the account works; the sentence is for the operator.
     async fn check(&self) -> Result<String, SendError>;
+
+    /// Compares the addresses that are entered at the carrier with ours, `callback_base` being everything before
+    /// `/messages`. Answers what is wrong, for the operator, or `None` when the carrier does not tell.
+    async fn check_addresses(&self, _callback_base: &str) -> Result<Option<Vec<String>>, SendError> {
+        Ok(None)
+    }
 
     /// Holds a connection of its own and hands `sink` what comes over it, until `stop` turns true. Carriers that call
     /// our addresses have none and return at once.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 
-use super::{Carrier, CarrierSettings, plivo, smpp, twilio, vonage};
+use super::{Carrier, CarrierSettings, bandwidth, plivo, smpp, telnyx, twilio, vonage};
 use crate::net::{Net, Url};
 
 /// Makes a carrier from its kind's name and its settings, or says what is wrong with them.
@@ -23,6 +23,8 @@ const KINDS: &[Kind] = &[
     Kind { name: "smpp", build: |_, entry, _| Ok(Arc::new(smpp::Smpp::new(entry)?)) },
     Kind { name: "vonage", build: |_, entry, net| Ok(Arc::new(vonage::Vonage::new(entry, net)?)) },
     Kind { name: "plivo", build: |_, entry, net| Ok(Arc::new(plivo::Plivo::new(entry, net)?)) },
+    Kind { name: "telnyx", build: |_, entry, net| Ok(Arc::new(telnyx::Telnyx::new(entry, net)?)) },
+    Kind { name: "bandwidth", build: |_, entry, net| Ok(Arc::new(bandwidth::Bandwidth::new(entry, net)?)) },
     Kind {
         name: "simulator",
         build: |kind, entry, net| Ok(Arc::new(twilio::Twilio::new(kind, entry, net)?)),

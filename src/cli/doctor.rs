@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::{Failure, Outcome, open};
-use crate::carriers::Registry;
+use crate::carriers::{Carrier, Registry};
 use crate::config::Settings;
 use crate::keys::Keys;
 use crate::mail::Mailer;
@@ -191,11 +191,33 @@ async fn carriers(settings: &Settings) -> Vec<Finding> {
             Ok(Err(error)) => finding(Verdict::Bad, subject, format!("{} ({})", error.detail, error.code)),
             Err(_) => finding(Verdict::Bad, subject, "does not answer in time"),
         });
+        found.extend(addresses(settings, carrier.as_ref()).await);
     }
     if found.is_empty() {
         found.push(finding(Verdict::Look, "carriers", "none is set: no SMS goes out or comes in"));
     }
     found
+}
+
+/// Whether the addresses that are entered at a carrier are ours; nothing when it does not tell.
+async fn addresses(settings: &Settings, carrier: &dyn Carrier) -> Vec<Finding> {
+    let base = format!("{}/carriers/{}", settings.public_url, carrier.id());
+    let subject = format!("carrier {} calls us", carrier.id());
+    match tokio::time::timeout(PATIENCE, carrier.check_addresses(&base)).await {
+        Ok(Ok(Some(wrong))) if wrong.is_empty() => {
+            vec![finding(Verdict::Good, subject, format!("the addresses below {base} are entered there"))]
+        }
+        Ok(Ok(Some(wrong))) => {
+            wrong.into_iter().map(|w| finding(Verdict::Look, subject.clone(), w)).collect()
+        }
+        Ok(Ok(None)) => vec![finding(
+            Verdict::Look,
+            subject,
+            format!("cannot be asked: messages must go to {base}/messages and receipts to {base}/status"),
+        )],
+        // That it does not answer was said before.
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
 }
 
 async fn pool(settings: Settings) -> Result<Finding, Failure> {

@@ -17,10 +17,12 @@ use crate::queue::{self, Claimed, Next};
 const NUMBER_PAUSE: Duration = Duration::from_secs(60);
 /// How often a carrier is asked about an unknown before it stays unknown.
 const ASK_MAX: i32 = 7;
-/// How often an SMS is tried while the whole carrier refuses us: about four hours, time enough to pay a bill.
-const CARRIER_ATTEMPTS_MAX: i32 = 30;
 /// How long a sender waits at least when the whole carrier refuses us.
 const CARRIER_PAUSE: Duration = Duration::from_secs(60);
+
+/// How old a message that the carrier refuses for now may get. Carriers themselves queue for as long; what is older is
+/// no news to anybody.
+const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 
 fn lane(job: &SmsJob) -> Lane {
     job.account.map_or(Lane::Any, Lane::Of)
@@ -142,9 +144,7 @@ async fn after_refusal(app: &App, job: &SmsJob, sms: OutboundSms, error: SendErr
         Retry::After(pause) => Some(pause),
         Retry::Backoff => Some(queue::backoff(sms.attempts)),
     };
-    // The SMS counts its own attempts: the job has others, when it waits for a number.
-    let attempts_max = if error.whole_carrier { CARRIER_ATTEMPTS_MAX } else { queue::ATTEMPTS_MAX };
-    match pause.filter(|_| sms.attempts + 1 < attempts_max) {
+    match pause.filter(|_| now.since(sms.created_at) < PATIENCE) {
         Some(pause) => {
             // Jitter of a quarter, so that those who were refused together do not come back together.
             let jitter = pause.mul_f64(f64::from(rand::random::<u8>()) / 1020.0);

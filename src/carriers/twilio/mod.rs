@@ -3,6 +3,7 @@
 //! Programmable Messaging, API version 2010-04-01. Set-up for operators: `docs/carriers/twilio.md`.
 
 mod errors;
+mod numbers;
 mod parse;
 mod send;
 mod signature;
@@ -16,9 +17,11 @@ use super::form::Form;
 use super::registry::OptionReader;
 use super::{
     Accepted, BadSignature, CallbackError, CallbackRequest, Capabilities, Carrier, CarrierEvent,
-    CarrierSettings, Door, Found, NumberTrade, ParseError, Rates, SendError, SentQuery, SmsToSend, StopScope,
+    CarrierSettings, Door, Found, MediaAccess, NumberOrder, NumberQuery, NumberTrade, OfferedNumber, Ordered,
+    OwnedNumbers, ParseError, Rates, SendError, SentQuery, SmsToSend, StopScope,
 };
-use crate::net::Net;
+use crate::net::{Net, Url};
+use crate::phone::E164;
 
 const API_BASE: &str = "https://api.twilio.com";
 const SIMULATOR_BASE: &str = "http://127.0.0.1:8090";
@@ -184,6 +187,36 @@ impl Carrier for Twilio {
 
     async fn check(&self) -> Result<String, SendError> {
         self.api.check().await
+    }
+
+    async fn check_addresses(&self, callback_base: &str) -> Result<Option<Vec<String>>, SendError> {
+        self.api.check_addresses(callback_base).await
+    }
+
+    /// Media lies at the API's own host and may need the account's login; it redirects to storage, which must not see
+    /// it.
+    async fn media_access(&self, url: &str) -> Result<MediaAccess, SendError> {
+        let origin = |url: &str| Url::parse(url).ok().map(|url| url.origin());
+        if origin(url) != origin(&self.api.base) {
+            return Ok(MediaAccess::Open);
+        }
+        Ok(MediaAccess::Basic { user: self.api.user.clone(), password: self.api.password.clone() })
+    }
+
+    async fn search_numbers(&self, query: &NumberQuery) -> Result<Vec<OfferedNumber>, SendError> {
+        self.api.search_numbers(query).await
+    }
+
+    async fn order_number(&self, order: &NumberOrder) -> Result<Ordered, SendError> {
+        self.api.order_number(order).await
+    }
+
+    async fn release_number(&self, number: &E164) -> Result<(), SendError> {
+        self.api.release_number(number).await
+    }
+
+    async fn list_numbers(&self, next: Option<&str>) -> Result<OwnedNumbers, SendError> {
+        self.api.list_numbers(next).await
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{errors, parse};
 use crate::carriers::{Accepted, Found, ReceiptState, Retry, SendError, SentQuery, SmsToSend, answers};
 use crate::clock::Timestamp;
-use crate::net::{Answer, Limits, Net, Request};
+use crate::net::{Answer, Limits, Method, Net, Request};
 
 /// Twilio answers in tenths of a second; later it is most likely lost.
 const LIMITS: Limits = Limits { total: Duration::from_secs(15), answer_bytes_max: 512 << 10 };
@@ -96,7 +96,7 @@ struct AccountResource {
 }
 
 impl Api {
-    fn account_path(&self) -> String {
+    pub(super) fn account_path(&self) -> String {
         format!("/2010-04-01/Accounts/{}", self.account_sid)
     }
 
@@ -104,13 +104,26 @@ impl Api {
         request.basic_auth(&self.user, self.password.expose_secret()).header("Accept", "application/json")
     }
 
-    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, SendError> {
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, SendError> {
         let request = self.net.get(&format!("{}{path}", self.base));
         // Without pairs `query` would still leave a lone question mark.
         let request = if query.is_empty() { request } else { request.query(query) };
         let answer =
             self.authorized(request).send(LIMITS).await.map_err(|error| answers::from_net(&error))?;
         if answer.is_success() { Ok(answer) } else { Err(errors::from_answer(&answer)) }
+    }
+
+    pub(super) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer, SendError> {
+        let request = self.authorized(self.net.post(&format!("{}{path}", self.base))).form(form);
+        let answer = request.send(LIMITS).await.map_err(|error| answers::from_net(&error))?;
+        if answer.is_success() { Ok(answer) } else { Err(errors::from_answer(&answer)) }
+    }
+
+    /// Deletes; what is gone already is deleted.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), SendError> {
+        let request = self.authorized(self.net.request(Method::DELETE, &format!("{}{path}", self.base)));
+        let answer = request.send(LIMITS).await.map_err(|error| answers::from_net(&error))?;
+        if answer.is_success() || answer.status == 404 { Ok(()) } else { Err(errors::from_answer(&answer)) }
     }
 
     /// The status address with our reference, so that a receipt finds its message even when the answer to the send
@@ -136,12 +149,7 @@ impl Api {
         if !sms.status_callback.is_empty() {
             form.push(("StatusCallback", callback.as_str()));
         }
-        let request = self.net.post(&format!("{}{}/Messages.json", self.base, self.account_path()));
-        let sent = self.authorized(request).form(&form).send(LIMITS).await;
-        let answer = sent.map_err(|error| answers::from_net(&error))?;
-        if !answer.is_success() {
-            return Err(errors::from_answer(&answer));
-        }
+        let answer = self.post(&format!("{}/Messages.json", self.account_path()), &form).await?;
         let message: MessageResource = answer.json().map_err(|_| answers::unreadable(&answer))?;
         if message.sid.is_empty() {
             return Err(answers::unreadable(&answer));

@@ -3,12 +3,15 @@
 #![allow(dead_code, reason = "a story uses the words that it needs")]
 
 pub mod app;
+pub mod bandwidth;
 pub mod client;
 pub mod database;
 pub mod dav;
 pub mod push;
 pub mod smsc;
 pub mod wires;
+pub mod telnyx;
+pub mod wire;
 
 pub use app::TestApp;
 pub use client::Person;
