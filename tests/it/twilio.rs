@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use actix_web::web::{self, Bytes};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use meari::carriers::{
-    CallbackError, CallbackRequest, Carrier, CarrierEvent, CarrierSettings, DeliveryReceipt, Door, Found,
-    InboundSms, ReceiptState, Registry, Retry, SendError, SentQuery, SmsToSend,
+    CallbackError, CallbackRequest, Carrier, CarrierEvent, CarrierSettings, DeliveryReceipt, Door, Features,
+    Found, InboundSms, NumberKind, NumberOrder, NumberQuery, OrderState, ReceiptState, Registry, Retry,
+    SendError, SentQuery, SmsToSend,
 };
 use meari::clock::Clock;
 use meari::ids::OutboundSmsId;
@@ -241,4 +242,35 @@ async fn the_doctor_learns_whether_the_account_works() {
     let refuse = Refuse { status: 429, code: 20429, retry_after_secs: None };
     wire.behave(Behaviour { requests: Requests::All, refuse: Some(refuse), ..Behaviour::default() });
     assert_eq!(wire.doors.carrier.check().await.unwrap_err().code, "carrier_busy");
+}
+
+#[actix_web::test]
+async fn numbers_are_searched_ordered_listed_and_given_back() {
+    let wire = Wire::up();
+    let carrier = &wire.doors.carrier;
+    let features = Features { sms: true, mms: false, voice: true };
+    let (region, area) = ("US".to_owned(), Some("202".to_owned()));
+    let query = NumberQuery { region, kind: NumberKind::Local, area, features, limit: 3 };
+    let offers = carrier.search_numbers(&query).await.unwrap();
+    assert!(!offers.is_empty() && offers.len() <= 3);
+    assert!(offers.iter().all(|offer| offer.number.as_str().starts_with("+1202")));
+    let base = format!("{}/carriers/sim", wire.doors.url);
+    let order = NumberOrder {
+        number: offers[0].number.clone(),
+        reference: "reserve-1".to_owned(),
+        callback_base: base.clone(),
+    };
+    let before = carrier.list_numbers(None).await.unwrap().items.len();
+    let first = carrier.order_number(&order).await.unwrap();
+    let again = carrier.order_number(&order).await.unwrap();
+    assert_eq!((first.state, &first), (OrderState::Done, &again), "the same order twice is one");
+    let ours = carrier.list_numbers(None).await.unwrap().items;
+    assert_eq!(ours.len(), before + 1);
+    assert!(ours.iter().any(|owned| owned.number == order.number && owned.carrier_ref == first.carrier_ref));
+    // Ours calls the address that came with the order; the doctor counts those that do not.
+    let elsewhere = carrier.check_addresses("https://elsewhere.example.org").await.unwrap().unwrap();
+    assert_eq!(elsewhere.len(), 1, "{elsewhere:?}");
+    carrier.release_number(&order.number).await.unwrap();
+    carrier.release_number(&order.number).await.unwrap();
+    assert_eq!(carrier.list_numbers(None).await.unwrap().items.len(), before);
 }
