@@ -37,7 +37,7 @@ pub enum EventKind {
     PresenceChanged = 7,
     /// The account itself changed.
     AccountUpdated = 8,
-    /// An address book changed; phones ask for it, clients need not care.
+    /// An address book's name or members changed, or it is gone (`ref` is the book). Cards are told by the sync token.
     BookChanged = 9,
 }
 

@@ -187,6 +187,14 @@ id!(
     PushRegistrationId, "psh"
 );
 id!(
+    /// Somebody else's access to a collection of vCards.
+    BookMemberId, "bkm"
+);
+id!(
+    /// A file of vCards on its way into a book.
+    CardImportId, "imp"
+);
+id!(
     /// A picture or file.
     MediaId, "med"
 );

@@ -29,10 +29,10 @@ use crate::db::{Db, Lane};
 use crate::error::{Error, Result};
 use crate::events::{self, Event, EventKind};
 use crate::http::Problems;
-use crate::ids::{AccountId, ContactId, ConversationId, MessageId, SessionId};
+use crate::ids::{AccountId, AddressBookId, ContactId, ConversationId, MessageId, SessionId};
 use crate::keys::{Purpose, same};
 use crate::whispers::Whisper;
-use crate::{accounts, messaging, presence};
+use crate::{accounts, contacts, messaging, presence};
 
 /// How long a ticket opens the door.
 const TICKET_LIFE: Duration = Duration::from_secs(30);
@@ -344,6 +344,7 @@ struct Views {
     contacts: HashMap<ContactId, Value>,
     conversations: HashMap<ConversationId, Value>,
     presence: HashMap<ContactId, Value>,
+    books: HashMap<AddressBookId, Value>,
     account: Option<Value>,
 }
 
@@ -391,6 +392,11 @@ impl Views {
                 views.presence.insert(contact, json!({ "contact_id": contact, "presence": view }));
             }
         }
+        if log.iter().any(|event| event.kind == EventKind::BookChanged) {
+            for view in contacts::sharing::views(db, account)? {
+                views.books.insert(view.id, serde_json::to_value(view)?);
+            }
+        }
         if log.iter().any(|event| event.kind == EventKind::AccountUpdated) {
             views.account = Some(serde_json::to_value(accounts::view::load(db, account)?)?);
         }
@@ -410,7 +416,11 @@ impl Views {
             EventKind::ContactDeleted => Some(json!({ "id": ContactId(subject?) })),
             EventKind::PresenceChanged => self.presence.get(&ContactId(subject?)).cloned(),
             EventKind::AccountUpdated => self.account.clone(),
-            EventKind::BookChanged => None,
+            EventKind::BookChanged => {
+                let id = AddressBookId(subject?);
+                // What the account has no access to (any more) is gone for it.
+                Some(self.books.get(&id).cloned().unwrap_or_else(|| json!({ "id": id, "deleted": true })))
+            }
         }
     }
 }

@@ -277,6 +277,65 @@ diesel::table! {
 }
 
 diesel::table! {
+    hidden_cards (account_id, contact_id) {
+        account_id -> Binary,
+        contact_id -> Binary,
+        size_bytes -> BigInt,
+        base -> Binary,
+        body -> Binary,
+    }
+}
+
+diesel::table! {
+    book_members (account_id, book_id, id) {
+        account_id -> Binary,
+        book_id -> Binary,
+        id -> Binary,
+        member_id -> Binary,
+        access -> Text,
+        state -> Text,
+        slug -> Text,
+        invited_at -> BigInt,
+        answered_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    card_imports (account_id, id) {
+        account_id -> Binary,
+        id -> Binary,
+        owner_id -> Binary,
+        book_id -> Binary,
+        format -> Text,
+        charset -> Text,
+        region -> Text,
+        state -> Text,
+        fallback -> Nullable<Text>,
+        row_count -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    card_import_rows (account_id, import_id, place) {
+        account_id -> Binary,
+        import_id -> Binary,
+        place -> Integer,
+        line -> Integer,
+        name -> Text,
+        fault_code -> Nullable<Text>,
+        fault_detail -> Nullable<Text>,
+        duplicate_of -> Nullable<Text>,
+        duplicate_place -> Nullable<Integer>,
+        reasons -> Text,
+        choice -> Nullable<Text>,
+        outcome -> Nullable<Text>,
+        result_name -> Nullable<Text>,
+        body -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
     presence (account_id) {
         account_id -> Binary,
         state -> Text,
@@ -481,6 +540,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     address_tombstones,
     dav_properties,
     card_fetches,
+    hidden_cards,
+    book_members,
+    card_imports,
+    card_import_rows,
     presence,
     conversations,
     conversation_members,

@@ -188,5 +188,6 @@ pub async fn sweep(app: &App) -> Result<()> {
     if app.db.write(Lane::Any, today).await? {
         messaging::jobs::forget_claims(app, now.minus(CLAIMS_KEPT)).await?;
     }
+    app.db.write(Lane::Any, move |db| contacts::card_import::prune(db, now, 100)).await?;
     Ok(())
 }

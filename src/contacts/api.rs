@@ -1,6 +1,9 @@
 //! The edges of the roster over HTTP.
 
+mod books;
+mod cards;
 mod devices;
+mod imports;
 
 use std::time::Duration;
 
@@ -61,7 +64,30 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(accept_contact)
         .service(block_contact)
         .service(unblock_contact)
-        .service(devices::list_devices);
+        .service(devices::list_devices)
+        .service(devices::list_device_contacts)
+        .service(books::list_books)
+        .service(books::create_book)
+        .service(books::find_book)
+        .service(books::update_book)
+        .service(books::delete_book)
+        .service(books::leave_book)
+        .service(books::list_members)
+        .service(books::invite_member)
+        .service(books::update_member)
+        .service(books::remove_member)
+        .service(books::list_invitations)
+        .service(books::accept_invitation)
+        .service(books::decline_invitation)
+        .service(cards::export_cards)
+        .service(cards::export_book)
+        .service(cards::export_friend)
+        .service(cards::mail_cards)
+        .service(imports::create_import)
+        .service(imports::find_import)
+        .service(imports::list_import_rows)
+        .service(imports::apply_import)
+        .service(imports::delete_import);
 }
 
 /// Whom to ask.

@@ -55,6 +55,38 @@ pub fn rename_book(db: &mut Db, book: &AddressBook) -> Result<()> {
     Ok(())
 }
 
+pub fn set_kind(db: &mut Db, account: AccountId, book: AddressBookId, kind: &str) -> Result<()> {
+    each!(db, |c| diesel::update(address_books::table.find((account, book)))
+        .set(address_books::kind.eq(kind))
+        .execute(c))?;
+    Ok(())
+}
+
+/// The objects of a book that stand for friends or name them.
+pub fn list_bound(db: &mut Db, account: AccountId, book: AddressBookId) -> Result<Vec<AddressObject>> {
+    Ok(each!(db, |c| address_objects::table
+        .filter(address_objects::account_id.eq(account))
+        .filter(address_objects::book_id.eq(book))
+        .filter(address_objects::contact_id.is_not_null())
+        .select(AddressObject::as_select())
+        .load(c))?)
+}
+
+/// The cards of friends in a book: contact, name, counter.
+pub fn list_cards(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+) -> Result<Vec<(ContactId, String, i64)>> {
+    let rows: Vec<(Option<ContactId>, String, i64)> = each!(db, |c| address_objects::table
+        .filter(address_objects::account_id.eq(account))
+        .filter(address_objects::book_id.eq(book))
+        .filter(address_objects::contact_id.is_not_null())
+        .select((address_objects::contact_id, address_objects::name, address_objects::seq))
+        .load(c))?;
+    Ok(rows.into_iter().filter_map(|(contact, name, seq)| Some((contact?, name, seq))).collect())
+}
+
 /// Moves a book's counter on and keeps its sums; says whether anybody wants a push for it.
 pub fn touch_book(
     db: &mut Db,

@@ -6,7 +6,9 @@ use super::books::{
 };
 use super::store::Person;
 use super::vcard::{Card, Line};
-use super::{book_store as store, card_friends, messenger_card, numbering, pushes, roster};
+use super::{
+    book_store as store, card_friends, hidden_cards, messenger_card, numbering, pushes, roster, sharing,
+};
 use crate::clock::Timestamp;
 use crate::dav::EntityCondition;
 use crate::db::Db;
@@ -79,7 +81,9 @@ pub fn put(
     put: &Put<'_>,
 ) -> Result<Written> {
     let refused = |refusal| Ok(Written::Refused(refusal));
+    // On a card that several accounts share an address is no wish of anybody's.
     let person = match put.wish {
+        Some(_) if sharing::is_shared(db, account, book)? => None,
         Some(card) => card_friends::person_on(db, account, card)?,
         None => None,
     };
@@ -89,6 +93,11 @@ pub fn put(
     let before = found.iter().find(|o| o.name == put.name);
     if let Some(refusal) = reason_against(db, account, book, &found, put)? {
         return refused(refusal);
+    }
+    if before.is_none()
+        && let Some((book, contact)) = hidden_cards::contact_at(db, account, book, put.name)?
+    {
+        return hidden_cards::bring_back(db, now, &book, contact, put);
     }
     if let Some(before) = before.filter(|o| o.etag == put.etag) {
         // The same once more: nothing changes, no phone need be woken.
@@ -130,6 +139,7 @@ pub fn put(
         base,
     };
     let written = write_object(db, now, before.map(|o| o.size_bytes), &object)?;
+    sharing::wake_members(db, account, book)?;
     match object.contact_id.filter(|_| object.is_kept_by_us()) {
         Some(contact) => follow_name(db, now, contact, &object, put, written),
         None => Ok(if object.body == put.body { written } else { without_etag(written) }),
@@ -289,13 +299,16 @@ pub fn delete(
     }
     let Some(object) = existing else { return Ok(Written::Refused(Refusal::Missing)) };
     let seq = bury(db, now, account, &object)?;
+    sharing::wake_members(db, account, book)?;
     if let Some(contact) = object.contact_id.filter(|_| object.is_kept_by_us()) {
         numbering::hide_on_phone(db, now, account, contact)?;
     }
     Ok(Written::Done { created: false, etag: None, seq })
 }
 
+/// Takes an object away and leaves a tombstone. What the user made of a friend's card is kept for its return.
 pub(super) fn bury(db: &mut Db, now: Timestamp, account: AccountId, object: &AddressObject) -> Result<i64> {
+    hidden_cards::keep(db, object)?;
     let seq = events::bump(db, account, 1)?;
     store::bury_object(db, account, object.book_id, &object.name, seq)?;
     pushes::touched(db, now, (account, object.book_id), seq, -1, -i64::from(object.size_bytes))?;
@@ -308,6 +321,8 @@ pub(super) fn bury(db: &mut Db, now: Timestamp, account: AccountId, object: &Add
 /// Where an object goes.
 #[derive(Debug, Clone)]
 pub struct Target<'a> {
+    /// Whose book it is.
+    pub account: AccountId,
     /// Into which book.
     pub book: AddressBookId,
     /// Under which name.
@@ -322,65 +337,89 @@ pub struct Target<'a> {
 pub fn transfer(
     db: &mut Db,
     now: Timestamp,
-    account: AccountId,
-    from: (AddressBookId, &str),
+    from: (AccountId, AddressBookId, &str),
     target: &Target<'_>,
     condition: &EntityCondition,
 ) -> Result<Written> {
     let refused = |refusal| Ok(Written::Refused(refusal));
-    events::lock(db, &[account])?;
-    let Some(source) = store::find_object(db, account, from.0, from.1)? else {
+    let account = target.account;
+    events::lock(db, &[account, from.0])?;
+    let Some(source) = store::find_object(db, from.0, from.1, from.2)? else {
         return refused(Refusal::Missing);
     };
     if condition.check(Some(&source.etag)).is_err() {
         return refused(Refusal::Changed);
     }
-    if target.moves && source.is_kept_by_us() {
-        return refused(Refusal::Protected);
-    }
     let Some(book) = store::find_book(db, account, target.book)? else { return refused(Refusal::Missing) };
     let replaced = store::find_object(db, account, target.book, target.name)?;
-    if replaced.is_some() && !target.overwrite {
-        return refused(Refusal::Exists);
+    if let Some(refusal) = reason_against_transfer(db, &source, target, replaced.as_ref())? {
+        return refused(refusal);
     }
-    if replaced.as_ref().is_some_and(AddressObject::is_kept_by_us) {
-        return refused(Refusal::Protected);
-    }
-    let holder = store::find_holder(db, account, target.book, &source.uid)?;
-    let leaves = |name: &str| target.moves && book.id == source.book_id && name == source.name;
-    if let Some(holder) = holder.filter(|h| h != target.name && !leaves(h)) {
-        return refused(Refusal::UidConflict { holder });
-    }
-    // Replacing a card by another one changes its UID, which 6.3.2.1 forbids.
-    if let Some(other) = replaced.as_ref().filter(|o| o.uid != source.uid) {
-        return refused(Refusal::UidConflict { holder: other.name.clone() });
-    }
-    let grows = i64::from(source.size_bytes) - replaced.as_ref().map_or(0, |o| i64::from(o.size_bytes));
+    // A number of ours means the friend from one account's handset only.
+    let leaves_home = book.is_shared() || account != source.account_id;
+    let body = match leaves_home && source.contact_id.is_some() {
+        true => sharing::without_number(&source).unwrap_or_else(|| source.body.clone()),
+        false => source.body.clone(),
+    };
+    let grows = i64::try_from(body.len()).unwrap_or(i64::MAX)
+        - replaced.as_ref().map_or(0, |o| i64::from(o.size_bytes));
     let full = replaced.is_none() && book.object_count >= OBJECTS_MAX;
-    if !target.moves && (full || grows > 0 && is_full(db, account, grows)?) {
+    let stays_here = target.moves && account == source.account_id;
+    if !stays_here && (full || grows > 0 && is_full(db, account, grows)?) {
         return refused(Refusal::Full);
     }
-    let kept = store::list_properties(db, account, source.book_id, Some(&source.name))?;
+    let kept = store::list_properties(db, source.account_id, source.book_id, Some(&source.name))?;
     if target.moves {
-        bury(db, now, account, &source)?;
+        bury(db, now, source.account_id, &source)?;
+        sharing::wake_members(db, source.account_id, source.book_id)?;
     }
     let seq = events::bump(db, account, 1)?;
-    let is_own = !source.is_kept_by_us();
+    // The bond of a card of the user's own goes along; a copy of a card of ours is the user's own.
+    let is_bound = !source.is_kept_by_us() && !leaves_home;
     let object = AddressObject {
         account_id: account,
         book_id: book.id,
         name: target.name.to_owned(),
-        // The bond of a card of the user's own goes along; a copy of a card of ours is the user's own.
-        contact_id: source.contact_id.filter(|_| is_own),
-        base: source.base.clone().filter(|_| is_own),
+        etag: if body == source.body { source.etag.clone() } else { etag_of(&body) },
+        contact_id: source.contact_id.filter(|_| is_bound),
+        base: source.base.clone().filter(|_| is_bound),
+        size_bytes: i32::try_from(body.len()).unwrap_or(i32::MAX),
+        body,
         seq,
         updated_at: now,
         created_at: now,
         ..source
     };
     let written = write_object(db, now, replaced.as_ref().map(|o| o.size_bytes), &object)?;
+    sharing::wake_members(db, account, book.id)?;
     copy_properties(db, account, book.id, target.name, kept)?;
     Ok(written)
+}
+
+/// What stands against a copy or a move.
+fn reason_against_transfer(
+    db: &mut Db,
+    source: &AddressObject,
+    target: &Target<'_>,
+    replaced: Option<&AddressObject>,
+) -> Result<Option<Refusal>> {
+    if target.moves && source.is_kept_by_us() {
+        return Ok(Some(Refusal::Protected));
+    }
+    if replaced.is_some() && !target.overwrite {
+        return Ok(Some(Refusal::Exists));
+    }
+    if replaced.is_some_and(AddressObject::is_kept_by_us) {
+        return Ok(Some(Refusal::Protected));
+    }
+    let holder = store::find_holder(db, target.account, target.book, &source.uid)?;
+    let leaves = |name: &str| target.moves && target.book == source.book_id && name == source.name;
+    if let Some(holder) = holder.filter(|h| h != target.name && !leaves(h)) {
+        return Ok(Some(Refusal::UidConflict { holder }));
+    }
+    // Replacing a card by another one changes its UID, which 6.3.2.1 forbids.
+    let other = replaced.filter(|o| o.uid != source.uid);
+    Ok(other.map(|o| Refusal::UidConflict { holder: o.name.clone() }))
 }
 
 fn copy_properties(

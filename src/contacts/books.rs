@@ -8,13 +8,12 @@ use std::collections::HashSet;
 
 use diesel::prelude::*;
 
-use super::book_store as store;
 pub use super::book_writes::{Put, Refusal, Target, Written, delete, put, transfer};
 pub use super::messenger_book::{
     Fetch, card_is_on_phone, note_fetches, object_name, put_messenger_card, put_messenger_cards,
     remove_messenger_card, remove_messenger_cards,
 };
-use super::pushes;
+use super::{book_store as store, pushes, sharing};
 use crate::clock::Timestamp;
 use crate::db::{Db, Signal, Topics};
 use crate::error::Result;
@@ -44,6 +43,9 @@ pub const MESSENGER: &str = "messenger";
 /// The address of the book that every account begins with.
 pub const PERSONAL: &str = "personal";
 
+/// The kind of a book that several accounts use, now or in the past; see [`super::sharing`].
+pub const SHARED: &str = "shared";
+
 /// An address book.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = address_books)]
@@ -54,7 +56,7 @@ pub struct AddressBook {
     pub id: AddressBookId,
     /// The last segment of its address.
     pub slug: String,
-    /// [`MESSENGER`] or [`PERSONAL`].
+    /// [`MESSENGER`], [`PERSONAL`] or [`SHARED`].
     pub kind: String,
     /// The name to show.
     pub display_name: String,
@@ -76,6 +78,11 @@ impl AddressBook {
     /// Whether it is the one that Meari keeps.
     pub fn is_messenger(&self) -> bool {
         self.kind == MESSENGER
+    }
+
+    /// Whether others have, or had, access to it.
+    pub fn is_shared(&self) -> bool {
+        self.kind == SHARED
     }
 
     /// The state a client has that has seen everything.
@@ -273,7 +280,7 @@ pub fn create_book(
 ) -> Result<Result<AddressBook, Refusal>> {
     events::lock(db, &[account])?;
     let books = list_or_open(db, now, account)?;
-    if books.iter().any(|b| b.slug == slug) {
+    if books.iter().any(|b| b.slug == slug) || sharing::is_taken(db, account, slug)? {
         return Ok(Err(Refusal::Exists));
     }
     if books.len() >= BOOKS_MAX {
@@ -299,6 +306,9 @@ pub fn delete_book(
     let Some(book) = store::find_book(db, account, book)? else { return Ok(Err(Refusal::Missing)) };
     if book.slug == MESSENGER || book.slug == PERSONAL {
         return Ok(Err(Refusal::Protected));
+    }
+    if book.is_shared() {
+        sharing::close(db, now, &book)?;
     }
     store::delete_book(db, account, book.id)?;
     pushes::closed(db, now, account, book.id)?;
@@ -361,6 +371,7 @@ pub fn edit_properties(
     // The books' properties are answered from memory, which must be read again; no object has changed.
     let seq = events::newest(db, account)?;
     ring(db, account, seq);
+    sharing::wake_members(db, account, book.id)?;
     Ok(Ok(()))
 }
 
@@ -510,14 +521,6 @@ pub fn prune_tombstones(db: &mut Db, account: AccountId, keep: i64) -> Result<()
             store::delete_tombstones(db, account, book.id, floor)?;
             store::raise_floor(db, account, book.id, floor)?;
         }
-    }
-    Ok(())
-}
-
-/// Everything of a closing account.
-pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
-    for book in store::list_books(db, account)? {
-        store::delete_book(db, account, book.id)?;
     }
     Ok(())
 }

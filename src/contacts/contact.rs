@@ -72,6 +72,8 @@ macro_rules! words {
     };
 }
 
+pub(super) use words;
+
 words! {
     /// How far two people have come.
     ContactState {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{conversation, numbering, store};
+use super::{card_import, card_mail, conversation, numbering, store};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::db::{Db, Lane};
 use crate::error::{Error, Result};
-use crate::ids::{AccountId, ContactId, ConversationId, NumberId};
+use crate::ids::{AccountId, CardImportId, ContactId, ConversationId, NumberId};
 use crate::numbers;
 use crate::queue::{self, Claimed};
 
@@ -31,9 +31,22 @@ pub const RETIRE_LATE: &str = "contacts.retire_late";
 /// When that look is taken: no transaction that began before the first one is still open then.
 const RETIRE_LATE_AFTER: Duration = Duration::from_secs(60);
 
+/// A file of cards is written into its book: [`ApplyImport`].
+pub const APPLY_IMPORT: &str = "contacts.apply_import";
+/// Cards go to their owner by letter: [`card_mail::MailCards`].
+pub const MAIL_CARDS: &str = "contacts.mail_cards";
+
 /// All kinds this slice runs.
-pub const KINDS: [&str; 6] =
-    [GIVE_NUMBERS, FILL_WAITING, PEER_CHANGED, PURGE_CONVERSATIONS, REPLACE_NUMBERS, RETIRE_LATE];
+pub const KINDS: [&str; 8] = [
+    GIVE_NUMBERS,
+    FILL_WAITING,
+    PEER_CHANGED,
+    PURGE_CONVERSATIONS,
+    REPLACE_NUMBERS,
+    RETIRE_LATE,
+    APPLY_IMPORT,
+    MAIL_CARDS,
+];
 
 /// Accounts that get numbers in one run of [`FILL_WAITING`].
 const ACCOUNTS_PER_RUN: i64 = 100;
@@ -94,6 +107,15 @@ pub fn retire_number(db: &mut Db, now: Timestamp, number: NumberId) -> Result<()
     queue::enqueue_at(db, now, look_at, RETIRE_LATE, None, &RetireLate { number }).map(drop)
 }
 
+/// Payload of [`APPLY_IMPORT`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ApplyImport {
+    /// Whose import.
+    pub account: AccountId,
+    /// Which.
+    pub id: CardImportId,
+}
+
 /// Enqueues what follows when a number is taken away, a job for each account that used it.
 pub fn enqueue_replacements(db: &mut Db, now: Timestamp, holders: &[(AccountId, ContactId)]) -> Result<()> {
     let mut by_account: BTreeMap<AccountId, Vec<ContactId>> = BTreeMap::new();
@@ -141,6 +163,11 @@ pub async fn run(app: &App, job: &Claimed) -> Result<()> {
             };
             app.db.write(Lane::Any, look).await
         }
+        APPLY_IMPORT => {
+            let ApplyImport { account, id } = serde_json::from_str(&job.payload)?;
+            card_import::run(app, account, id).await
+        }
+        MAIL_CARDS => card_mail::run(app, serde_json::from_str(&job.payload)?).await,
         PURGE_CONVERSATIONS => purge(app, serde_json::from_str(&job.payload)?).await,
         other => Err(Error::internal(format!("no job of the roster is called {other}"))),
     }

@@ -8,7 +8,7 @@ use super::book_writes::{bury, marked_etag, merge, write_object};
 use super::books::{AddressBook, AddressObject, etag_of, list_or_open};
 use super::messenger_card::{MessengerCard, render_messenger_card};
 use super::vcard::{self, Card};
-use super::{card_friends, pushes};
+use super::{card_friends, hidden_cards, pushes};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -64,6 +64,12 @@ pub fn put_messenger_cards(
         .map(|o| (o.name.clone(), o))
         .collect();
     let (mut new, mut changed, mut bytes) = (Vec::new(), Vec::new(), 0i64);
+    let returning: Vec<ContactId> = cards
+        .iter()
+        .map(|(contact, _)| *contact)
+        .filter(|contact| !before.contains_key(&object_name(*contact)))
+        .collect();
+    let mut hidden = hidden_cards::take(db, account, &returning)?;
     for ((contact, card), name) in cards.iter().zip(names) {
         let ours = render_messenger_card(card).into_bytes();
         match before.remove(&name) {
@@ -75,7 +81,10 @@ pub fn put_messenger_cards(
                 }
             }
             None => {
-                let object = first_version(now, &book, name, *contact, card, ours);
+                let mut object = first_version(now, &book, name, *contact, card, ours);
+                if let Some(hidden) = hidden.remove(contact) {
+                    hidden.put_back_on(&mut object);
+                }
                 bytes += i64::from(object.size_bytes);
                 new.push(object);
             }
@@ -87,14 +96,7 @@ pub fn put_messenger_cards(
     if new.is_empty() && changed.is_empty() {
         return Ok(());
     }
-    for object in &new {
-        // A card of the user's own that has a friend's UID is an old copy of this one.
-        if let Some(holder) = store::find_holder(db, account, book.id, &object.uid)?
-            && let Some(copy) = store::find_object(db, account, book.id, &holder)?
-        {
-            bury(db, now, account, &copy)?;
-        }
-    }
+    bury_copies(db, now, &book, &new)?;
     let count = i64::try_from(new.len() + changed.len()).unwrap_or(0);
     let last = events::bump(db, account, count)?;
     let mut seq = last - count;
@@ -108,6 +110,18 @@ pub fn put_messenger_cards(
         store::update_object(db, object)?;
     }
     pushes::touched(db, now, (account, book.id), last, i64::try_from(new.len()).unwrap_or(0), bytes)
+}
+
+/// A card of the user's own that has a friend's UID is an old copy of the friend's.
+fn bury_copies(db: &mut Db, now: Timestamp, book: &AddressBook, new: &[AddressObject]) -> Result<()> {
+    for object in new {
+        if let Some(holder) = store::find_holder(db, book.account_id, book.id, &object.uid)?
+            && let Some(copy) = store::find_object(db, book.account_id, book.id, &holder)?
+        {
+            bury(db, now, book.account_id, &copy)?;
+        }
+    }
+    Ok(())
 }
 
 /// The name of a friend's card: the same for the life of the contact.

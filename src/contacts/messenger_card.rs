@@ -97,11 +97,16 @@ pub fn merge(base: &str, theirs: &Card, ours: &str) -> Option<Card> {
         }
     }
     let mut lines: Vec<Line> = Vec::new();
+    let of = |card: &Card, name: &str| card.named(name).cloned().collect::<Vec<Line>>();
+    let named = |card: &Card| of(card, "FN");
+    // FN and N are one name: where ours is taken for one, the other must not go on saying something else.
+    let has_our_name = same(&named(&theirs_in_ours), &named(&base)) && !same(&named(&ours), &named(&base));
     for name in names {
-        let from = |card: &Card| card.named(name).cloned().collect::<Vec<Line>>();
-        let (b, t, o) = (from(&base), from(&theirs_in_ours), from(&ours));
+        let (b, t, o) = (of(&base, name), of(&theirs_in_ours, name), of(&ours, name));
         let merged = match name {
             "TEL" => merge_numbers(&b, t, o),
+            "CATEGORIES" => merge_groups(&b, t, &o),
+            "N" if has_our_name => o,
             name if OURS.contains(&name) => merge_ours(name, &b, t, o),
             // A card cannot be without a name.
             "FN" if t.iter().all(|l| l.value.trim().is_empty()) => o,
@@ -119,11 +124,18 @@ fn merge_numbers(base: &[Line], theirs: Vec<Line>, ours: Vec<Line>) -> Vec<Line>
     let is_in = |line: &Line, list: &[Line]| list.iter().any(|l| digits(l) == digits(line));
     let kept = base.iter().filter(|b| is_in(b, &theirs)).count();
     let mut replaced = base.len() - kept;
-    // A number of ours keeps the labels that the user gave it.
-    let mut merged: Vec<Line> = ours
-        .into_iter()
-        .map(|line| theirs.iter().find(|t| digits(t) == digits(&line)).cloned().unwrap_or(line))
-        .collect();
+    // A number of ours keeps the labels that the user gave it, also where another one takes its place.
+    let labelled = |(at, line): (usize, Line)| {
+        if let Some(as_it_is) = theirs.iter().find(|t| digits(t) == digits(&line)) {
+            return as_it_is.clone();
+        }
+        let before = base.get(at).and_then(|b| theirs.iter().find(|t| digits(t) == digits(b)));
+        match before {
+            Some(before) => Line { value: line.value, text: String::new(), ..before.clone() },
+            None => line,
+        }
+    };
+    let mut merged: Vec<Line> = ours.into_iter().enumerate().map(labelled).collect();
     for line in theirs {
         if is_in(&line, base) || is_in(&line, &merged) {
             continue;
@@ -150,6 +162,23 @@ fn merge_ours(name: &str, base: &[Line], theirs: Vec<Line>, ours: Vec<Line>) -> 
         }
     }
     merged
+}
+
+/// Groups are a set: what either side has put in or taken out since stays in or out.
+fn merge_groups(base: &[Line], theirs: Vec<Line>, ours: &[Line]) -> Vec<Line> {
+    let set = |lines: &[Line]| -> Vec<String> {
+        let items =
+            lines.iter().flat_map(|l| l.components(',').into_iter().map(str::to_owned).collect::<Vec<_>>());
+        items.filter(|item| !item.trim().is_empty()).collect()
+    };
+    let (b, t, o) = (set(base), set(&theirs), set(ours));
+    let added: Vec<String> = o.iter().filter(|g| !b.contains(g) && !t.contains(g)).cloned().collect();
+    let is_taken = |group: &String| b.contains(group) && !o.contains(group);
+    if added.is_empty() && !t.iter().any(is_taken) {
+        return theirs;
+    }
+    let list: Vec<String> = t.into_iter().filter(|g| !is_taken(g)).chain(added).collect();
+    if list.is_empty() { Vec::new() } else { vec![Line::new("CATEGORIES", list.join(","))] }
 }
 
 fn digits(line: &Line) -> String {
@@ -262,6 +291,46 @@ mod tests {
             result.contains("item1.URL:https://example.org") && result.contains("item1.X-ABLabel:x"),
             "{result}"
         );
+    }
+
+    #[test]
+    fn both_sides_put_into_groups() {
+        let base = render_messenger_card(&friend());
+        let theirs = base.replace("CATEGORIES:Meari", "CATEGORIES:Meari,Band");
+        let mut now = friend();
+        now.categories = vec!["Meari".into(), "Work".into()];
+        let result = merged(&base, &theirs, &render_messenger_card(&now));
+        assert!(result.contains("CATEGORIES:Meari,Band,Work\r\n"), "{result}");
+        now.categories = Vec::new();
+        let result = merged(&base, &theirs, &render_messenger_card(&now));
+        assert!(result.contains("CATEGORIES:Band\r\n"), "{result}");
+    }
+
+    #[test]
+    fn the_two_spellings_of_a_name_agree() {
+        let base = render_messenger_card(&friend());
+        let theirs = base.replace("N:;Bob\\, the \"builder\";;;", "N:Builder;Bob;;;");
+        assert_ne!(theirs, base);
+        let mut now = friend();
+        now.number = E164::parse("+12025550199").ok();
+        assert!(merged(&base, &theirs, &render_messenger_card(&now)).contains("\nN:Builder;Bob;;;\r\n"));
+        now.display_name = "Robert".into();
+        let result = merged(&base, &theirs, &render_messenger_card(&now));
+        assert!(result.contains("FN:Robert\r\n") && result.contains("\nN:;Robert;;;\r\n"), "{result}");
+    }
+
+    #[test]
+    fn a_new_number_keeps_the_label_of_the_old_one() {
+        let base = render_messenger_card(&friend());
+        let theirs = base.replace(
+            "TEL;TYPE=CELL:+12025550123",
+            "item1.TEL;TYPE=pref:+1 202-555-0123\r\nitem1.X-ABLabel:secret",
+        );
+        let mut now = friend();
+        now.number = E164::parse("+12025550199").ok();
+        let result = merged(&base, &theirs, &render_messenger_card(&now));
+        assert!(result.contains("item1.TEL;TYPE=pref:+12025550199\r\n"), "{result}");
+        assert!(!result.contains("0123"), "{result}");
     }
 
     #[test]

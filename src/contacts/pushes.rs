@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::book_store as store;
 use super::books::{self, AddressBook, ring};
 use super::carddav::sync_token;
+use super::sharing;
 use crate::accounts;
 use crate::app::App;
 use crate::clock::Timestamp;
@@ -147,7 +148,7 @@ pub(super) fn edited(db: &mut Db, now: Timestamp, account: AccountId, book: Addr
     push::note(db, now, &Watched::Book(book).subject(account), PROPERTIES).map(drop)
 }
 
-/// A book has come.
+/// A book has come into an account's home, or one of somebody else's has left it.
 pub(super) fn opened(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
     push::note(db, now, &Watched::Home.subject(account), MEMBERS).map(drop)
 }
@@ -208,9 +209,18 @@ fn slot(keys: &Keys, registration: &Registration, happened: i16) -> String {
 fn is_still_known(db: &mut Db, registration: &Registration) -> Result<bool> {
     let credential = registration.credential.as_deref().and_then(|c| <[u8; 16]>::try_from(c).ok());
     let Some(device) = credential.map(|c| AppPasswordId(uuid::Uuid::from_bytes(c))) else { return Ok(false) };
-    let account = registration.account_id;
-    Ok(registration.owner_id == account
-        && accounts::app_passwords::list(db, account)?.iter().any(|password| password.id == device))
+    let (account, owner) = (registration.account_id, registration.owner_id);
+    let book = <[u8; 16]>::try_from(registration.subject.as_slice()).ok();
+    let may_see = match book.map(|id| AddressBookId(uuid::Uuid::from_bytes(id))) {
+        _ if owner == account => true,
+        // A book that is gone is told once more; a book that one may not see any more is not.
+        Some(book) if registration.kind == BOOK => {
+            store::find_book(db, owner, book)?.is_none()
+                || sharing::check_read(db, owner, book, account).is_ok()
+        }
+        _ => false,
+    };
+    Ok(may_see && accounts::app_passwords::list(db, account)?.iter().any(|password| password.id == device))
 }
 
 /// Whether there is such a book, for who wants to watch it.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::address::ContactAddress;
 use super::contact::{Contact, ContactState, ContactView, Direction, NumberState};
 use super::store::{self, Person};
-use super::{books, conversation, jobs, numbering};
+use super::{books, card_import, conversation, hidden_cards, jobs, numbering, sharing};
 use crate::clock::Timestamp;
 use crate::db::{Db, Topics};
 use crate::error::{Error, Result};
@@ -453,20 +453,39 @@ fn with_numbers(db: &mut Db, account: AccountId, rows: Vec<Contact>) -> Result<V
 pub fn export(db: &mut Db, account: AccountId) -> Result<serde_json::Value> {
     let contacts = list(db, account, &Filter::default(), None, i64::MAX)?;
     let mut exported = Vec::new();
+    let granted = sharing::granted(db, account)?;
     for book in books::list(db, account)? {
+        let members: Vec<_> = granted
+            .iter()
+            .filter(|(id, ..)| *id == book.id)
+            .map(|(_, handle, access)| serde_json::json!({ "member": handle, "access": access }))
+            .collect();
         let mut cards = Vec::new();
         for listed in books::list_objects(db, account, book.id)? {
             let object = books::find(db, account, book.id, &listed.name)?;
             cards.extend(object.map(|object| String::from_utf8_lossy(&object.body).into_owned()));
         }
-        exported.push(serde_json::json!({ "name": book.display_name, "address": book.slug, "cards": cards }));
+        exported.push(serde_json::json!({ "name": book.display_name, "address": book.slug, "members": members, "cards": cards }));
     }
-    Ok(serde_json::json!({ "contacts": contacts, "address_books": exported }))
+    let hidden: Vec<String> = hidden_cards::list(db, account)?
+        .into_iter()
+        .map(|card| String::from_utf8_lossy(&card.body).into_owned())
+        .collect();
+    // Cards in other people's books are theirs to give away.
+    let shared: Vec<_> = sharing::shared_with(db, account)?
+        .into_iter()
+        .map(|s| serde_json::json!({ "name": s.book.display_name, "owner": s.owner, "access": s.access }))
+        .collect();
+    Ok(serde_json::json!({
+        "contacts": contacts, "address_books": exported, "hidden_cards": hidden, "shared_with_me": shared,
+    }))
 }
 
 /// Takes a closing account out of everybody's contacts, and deletes its own contacts and address books. What was said
-/// is deleted by a job; the account's numbers are erased by their own slice.
+/// is deleted by a job; the account's numbers are erased by their own slice. Books that it shares close for everybody.
 pub fn erase(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
+    sharing::erase(db, now, account)?;
+    card_import::erase(db, account)?;
     loop {
         let about = store::list_about_peer(db, account, None, store::CHUNK as i64)?;
         let mut locked: Vec<AccountId> = about.iter().map(|row| row.account_id).collect();

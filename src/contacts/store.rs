@@ -14,7 +14,7 @@ use crate::ids::{AccountId, AddressBookId, AppPasswordId, ContactId, Conversatio
 use crate::phone::E164;
 use crate::schema::{
     account_photos, accounts, address_books, address_objects, address_tombstones, card_fetches, contacts,
-    dav_properties, handsets,
+    dav_properties, handsets, hidden_cards,
 };
 
 /// Rows in one statement: far below the parameter limits of both engines.
@@ -240,6 +240,16 @@ pub fn insert_many(db: &mut Db, rows: &[Contact]) -> Result<()> {
     Ok(())
 }
 
+/// Whom the account has blocked, of those who live here.
+pub fn list_blocked(db: &mut Db, account: AccountId) -> Result<Vec<AccountId>> {
+    let rows: Vec<Option<AccountId>> = each!(db, |c| contacts::table
+        .filter(contacts::account_id.eq(account))
+        .filter(contacts::state.eq(ContactState::Blocked))
+        .select(contacts::peer_account_id)
+        .load(c))?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
 /// Writes what may change of a contact.
 pub fn update(db: &mut Db, contact: &Contact) -> Result<()> {
     let change = Change {
@@ -295,8 +305,13 @@ pub fn set_display_name(
     Ok(())
 }
 
+/// Deletes contacts, with what was kept of their cards.
 pub fn delete(db: &mut Db, account: AccountId, ids: &[ContactId]) -> Result<()> {
     for chunk in ids.chunks(CHUNK) {
+        each!(db, |c| diesel::delete(hidden_cards::table)
+            .filter(hidden_cards::account_id.eq(account))
+            .filter(hidden_cards::contact_id.eq_any(chunk))
+            .execute(c))?;
         each!(db, |c| diesel::delete(contacts::table)
             .filter(contacts::account_id.eq(account))
             .filter(contacts::id.eq_any(chunk))
@@ -307,6 +322,9 @@ pub fn delete(db: &mut Db, account: AccountId, ids: &[ContactId]) -> Result<()> 
 
 /// Deletes all address books of an account, with everything that hangs on them.
 pub fn delete_books(db: &mut Db, account: AccountId) -> Result<()> {
+    each!(db, |c| diesel::delete(hidden_cards::table)
+        .filter(hidden_cards::account_id.eq(account))
+        .execute(c))?;
     each!(db, |c| diesel::delete(card_fetches::table)
         .filter(card_fetches::account_id.eq(account))
         .execute(c))?;
@@ -406,6 +424,22 @@ pub fn count_current_fetches(
         .select((card_fetches::app_password_id, diesel::dsl::count_star()))
         .load(c))?;
     Ok(rows.into_iter().collect())
+}
+
+/// What a device was handed of a book: by the object's name its counter, and when.
+pub fn list_fetches(
+    db: &mut Db,
+    account: AccountId,
+    device: AppPasswordId,
+    book: AddressBookId,
+) -> Result<HashMap<String, (i64, Timestamp)>> {
+    let rows: Vec<(String, i64, Timestamp)> = each!(db, |c| card_fetches::table
+        .filter(card_fetches::account_id.eq(account))
+        .filter(card_fetches::app_password_id.eq(device))
+        .filter(card_fetches::book_id.eq(book))
+        .select((card_fetches::name, card_fetches::seq, card_fetches::at))
+        .load(c))?;
+    Ok(rows.into_iter().map(|(name, seq, at)| (name, (seq, at))).collect())
 }
 
 /// Whether a device may still have a card that is gone: it has fetched the card after `since`, and has not

@@ -50,8 +50,17 @@ async fn belongings(pair: &Pair) -> Vec<(&'static str, String)> {
     let subscription =
         text(&pair.bob.post("/v1/me/push-subscriptions", subscription).await.expect(201)["id"]);
     let picture = pair.alice.upload("", "text/plain", b"Mine alone".to_vec()).await.expect(201);
+    let book = pair.alice.post("/v1/books", json!({ "name": "Family" })).await.expect(201);
+    let invite = json!({ "address": "meari:bob", "access": "write" });
+    let path = format!("/v1/books/{}/members", text(&book["id"]));
+    let invited = pair.alice.post(&path, invite).await.expect(201);
+    let import = upload(&pair.alice).await;
     vec![
         ("/v1/media/", text(&picture["id"])),
+        ("/v1/books/", text(&book["id"])),
+        ("/v1/book-invitations/", text(&invited["id"])),
+        ("/v1/imports/", import),
+        ("/v1/me/devices/", text(&password["id"])),
         ("/v1/contacts/", pair.contact.clone()),
         ("/v1/conversations/", text(&said["conversation_id"])),
         ("/v1/messages/", text(&said["id"])),
@@ -63,6 +72,15 @@ async fn belongings(pair: &Pair) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// An import of somebody's.
+async fn upload(person: &crate::support::Person) -> String {
+    let file = "BEGIN:VCARD\nVERSION:3.0\nFN:A\nEND:VCARD\n";
+    let request = person.http().post(format!("{}/v1/imports", person.base)).body(file);
+    let answer = request.bearer_auth(person.token.as_deref().unwrap()).send().await.unwrap();
+    let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    body["id"].as_str().unwrap().to_owned()
+}
+
 /// A body that would do, were it one's own.
 fn body(path: &str, said: &str) -> Value {
     match path {
@@ -70,6 +88,9 @@ fn body(path: &str, said: &str) -> Value {
         "/v1/conversations/{id}/typing" => json!({ "typing": true }),
         "/v1/conversations/{id}/read" => json!({ "up_to": said }),
         "/v1/messages/{id}/reaction" => json!({ "emoji": "👍" }),
+        "/v1/imports/{id}/apply" => json!({ "duplicates": "skip" }),
+        "/v1/books/{id}/members" => json!({ "address": "meari:bob", "access": "read" }),
+        "/v1/books/{id}/members/{member_id}" => json!({ "access": "read" }),
         "/v1/contacts/{id}" => json!({ "display_name": "Mine" }),
         "/v1/me/mobiles/{id}/verify" | "/v1/me/emails/{id}/verify" => json!({ "code": "123456" }),
         _ => json!({}),
@@ -84,7 +105,8 @@ async fn nobody_gets_in_without_signing_in() {
         if OPEN.contains(&(verb.as_str(), path.as_str())) {
             continue;
         }
-        let concrete = path.replace("{id}", id);
+        let concrete =
+            path.replace("{id}", id).replace("{member_id}", "bkm_01970000000070008000000000000000");
         let answer = app.stranger().call(method(&verb), &concrete, Some(&json!({}))).await;
         assert_eq!(answer.status, 401, "{verb} {path} signed out: {}", answer.text);
         let forged = app
@@ -118,7 +140,13 @@ async fn what_belongs_to_others_is_not_there() {
             continue;
         };
         let wanted = body(&path, "msg_01970000000070008000000000000000");
-        let answer = mallory.call(method(&verb), &path.replace("{id}", id), Some(&wanted)).await;
+        let answer = mallory
+            .call(
+                method(&verb),
+                &path.replace("{id}", id).replace("{member_id}", "bkm_01970000000070008000000000000000"),
+                Some(&wanted),
+            )
+            .await;
         assert_eq!(answer.status, 404, "{verb} {path} as a stranger: {}", answer.text);
         tried += 1;
     }

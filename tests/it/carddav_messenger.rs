@@ -70,6 +70,76 @@ story! {
         assert_eq!(tel(&before), tel(&after), "the same number");
     }
 
+    async fn what_the_user_wrote_on_a_card_outlives_hiding(app) {
+        let (alice, phone, friend) = friends(app).await;
+        let (path, _, text) = only_card(&phone).await;
+        let tel = |text: &str| text.lines().find(|l| l.starts_with("TEL")).unwrap().to_owned();
+        let mine = text
+            .replace("FN:Bob", "FN:Bobby")
+            .replace("N:;Bob;;;", "N:Builder;Bobby;;;")
+            .replace("CATEGORIES:Meari", "CATEGORIES:Meari,Band")
+            .replace("END:VCARD", "NOTE:plays the tuba\r\nPHOTO;ENCODING=b;TYPE=JPEG:AAAABBBB\r\nitem1.URL:https://example.org\r\nitem1.X-ABLabel:home\r\nEND:VCARD");
+        let number = tel(&text);
+        phone.put(&path, &mine, &[]).await.expect(204);
+        let kept = ["FN:Bobby\r\n", "N:Builder;Bobby;;;\r\n", "CATEGORIES:Meari,Band\r\n", "NOTE:plays the tuba\r\n", "PHOTO;ENCODING=b;TYPE=JPEG:AAAABBBB\r\n", "item1.X-ABLabel:home\r\n"];
+        let has_all = |text: &str| {
+            for line in kept {
+                assert!(text.contains(line), "{line} is missing: {text}");
+            }
+        };
+        let contact = format!("/v1/contacts/{friend}");
+        let hide = async |hidden: bool| alice.patch(&contact, json!({ "hidden_on_phone": hidden })).await;
+        // By the client.
+        for _ in 0..2 {
+            assert_eq!(hide(true).await.expect(200)["number"], json!(null));
+            phone.get(&path).await.expect(404);
+            hide(false).await.expect(200);
+            let text = phone.get(&path).await.expect(200).body;
+            has_all(&text);
+            assert_eq!(tel(&text), number);
+        }
+        // On the phone; meanwhile the friend takes another name, which the user's own for him outlives.
+        phone.delete(&path, &[]).await.expect(204);
+        let export = alice.get("/v1/me/export").await.expect(200);
+        assert!(export.text.contains("plays the tuba"), "the user's words are the user's");
+        hide(false).await.expect(200);
+        has_all(&phone.get(&path).await.expect(200).body);
+        // Without a mobile the cards go, and come back with it.
+        let mobile = alice.get("/v1/me").await["mobiles"][0]["id"].as_str().unwrap().to_owned();
+        alice.delete(&format!("/v1/me/mobiles/{mobile}")).await.expect(204);
+        app.settle().await;
+        phone.get(&path).await.expect(404);
+        app.verify_mobile(&alice, "+12025550102").await;
+        let text = phone.get(&path).await.expect(200).body;
+        has_all(&text);
+        // Blocked and not any more.
+        alice.post(&format!("/v1/contacts/{friend}/block"), json!({})).await.expect(200);
+        phone.get(&path).await.expect(404);
+        alice.post(&format!("/v1/contacts/{friend}/unblock"), json!({})).await.expect(200);
+        has_all(&phone.get(&path).await.expect(200).body);
+        // Parting is for good.
+        alice.delete(&format!("/v1/contacts/{friend}")).await.expect(204);
+        assert!(!alice.get("/v1/me/export").await.text.contains("plays the tuba"));
+        app.settle().await;
+    }
+
+    async fn a_deletion_is_undone_on_the_phone(app) {
+        let (alice, phone, friend) = friends(app).await;
+        let (path, _, text) = only_card(&phone).await;
+        phone.delete(&path, &[]).await.expect(204);
+        let contact = || async { alice.get(&format!("/v1/contacts/{friend}")).await.expect(200) };
+        assert_eq!(contact().await["hidden_on_phone"], true);
+        let again = text.replace("END:VCARD", "NOTE:back\r\nEND:VCARD");
+        phone.put(&path, &again, &[("if-none-match", "*")]).await.expect(201);
+        assert_eq!((contact().await["hidden_on_phone"].as_bool(), contact().await["number_state"].as_str()), (Some(false), Some("assigned")));
+        let stored = phone.get(&path).await.expect(200).body;
+        let number = contact().await["number"].as_str().unwrap().to_owned();
+        assert!(stored.contains("NOTE:back\r\n") && stored.contains(&number), "{stored}");
+        // A card that never was his is the user's own, also under such a name.
+        let other = path.replace(&path[path.len() - 8..], "0000.vcf");
+        phone.put(&other, &card("own", "Aunt", ""), &[]).await.expect(201);
+    }
+
     async fn a_contact_added_there_is_kept(app) {
         let (_, phone, _) = friends(app).await;
         let path = format!("{}own.vcf", phone.book("messenger"));
@@ -167,17 +237,23 @@ story! {
         let (alice, phone, friend) = friends(app).await;
         let before = alice.get("/v1/me/devices").await.expect(200);
         assert_eq!(before["contacts"], 1);
+        let arrived = format!("/v1/me/devices/{}/contacts", before["items"][0]["app_password_id"].as_str().unwrap());
+        let arrival = async || alice.get(&arrived).await.expect(200)["items"][0].clone();
+        assert_eq!((arrival().await["contact_id"].as_str(), &arrival().await["is_current"]), (Some(friend.as_str()), &json!(false)));
+        assert!(arrival().await["fetched_at"].is_null());
         assert_eq!((&before["items"][0]["label"], &before["items"][0]["contacts_current"]), (&json!("phone"), &json!(0)));
         assert!(before["items"][0]["last_fetched_at"].is_null());
 
         only_card(&phone).await;
         let after = alice.get("/v1/me/devices").await.expect(200);
         assert_eq!(after["items"][0]["contacts_current"], 1);
+        assert_eq!((&arrival().await["is_current"], arrival().await["fetched_at"].is_string()), (&json!(true), true));
         assert!(after["items"][0]["last_fetched_at"].is_string());
 
         alice.patch(&format!("/v1/contacts/{friend}"), json!({ "display_name": "Bobby" })).await.expect(200);
         app.settle().await;
         assert_eq!(alice.get("/v1/me/devices").await["items"][0]["contacts_current"], 0, "the phone has an old card");
+        assert_eq!((&arrival().await["display_name"], &arrival().await["is_current"]), (&json!("Bobby"), &json!(false)));
         only_card(&phone).await;
         assert_eq!(alice.get("/v1/me/devices").await["items"][0]["contacts_current"], 1);
     }

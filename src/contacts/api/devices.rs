@@ -1,17 +1,17 @@
 //! What one's phones have fetched, over HTTP.
 
 use actix_web::get;
-use actix_web::web::{Data, Json};
+use actix_web::web::{Data, Json, Path, Query};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::accounts::auth::SignedIn;
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::contacts::arrivals::{self, Arrivals, Device};
+use crate::contacts::arrivals::{self, Arrival, Arrivals, Device};
 use crate::error::Result;
-use crate::http::Problems;
-use crate::ids::AppPasswordId;
+use crate::http::{Page, Paging, Problems};
+use crate::ids::{AppPasswordId, ContactId};
 
 /// A phone or program that fetches one's contacts.
 #[derive(Serialize, ToSchema)]
@@ -68,4 +68,48 @@ pub(super) struct DevicesView {
 pub(super) async fn list_devices(me: SignedIn, app: Data<App>) -> Result<Json<DevicesView>> {
     let Arrivals { devices, cards } = app.db.read(move |db| arrivals::list(db, me.account)).await?;
     Ok(Json(DevicesView { items: devices.into_iter().map(DeviceView::from).collect(), contacts: cards }))
+}
+
+/// Whether a contact has arrived on a device.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ArrivalView {
+    /// The contact.
+    #[schema(value_type = String)]
+    contact_id: ContactId,
+    /// The name to show.
+    display_name: String,
+    /// When the device last fetched its card.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    fetched_at: Option<Timestamp>,
+    /// Whether the device has the card as it is now; false while it has none or an old one.
+    is_current: bool,
+}
+
+impl From<Arrival> for ArrivalView {
+    fn from(arrival: Arrival) -> Self {
+        let Arrival { contact, display_name, fetched_at, is_current } = arrival;
+        ArrivalView { contact_id: contact, display_name, fetched_at, is_current }
+    }
+}
+
+/// Show which contacts have arrived on a phone
+///
+/// Contacts that have a card now, in the order in which they came to be.
+#[utoipa::path(
+    tag = "contacts", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The device's app password"), Paging),
+    responses((status = 200, body = Page<ArrivalView>), Problems)
+)]
+#[get("/v1/me/devices/{id}/contacts")]
+pub(super) async fn list_device_contacts(
+    me: SignedIn,
+    app: Data<App>,
+    id: Path<AppPasswordId>,
+    paging: Query<Paging>,
+) -> Result<Json<Page<ArrivalView>>> {
+    let (id, limit, after) = (id.into_inner(), paging.limit()?, paging.after()?);
+    let rows = usize::try_from(limit).unwrap_or(0) + 1;
+    let arrivals = app.db.read(move |db| arrivals::of_device(db, me.account, id, after, rows)).await?;
+    let items: Vec<ArrivalView> = arrivals.into_iter().map(ArrivalView::from).collect();
+    Ok(Json(Page::from_extra(items, limit, |item| item.contact_id.to_string())))
 }

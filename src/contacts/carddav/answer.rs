@@ -50,6 +50,14 @@ impl Stop {
         }
     }
 
+    /// Whether a fresh look at the account's books could answer otherwise.
+    pub fn may_be_outdated(&self) -> bool {
+        match self {
+            Stop::Fault(fault) => matches!(fault.status, 403 | 404 | 409),
+            Stop::Error(error) => matches!(error.kind(), Kind::Forbidden | Kind::NotFound),
+        }
+    }
+
     /// As an answer.
     pub fn into_response(self) -> HttpResponse {
         match self {

@@ -10,6 +10,7 @@ use super::propfind::initial_edit;
 use super::terms::NOT_SO;
 use super::{Call, MISSING};
 use crate::contacts::books::{self, NAME_MAX, Refusal};
+use crate::contacts::sharing::{self, Right};
 use crate::dav::{Depth, Element, Fault, Multistatus, Name, Precondition, requests};
 use crate::db::Db;
 
@@ -93,7 +94,8 @@ pub async fn delete(call: Call) -> Result<HttpResponse, Stop> {
     let Place::Book(_, slug) = &call.place else {
         return Err(Fault::new(403, "This cannot be taken away.").into());
     };
-    let book = call.shelf.book(slug).ok_or(MISSING)?.id;
+    let book = call.shelf.book(slug).ok_or(MISSING)?;
+    let (right, book) = (call.shelf.right(book), book.id);
     if call.depth(Depth::Infinity)? != Depth::Infinity {
         return Err(
             Fault::malformed("A book goes with all that is in it: Depth can be infinity only.").into()
@@ -102,7 +104,13 @@ pub async fn delete(call: Call) -> Result<HttpResponse, Stop> {
     // A book is there and has no entity tag.
     call.condition.check(Some(""))?;
     let (account, now, terms) = (call.account(), call.now, call.terms()?);
-    let delete = move |db: &mut Db| terms.keep(db, |db| books::delete_book(db, now, account, book));
+    let delete = move |db: &mut Db| {
+        terms.keep(db, |db| match right {
+            Right::Owner => books::delete_book(db, now, account, book),
+            // Somebody else's book only leaves one's own home.
+            Right::Write | Right::Read => sharing::leave(db, now, account, book).map(Ok),
+        })
+    };
     let outcome = call.dav.app.db.write(account, delete).await?.ok_or(NOT_SO)?;
     match outcome {
         Ok(()) => Ok(HttpResponse::NoContent().finish()),

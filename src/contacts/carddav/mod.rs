@@ -35,7 +35,8 @@ use self::terms::{NOT_SO, Terms};
 use crate::accounts::auth::PhoneLogin;
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::contacts::books::{self, Fetch};
+use crate::contacts::books::{self, AddressBook, Fetch};
+use crate::contacts::sharing::Right;
 use crate::contacts::vcard::CARD_BYTES_MAX;
 use crate::dav::headers::EntityTags;
 use crate::dav::{Depth, EntityCondition, Fault, Name, Precondition, Preferences, href};
@@ -155,6 +156,16 @@ impl Call {
         Ok(self)
     }
 
+    /// Refuses whoever may only read a book; the transaction of the write asks once more.
+    fn require_write(&self, book: &AddressBook, privilege: &'static str) -> Result<(), Fault> {
+        if self.shelf.right(book) != Right::Read {
+            return Ok(());
+        }
+        let precondition =
+            Precondition::NeedPrivileges { href: self.place.href(), privilege: Name::dav(privilege) };
+        Err(Fault::violated(403, precondition, "This address book may be read only."))
+    }
+
     /// Keeps the answer for whoever asks the same before anything changes.
     fn keep_answer(&self, body: Vec<u8>) -> Bytes {
         match self.answer_key {
@@ -254,8 +265,8 @@ async fn respond(
         return dispatch(call).await;
     }
     match dispatch(call.clone()).await {
-        // A book may have been made, or made anew, since.
-        Err(Stop::Fault(Fault { status: 404 | 409, .. })) => dispatch(call.freshened().await?).await,
+        // A book may have been made, or made anew, since, or access to it given or taken.
+        Err(stop) if stop.may_be_outdated() => dispatch(call.freshened().await?).await,
         answered => answered,
     }
 }

@@ -12,6 +12,7 @@ use super::{Call, MISSING, NO_PARENT, TOO_LARGE, own_place};
 use crate::contacts::books::{self, AddressObject, NAME_MAX, Put, Refusal, Target, Written};
 use crate::contacts::card_convert::to_version;
 use crate::contacts::card_friends;
+use crate::contacts::sharing;
 use crate::contacts::vcard::{Card, CardFault, Version};
 use crate::dav::headers::EntityTags;
 
@@ -25,13 +26,18 @@ pub async fn get(call: Call) -> Result<HttpResponse, Stop> {
     match &call.place {
         Place::Object(_, slug, name) => {
             let book = call.shelf.book(slug).ok_or(MISSING)?;
-            let (account, id, name) = (call.account(), book.id, name.clone());
-            let object = call.dav.app.db.read(move |db| books::find(db, account, id, &name)).await?;
+            let (owner, id, name) = (book.account_id, book.id, name.clone());
+            let account = call.account();
+            let read = call.dav.app.db.read(move |db| {
+                sharing::check_read(db, owner, id, account)?;
+                books::find(db, owner, id, &name)
+            });
+            let object = read.await?;
             let object = object.ok_or(MISSING)?;
             let is_about_a_friend = book.is_messenger() || object.contact_id.is_some();
             if is_about_a_friend && call.request.method() == actix_web::http::Method::GET {
                 let fetch = call.fetch(id, &object.name, object.seq);
-                call.dav.note_fetches(call.now, account, vec![fetch]).await?;
+                call.dav.note_fetches(call.now, call.account(), vec![fetch]).await?;
             }
             show(&call, &object)
         }
@@ -123,13 +129,14 @@ pub fn in_version(body: &[u8], version: Version) -> Vec<u8> {
 }
 
 async fn export(call: &Call, slug: &str) -> Result<HttpResponse, Stop> {
-    let book = call.shelf.book(slug).ok_or(MISSING)?.id;
-    let account = call.account();
+    let book = call.shelf.book(slug).ok_or(MISSING)?;
+    let (account, book, reader) = (book.account_id, book.id, call.account());
     let body = call
         .dav
         .app
         .db
         .read(move |db| {
+            sharing::check_read(db, account, book, reader)?;
             let (mut out, mut after) = (Vec::new(), -1);
             loop {
                 let page = books::page(db, account, book, after, PAGE)?;
@@ -190,7 +197,9 @@ async fn write(call: Call, slug: &str, name: &str, location: Option<String>) -> 
     }
     check_media_type(call.header("content-type"))?;
     let card = Card::parse(&call.body).map_err(card_fault)?;
-    let (account, now, id, messenger) = (call.account(), call.now, book.id, book.is_messenger());
+    call.require_write(book, if location.is_some() { "bind" } else { "write-content" })?;
+    let (account, owner, now) = (call.account(), book.account_id, call.now);
+    let (id, messenger) = (book.id, book.is_messenger());
     let terms = call.terms()?;
     let (body, condition, owned_name) = (call.body.clone(), call.condition.clone(), name.to_owned());
     // Whatever can be known beforehand is: the lane's time is everybody's.
@@ -200,7 +209,8 @@ async fn write(call: Call, slug: &str, name: &str, location: Option<String>) -> 
         .dav
         .app
         .db
-        .write(account, move |db| {
+        .write(owner, move |db| {
+            sharing::check_write(db, owner, id, account)?;
             let put = Put {
                 name: &owned_name,
                 body: &body,
@@ -209,7 +219,7 @@ async fn write(call: Call, slug: &str, name: &str, location: Option<String>) -> 
                 wish: wish.as_ref(),
                 condition: &condition,
             };
-            terms.keep(db, |db| books::put(db, now, account, id, &put))
+            terms.keep(db, |db| books::put(db, now, owner, id, &put))
         })
         .await?
         .ok_or(NOT_SO)?;
@@ -246,9 +256,9 @@ async fn with_representation(
     name: &str,
     status: StatusCode,
 ) -> Result<HttpResponse, Stop> {
-    let book = call.shelf.book(slug).ok_or(MISSING)?.id;
-    let (account, owned) = (call.account(), name.to_owned());
-    let object = call.dav.app.db.read(move |db| books::find(db, account, book, &owned)).await?;
+    let book = call.shelf.book(slug).ok_or(MISSING)?;
+    let (owner, book, owned) = (book.account_id, book.id, name.to_owned());
+    let object = call.dav.app.db.read(move |db| books::find(db, owner, book, &owned)).await?;
     let object = object.ok_or(MISSING)?;
     let place = Place::Object(call.login.handle.to_string(), slug.to_owned(), name.to_owned());
     Ok(HttpResponse::build(status)
@@ -327,15 +337,18 @@ fn card_fault(fault: CardFault) -> Fault {
 /// DELETE of a card.
 pub async fn delete(call: Call) -> Result<HttpResponse, Stop> {
     let Place::Object(_, slug, name) = &call.place else { return Err(MISSING.into()) };
-    let book = call.shelf.book(slug).ok_or(MISSING)?.id;
-    let (account, now, owned, condition) = (call.account(), call.now, name.clone(), call.condition.clone());
+    let book = call.shelf.book(slug).ok_or(MISSING)?;
+    call.require_write(book, "unbind")?;
+    let (account, owner, book) = (call.account(), book.account_id, book.id);
+    let (now, owned, condition) = (call.now, name.clone(), call.condition.clone());
     let terms = call.terms()?;
     let written = call
         .dav
         .app
         .db
-        .write(account, move |db| {
-            terms.keep(db, |db| books::delete(db, now, account, book, &owned, &condition))
+        .write(owner, move |db| {
+            sharing::check_write(db, owner, book, account)?;
+            terms.keep(db, |db| books::delete(db, now, owner, book, &owned, &condition))
         })
         .await?
         .ok_or(NOT_SO)?;
@@ -350,7 +363,12 @@ pub async fn transfer(call: Call) -> Result<HttpResponse, Stop> {
     let Place::Object(_, slug, name) = &call.place else {
         return Err(Fault::new(403, "Only cards are copied and moved.").into());
     };
-    let source = call.shelf.book(slug).ok_or(MISSING)?.id;
+    let moves = call.request.method().as_str() == "MOVE";
+    let source_book = call.shelf.book(slug).ok_or(MISSING)?;
+    if moves {
+        call.require_write(source_book, "unbind")?;
+    }
+    let (source, source_owner) = (source_book.id, source_book.account_id);
     let destination = call.header("destination").ok_or(Fault::malformed("There is no Destination."))?;
     if let (Some(authority), _) = href::split_authority(destination.trim()) {
         let ours = call.request.connection_info().host().to_owned();
@@ -362,7 +380,9 @@ pub async fn transfer(call: Call) -> Result<HttpResponse, Stop> {
     let Place::Object(_, target_slug, target_name) = own_place(path, &call.login, NO_PARENT)? else {
         return Err(Fault::new(403, "A card cannot stand at that Destination.").into());
     };
-    let target_book = call.shelf.book(&target_slug).ok_or(Fault::new(409, "There is no such book."))?.id;
+    let target_book = call.shelf.book(&target_slug).ok_or(Fault::new(409, "There is no such book."))?;
+    call.require_write(target_book, "bind")?;
+    let (target_owner, target_book) = (target_book.account_id, target_book.id);
     if target_name.len() > NAME_MAX {
         return Err(Fault::new(403, "The name is too long.").into());
     }
@@ -375,7 +395,6 @@ pub async fn transfer(call: Call) -> Result<HttpResponse, Stop> {
         Some(_) => return Err(Fault::malformed("Overwrite must be T or F.").into()),
     };
     let (account, now, name) = (call.account(), call.now, name.clone());
-    let moves = call.request.method().as_str() == "MOVE";
     let condition = EntityCondition {
         if_match: call.condition.if_match.clone(),
         if_none_match: call.condition.if_none_match.clone().filter(|t| *t != EntityTags::Any),
@@ -386,9 +405,14 @@ pub async fn transfer(call: Call) -> Result<HttpResponse, Stop> {
         .dav
         .app
         .db
-        .write(account, move |db| {
-            let target = Target { book: target, name: &target_owned, overwrite, moves };
-            terms.keep(db, |db| books::transfer(db, now, account, (source, &name), &target, &condition))
+        .write(target_owner, move |db| {
+            sharing::check_write(db, target_owner, target, account)?;
+            if moves {
+                sharing::check_write(db, source_owner, source, account)?;
+            }
+            let to = Target { account: target_owner, book: target, name: &target_owned, overwrite, moves };
+            let from = (source_owner, source, name.as_str());
+            terms.keep(db, |db| books::transfer(db, now, from, &to, &condition))
         })
         .await?
         .ok_or(NOT_SO)?;

@@ -118,7 +118,11 @@ fn expanded(call: &Call, value: &[u8], list: &[Expand]) -> Vec<u8> {
     let mut inner = Multistatus::new();
     let head = inner.len();
     for place in hrefs.filter_map(|href| Place::parse_href(&href)) {
-        expand_place(call, &mut inner, &place, list);
+        match place.handle() {
+            // The owner of a shared book has a name on it; the rest is the owner's own.
+            Some(handle) if handle != &*call.login.handle => inner.status_response(&place.href(), 403, None),
+            _ => expand_place(call, &mut inner, &place, list),
+        }
     }
     inner.take().split_off(head)
 }

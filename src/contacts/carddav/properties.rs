@@ -7,6 +7,7 @@ use super::token;
 use crate::clock::Timestamp;
 use crate::contacts::books::{ACCOUNT_BYTES_MAX, AddressBook, AddressObject, KeptProperty, Listed};
 use crate::contacts::pushes::Watched;
+use crate::contacts::sharing::Right;
 use crate::contacts::vcard::CARD_BYTES_MAX;
 use crate::dav::filter::Collation;
 use crate::dav::multistatus::{close_tag, href_element, open_tag, text_element};
@@ -200,25 +201,26 @@ impl Subject<'_> {
     fn write_access(&self, out: &mut Vec<u8>, name: &Name) -> bool {
         let is_owned = self.place.handle().is_some();
         match &*name.local {
-            "owner" if is_owned => self.href_property(out, name, &place::principal_href(self.viewer)),
+            "owner" if is_owned => {
+                let owner = self.book().and_then(|b| self.shelf.owner(b)).unwrap_or(self.viewer);
+                self.href_property(out, name, &place::principal_href(owner));
+            }
             "current-user-privilege-set" => wrap(out, name, |out| {
                 for privilege in self.privileges() {
                     out.extend_from_slice(format!("<privilege><{privilege}/></privilege>").as_bytes());
                 }
             }),
             "supported-privilege-set" => out.extend_from_slice(SUPPORTED_PRIVILEGES.as_bytes()),
-            "acl" => wrap(out, name, |out| {
-                out.extend_from_slice(b"<ace><principal><href>");
-                out.extend_from_slice(place::principal_href(self.viewer).as_bytes());
-                out.extend_from_slice(b"</href></principal><grant>");
-                for privilege in self.privileges() {
-                    out.extend_from_slice(format!("<privilege><{privilege}/></privilege>").as_bytes());
-                }
-                out.extend_from_slice(b"</grant><protected/></ace>");
-            }),
+            "acl" => wrap(out, name, |out| self.access_list(out)),
             "acl-restrictions" => wrap(out, name, |out| out.extend_from_slice(b"<grant-only/><no-invert/>")),
             "add-member" if matches!(self.place, Place::Book(..)) => {
                 self.href_property(out, name, &format!("{}?add-member", self.place.href()));
+            }
+            // What the owner of somebody else's book has left is the owner's business.
+            "quota-available-bytes" | "quota-used-bytes"
+                if self.book().is_some_and(|b| self.shelf.owner(b).is_some()) =>
+            {
+                return false;
             }
             "quota-available-bytes" if matches!(self.place, Place::Book(..) | Place::Home(_)) => {
                 let free = (ACCOUNT_BYTES_MAX - self.shelf.used_bytes()).max(0);
@@ -314,19 +316,29 @@ impl Subject<'_> {
         }
     }
 
+    /// RFC 3744 5.5: the owner, and whoever has access; a member sees the owner and himself.
+    fn access_list(&self, out: &mut Vec<u8>) {
+        let viewer = (self.viewer, self.privileges());
+        let Some(book) = self.book() else { return grant(out, viewer.0, viewer.1) };
+        match self.shelf.owner(book) {
+            Some(owner) => {
+                grant(out, owner, privileges_in_book(Right::Owner));
+                grant(out, viewer.0, viewer.1);
+            }
+            None => {
+                grant(out, viewer.0, viewer.1);
+                for (member, right) in self.shelf.members(book) {
+                    grant(out, member, privileges_in_book(right));
+                }
+            }
+        }
+    }
+
     fn privileges(&self) -> &'static [&'static str] {
         match self.place {
-            Place::Book(..) | Place::Object(..) => &[
-                "all",
-                "read",
-                "write",
-                "write-content",
-                "write-properties",
-                "bind",
-                "unbind",
-                "read-acl",
-                "read-current-user-privilege-set",
-            ],
+            Place::Book(..) | Place::Object(..) => {
+                privileges_in_book(self.book().map_or(Right::Owner, |book| self.shelf.right(book)))
+            }
             Place::Home(_) => &["read", "bind", "unbind", "read-acl", "read-current-user-privilege-set"],
             _ => &["read", "read-acl", "read-current-user-privilege-set"],
         }
@@ -433,6 +445,36 @@ impl Subject<'_> {
         }
         ms.close_response();
     }
+}
+
+/// What a right in a book is in RFC 3744's words.
+fn privileges_in_book(right: Right) -> &'static [&'static str] {
+    const ALL: &[&str] = &[
+        "all",
+        "read",
+        "write",
+        "write-content",
+        "write-properties",
+        "bind",
+        "unbind",
+        "read-acl",
+        "read-current-user-privilege-set",
+    ];
+    match right {
+        Right::Owner => ALL,
+        Right::Write => ALL.get(1..).unwrap_or(ALL),
+        Right::Read => &["read", "read-acl", "read-current-user-privilege-set"],
+    }
+}
+
+fn grant(out: &mut Vec<u8>, handle: &str, privileges: &[&str]) {
+    out.extend_from_slice(b"<ace><principal>");
+    href_element(out, &place::principal_href(handle));
+    out.extend_from_slice(b"</principal><grant>");
+    for privilege in privileges {
+        out.extend_from_slice(format!("<privilege><{privilege}/></privilege>").as_bytes());
+    }
+    out.extend_from_slice(b"</grant><protected/></ace>");
 }
 
 fn is_usual(clark: &str) -> bool {

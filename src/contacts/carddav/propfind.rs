@@ -9,6 +9,7 @@ use super::properties::{ObjectView, PROTECTED, Subject, is_protected};
 use super::terms::NOT_SO;
 use super::{Call, MISSING};
 use crate::contacts::books::{self, KeptProperty, PROPERTY_BYTES_MAX, PropertyEdit, Refusal};
+use crate::contacts::sharing;
 use crate::dav::{
     Depth, Element, Fault, Multistatus, Name, Precondition, PropertyChange, PropertyRequest, href, requests,
 };
@@ -27,8 +28,8 @@ pub async fn propfind(call: Call) -> Result<HttpResponse, Stop> {
     }
     match &call.place {
         Place::Object(_, book, name) => {
-            let (book, name) = (call.shelf.book(book).ok_or(MISSING)?.id, name.clone());
-            let account = call.account();
+            let book = call.shelf.book(book).ok_or(MISSING)?;
+            let (account, book, name) = (book.account_id, book.id, name.clone());
             let (object, kept) = call
                 .dav
                 .app
@@ -124,10 +125,10 @@ async fn list_book(call: Call, request: PropertyRequest) -> Result<HttpResponse,
         .read(move |db| {
             let Place::Book(handle, slug) = &place else { return Ok(Vec::new()) };
             let Some(book) = shelf.book(slug) else { return Ok(Vec::new()) };
-            let objects = books::list_objects(db, account, book.id)?;
+            let objects = books::list_objects(db, book.account_id, book.id)?;
             let mut object_place = Place::Object(handle.clone(), slug.clone(), String::new());
             let kept = match needs_kept(&request, &object_place) {
-                true => books::kept_properties(db, account, book.id, None)?,
+                true => books::kept_properties(db, book.account_id, book.id, None)?,
                 false => Vec::new(),
             };
             let mut ms = Multistatus::new();
@@ -168,10 +169,12 @@ async fn list_book(call: Call, request: PropertyRequest) -> Result<HttpResponse,
 pub async fn proppatch(call: Call) -> Result<HttpResponse, Stop> {
     let changes = requests::proppatch(&call.body)?;
     let (book, name) = match &call.place {
-        Place::Book(_, slug) => (call.shelf.book(slug).ok_or(MISSING)?.id, String::new()),
-        Place::Object(_, slug, name) => (call.shelf.book(slug).ok_or(MISSING)?.id, name.clone()),
+        Place::Book(_, slug) => (call.shelf.book(slug).ok_or(MISSING)?, String::new()),
+        Place::Object(_, slug, name) => (call.shelf.book(slug).ok_or(MISSING)?, name.clone()),
         _ => return Ok(all_refused(&call, &changes)),
     };
+    call.require_write(book, "write-properties")?;
+    let (owner, book) = (book.account_id, book.id);
     let edit = match edit_of(&changes, &call.place) {
         Ok(edit) => edit,
         Err(guilty) => return Ok(refused(&call, &changes, &guilty)),
@@ -181,8 +184,9 @@ pub async fn proppatch(call: Call) -> Result<HttpResponse, Stop> {
         .dav
         .app
         .db
-        .write(account, move |db| {
-            terms.keep(db, |db| books::edit_properties(db, now, account, book, &name, &edit))
+        .write(owner, move |db| {
+            sharing::check_write(db, owner, book, account)?;
+            terms.keep(db, |db| books::edit_properties(db, now, owner, book, &name, &edit))
         })
         .await?
         .ok_or(NOT_SO)?;

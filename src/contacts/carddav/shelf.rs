@@ -12,9 +12,10 @@ use crate::accounts;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::contacts::books::{self, AddressBook, KeptProperty};
+use crate::contacts::sharing::{self, Access, Right};
 use crate::db::{Database, Db, Signal, Topics};
 use crate::error::Result;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, AddressBookId};
 use crate::keys::Keys;
 
 /// Shards: enough that requests hardly ever meet.
@@ -37,6 +38,10 @@ pub struct Shelf {
     pub kept: Vec<Vec<KeptProperty>>,
     /// Whose.
     pub account: AccountId,
+    /// Others' books among them: what the account may do there, and the owner's handle.
+    shared: HashMap<AddressBookId, (Access, String)>,
+    /// Who has access to the account's own books: book, handle, access.
+    granted: Vec<(AddressBookId, String, Access)>,
     /// The account's own name.
     pub display_name: String,
     /// The names of what can be watched.
@@ -66,11 +71,22 @@ impl Shelf {
         account: AccountId,
         words: &Arc<PushWords>,
     ) -> Result<Option<Shelf>> {
-        let books = books::list(db, account)?;
+        let mut books = books::list(db, account)?;
         if !books.iter().any(AddressBook::is_messenger) {
             return Ok(None);
         }
-        let all = books::kept_properties_of_books(db, account)?;
+        let mut all = books::kept_properties_of_books(db, account)?;
+        let granted = match books.iter().any(AddressBook::is_shared) {
+            true => sharing::granted(db, account)?,
+            false => Vec::new(),
+        };
+        let mut shared = HashMap::new();
+        for with in sharing::shared_with(db, account)? {
+            let (owner, id) = (with.book.account_id, with.book.id);
+            all.extend(books::kept_properties(db, owner, id, Some(""))?.into_iter().map(|kept| (id, kept)));
+            shared.insert(id, (with.access, with.owner));
+            books.push(with.book);
+        }
         let of = |book: &AddressBook| {
             all.iter().filter(|(id, _)| *id == book.id).map(|(_, kept)| kept.clone()).collect()
         };
@@ -80,6 +96,8 @@ impl Shelf {
             books,
             kept,
             account,
+            shared,
+            granted,
             display_name,
             words: words.clone(),
             read_at: now,
@@ -122,9 +140,28 @@ impl Shelf {
         body
     }
 
-    /// Bytes of all books.
+    /// What the account may do in a book.
+    pub fn right(&self, book: &AddressBook) -> Right {
+        self.shared.get(&book.id).map_or(Right::Owner, |(access, _)| (*access).into())
+    }
+
+    /// The owner's handle of somebody else's book.
+    pub fn owner(&self, book: &AddressBook) -> Option<&str> {
+        self.shared.get(&book.id).map(|(_, owner)| owner.as_str())
+    }
+
+    /// Who else has access to a book of the account's own.
+    pub fn members(&self, book: &AddressBook) -> impl Iterator<Item = (&str, Right)> {
+        let id = book.id;
+        self.granted
+            .iter()
+            .filter(move |(of, ..)| *of == id)
+            .map(|(_, who, access)| (who.as_str(), (*access).into()))
+    }
+
+    /// Bytes of all books of the account's own.
     pub fn used_bytes(&self) -> i64 {
-        self.books.iter().map(|b| b.size_bytes).sum()
+        self.books.iter().filter(|b| !self.shared.contains_key(&b.id)).map(|b| b.size_bytes).sum()
     }
 }
 

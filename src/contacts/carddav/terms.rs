@@ -13,11 +13,11 @@ use crate::error::Result;
 use crate::events;
 use crate::ids::{AccountId, AddressBookId};
 
-/// What a condition speaks of.
+/// What a condition speaks of, with the account that owns it.
 #[derive(Debug, Clone)]
 enum Subject {
-    Book(AddressBookId),
-    Object(AddressBookId, String),
+    Book(AccountId, AddressBookId),
+    Object(AccountId, AddressBookId, String),
     Nothing,
 }
 
@@ -58,7 +58,14 @@ impl Terms {
     /// Does it when everything is as it must be; `None` when not.
     pub fn keep<T>(&self, db: &mut Db, body: impl FnOnce(&mut Db) -> Result<T>) -> Result<Option<T>> {
         if self.ask() {
-            events::lock(db, &[self.account])?;
+            let subjects =
+                self.lists.iter().map(|(s, _)| s).chain(self.unmodified_since.iter().map(|(s, _)| s));
+            let owners = subjects.filter_map(|subject| match subject {
+                Subject::Book(owner, _) | Subject::Object(owner, ..) => Some(*owner),
+                Subject::Nothing => None,
+            });
+            let locked: Vec<AccountId> = owners.chain([self.account]).collect();
+            events::lock(db, &locked)?;
             if !self.hold(db)? {
                 return Ok(None);
             }
@@ -68,8 +75,8 @@ impl Terms {
 
     /// Whether everything is as it must be.
     pub fn hold(&self, db: &mut Db) -> Result<bool> {
-        if let Some((Subject::Object(book, name), since)) = &self.unmodified_since
-            && let Some(object) = books::find(db, self.account, *book, name)?
+        if let Some((Subject::Object(owner, book, name), since)) = &self.unmodified_since
+            && let Some(object) = books::find(db, *owner, *book, name)?
             && object.updated_at.unix_secs() > since.unix_secs()
         {
             return Ok(false);
@@ -93,12 +100,12 @@ impl Terms {
     /// The entity tag and the state token of a resource.
     fn state_of(&self, db: &mut Db, subject: &Subject) -> Result<(Option<String>, Option<String>)> {
         Ok(match subject {
-            Subject::Book(id) => {
-                let book = books::list(db, self.account)?.into_iter().find(|b| b.id == *id);
+            Subject::Book(owner, id) => {
+                let book = books::list(db, *owner)?.into_iter().find(|b| b.id == *id);
                 (None, book.map(|b| sync_token(b.id, b.state())))
             }
-            Subject::Object(book, name) => {
-                (books::find(db, self.account, *book, name)?.map(|o| o.etag), None)
+            Subject::Object(owner, book, name) => {
+                (books::find(db, *owner, *book, name)?.map(|o| o.etag), None)
             }
             Subject::Nothing => (None, None),
         })
@@ -114,11 +121,13 @@ fn subject(call: &Call, resource: Option<&str>) -> Subject {
             .filter(|p| p.handle().is_none_or(|h| h.eq_ignore_ascii_case(&call.login.handle)))
             .map(|p| with_own_handle(p, &call.login)),
     };
-    let book = |slug: &str| call.shelf.book(slug).map(|b| b.id);
+    let book = |slug: &str| call.shelf.book(slug).map(|b| (b.account_id, b.id));
     match place {
-        Some(Place::Book(_, slug)) => book(&slug).map_or(Subject::Nothing, Subject::Book),
+        Some(Place::Book(_, slug)) => {
+            book(&slug).map_or(Subject::Nothing, |(owner, id)| Subject::Book(owner, id))
+        }
         Some(Place::Object(_, slug, name)) => {
-            book(&slug).map_or(Subject::Nothing, |book| Subject::Object(book, name))
+            book(&slug).map_or(Subject::Nothing, |(owner, id)| Subject::Object(owner, id, name))
         }
         _ => Subject::Nothing,
     }

@@ -1,0 +1,2 @@
+DROP TABLE book_members;
+DROP TABLE hidden_cards;

@@ -1,0 +1,2 @@
+DROP TABLE card_import_rows;
+DROP TABLE card_imports;
