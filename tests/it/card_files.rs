@@ -192,3 +192,63 @@ story! {
         alice.post("/v1/cards/mail", json!({})).await.refused(503, "mail_not_configured");
     }
 }
+
+/// A mail server that takes every letter.
+async fn mail_server() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("smtp://{}", listener.local_addr().unwrap());
+    let (letters, taken) = tokio::sync::mpsc::unbounded_channel();
+    actix_web::rt::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let letters = letters.clone();
+            actix_web::rt::spawn(async move {
+                let (read, mut write) = stream.into_split();
+                let mut lines = BufReader::new(read).lines();
+                write.write_all(b"220 mail.example.org\r\n").await.unwrap();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if line.starts_with("DATA") {
+                        write.write_all(b"354 go on\r\n").await.unwrap();
+                        let mut letter = String::new();
+                        while let Some(line) = lines.next_line().await.unwrap().filter(|line| line != ".") {
+                            letter += &(line + "\n");
+                        }
+                        letters.send(letter).unwrap();
+                    }
+                    if write.write_all(b"250 ok\r\n").await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (url, taken)
+}
+
+#[actix_web::test]
+async fn cards_come_by_mail() {
+    let (url, mut letters) = mail_server().await;
+    let app = TestApp::start(crate::support::database::TestDatabase::sqlite(), |settings| {
+        settings.smtp_url = Some(secrecy::SecretString::from(url));
+        settings.mail_from = Some("Meari <hello@example.org>".to_owned());
+    })
+    .await;
+    let (alice, _, _) = alice(&app).await;
+    alice.post("/v1/cards/mail", json!({})).await.refused(409, "no_verified_email");
+    let email = alice.post("/v1/me/emails", json!({ "address": "alice@example.org" })).await.expect(201);
+    app.settle().await;
+    let letter = letters.recv().await.unwrap();
+    let (_, body) = letter.split_once("\n\n").unwrap();
+    let code = body
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .find(|w| w.len() == 6 && w.bytes().all(|b| b.is_ascii_digit()));
+    let verify = format!("/v1/me/emails/{}/verify", email["id"].as_str().unwrap());
+    alice.post(&verify, json!({ "code": code.expect("a code is in the letter") })).await.expect(200);
+    alice.post("/v1/cards/mail", json!({ "version": "4.0" })).await.expect(202);
+    app.settle().await;
+    let letter = letters.recv().await.unwrap();
+    for wanted in ["To: alice@example.org", "text/vcard", "contacts.vcf"] {
+        assert!(letter.contains(wanted), "{wanted}: {letter}");
+    }
+    app.finish().await;
+}
