@@ -7,7 +7,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::accounts::auth::SignedIn;
 use crate::app::App;
-use crate::contacts::card_import::{self, Choice, FILE_BYTES_MAX, ImportView, Only, RowView};
+use crate::contacts::card_import::{
+    self, CardImportView, DuplicateChoice, FILE_BYTES_MAX, ImportRowView, RowsWanted,
+};
 use crate::error::{Error, Result};
 use crate::http::{Page, Paging, Problems};
 use crate::ids::{AddressBookId, CardImportId};
@@ -31,7 +33,7 @@ pub(super) struct Upload {
 #[utoipa::path(
     tag = "books", security(("bearer" = [])), params(Upload),
     request_body(content = String, content_type = "application/octet-stream"),
-    responses((status = 201, body = ImportView), Problems)
+    responses((status = 201, body = CardImportView), Problems)
 )]
 #[post("/v1/imports")]
 pub(super) async fn create_import(
@@ -61,14 +63,14 @@ pub(super) async fn create_import(
 /// Show an import and how far it has come
 #[utoipa::path(
     tag = "books", security(("bearer" = [])), params(("id" = String, Path, description = "The import")),
-    responses((status = 200, body = ImportView), Problems)
+    responses((status = 200, body = CardImportView), Problems)
 )]
 #[get("/v1/imports/{id}")]
 pub(super) async fn find_import(
     me: SignedIn,
     app: Data<App>,
     id: Path<CardImportId>,
-) -> Result<Json<ImportView>> {
+) -> Result<Json<CardImportView>> {
     let id = id.into_inner();
     Ok(Json(app.db.read(move |db| card_import::view(db, me.account, id)).await?))
 }
@@ -80,13 +82,13 @@ pub(super) struct RowFilter {
     /// `all`, `problems` or `duplicates`.
     #[serde(default)]
     #[param(inline)]
-    only: Only,
+    only: RowsWanted,
 }
 
 /// List the rows of an import
 #[utoipa::path(
     tag = "books", security(("bearer" = [])), params(("id" = String, Path, description = "The import"), Paging, RowFilter),
-    responses((status = 200, body = Page<RowView>), Problems)
+    responses((status = 200, body = Page<ImportRowView>), Problems)
 )]
 #[get("/v1/imports/{id}/rows")]
 pub(super) async fn list_import_rows(
@@ -95,7 +97,7 @@ pub(super) async fn list_import_rows(
     id: Path<CardImportId>,
     paging: Query<Paging>,
     wanted: Query<RowFilter>,
-) -> Result<Json<Page<RowView>>> {
+) -> Result<Json<Page<ImportRowView>>> {
     let (id, limit, after) = (id.into_inner(), paging.limit()?, paging.after::<i32>()?.unwrap_or(-1));
     let only = wanted.only;
     let rows = app.db.read(move |db| card_import::rows(db, me.account, id, only, after, limit + 1)).await?;
@@ -108,14 +110,14 @@ pub(super) struct RowChoice {
     /// The row.
     row: i32,
     /// What shall happen to it.
-    choice: Choice,
+    choice: DuplicateChoice,
 }
 
 /// What shall happen to duplicates.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct ApplyImport {
     /// To those about which `rows` say nothing.
-    duplicates: Choice,
+    duplicates: DuplicateChoice,
     /// To single ones.
     #[serde(default)]
     rows: Vec<RowChoice>,
@@ -126,7 +128,7 @@ pub(super) struct ApplyImport {
 /// Happens in the background: look at `state` and `done`. Asked for twice, it is done once.
 #[utoipa::path(
     tag = "books", security(("bearer" = [])), params(("id" = String, Path, description = "The import")),
-    responses((status = 202, body = ImportView), Problems)
+    responses((status = 202, body = CardImportView), Problems)
 )]
 #[post("/v1/imports/{id}/apply")]
 pub(super) async fn apply_import(
@@ -139,7 +141,7 @@ pub(super) async fn apply_import(
     if body.rows.len() > card_import::ROWS_MAX {
         return Err(Error::invalid("rows", "too_many", "There are at most 10000 choices."));
     }
-    let choices: Vec<(i32, Choice)> = body.rows.iter().map(|one| (one.row, one.choice)).collect();
+    let choices: Vec<(i32, DuplicateChoice)> = body.rows.iter().map(|one| (one.row, one.choice)).collect();
     let written = app.db.write(me.account, move |db| {
         card_import::apply(db, now, me.account, id, body.duplicates, &choices)?;
         card_import::view(db, me.account, id)

@@ -55,7 +55,7 @@ const IMPORTS: Limit = Limit {
 
 words! {
     /// How far an import has come.
-    ImportState {
+    CardImportState {
         /// It can be looked at and applied.
         Ready = "ready",
         /// Its cards are being written.
@@ -67,7 +67,7 @@ words! {
 
 words! {
     /// What shall happen to a card of somebody who is in the book already.
-    Choice {
+    DuplicateChoice {
         /// Leave it out.
         Skip = "skip",
         /// Put what is new on it onto the card that is there.
@@ -79,7 +79,7 @@ words! {
 
 words! {
     /// What became of a row.
-    Outcome {
+    RowOutcome {
         /// It is a new card.
         Created = "created",
         /// It was put onto a card that was there.
@@ -96,7 +96,7 @@ words! {
 /// Which rows a list wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Only {
+pub enum RowsWanted {
     /// All of them.
     #[default]
     All,
@@ -108,7 +108,7 @@ pub enum Only {
 
 /// An import as clients see it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct ImportView {
+pub struct CardImportView {
     /// `imp_…`
     #[schema(value_type = String)]
     pub id: CardImportId,
@@ -122,7 +122,7 @@ pub struct ImportView {
     /// The country whose numbers are meant where none is named (ISO 3166).
     pub region: String,
     /// How far it has come.
-    pub state: ImportState,
+    pub state: CardImportState,
     /// Cards and faults together.
     pub rows: i64,
     /// Rows that are no cards.
@@ -146,7 +146,7 @@ pub struct ImportView {
 
 /// A row as clients see it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct RowView {
+pub struct ImportRowView {
     /// Its place in the file, from 0; names it in choices.
     pub row: i32,
     /// Its line in the file, from 1.
@@ -168,11 +168,11 @@ pub struct RowView {
     #[schema(required)]
     pub duplicate_row: Option<i32>,
     /// What the user has chosen for it.
-    #[schema(required, value_type = Option<Choice>)]
-    pub choice: Option<Choice>,
+    #[schema(required, value_type = Option<DuplicateChoice>)]
+    pub choice: Option<DuplicateChoice>,
     /// What became of it.
-    #[schema(required, value_type = Option<Outcome>)]
-    pub outcome: Option<Outcome>,
+    #[schema(required, value_type = Option<RowOutcome>)]
+    pub outcome: Option<RowOutcome>,
 }
 
 /// A file, read.
@@ -236,7 +236,7 @@ pub async fn preview(
     parsed: Parsed,
     book: Option<AddressBookId>,
     region: Option<String>,
-) -> Result<ImportView> {
+) -> Result<CardImportView> {
     let now = app.now();
     app.db.write(account, move |db| limits::take(db, now, &IMPORTS, &account.to_string())).await?;
     let begun = app.db.write(account, move |db| {
@@ -263,7 +263,7 @@ pub async fn preview(
         format: parsed.format.to_owned(),
         charset: parsed.charset.to_owned(),
         region,
-        state: ImportState::Ready,
+        state: CardImportState::Ready,
         fallback: None,
         row_count: i64::try_from(rows.len()).unwrap_or(0),
         created_at: now,
@@ -335,7 +335,7 @@ fn to_rows(
             Err(Fault { code, detail }) => {
                 row.fault_code = Some(code.to_owned());
                 row.fault_detail = Some(detail.to_owned());
-                row.outcome = Some(Outcome::Fault);
+                row.outcome = Some(RowOutcome::Fault);
             }
             Ok(card) => {
                 row.name =
@@ -380,13 +380,13 @@ fn load(db: &mut Db, account: AccountId, id: CardImportId) -> Result<CardImport>
 }
 
 /// An import with how far it has come.
-pub fn view(db: &mut Db, account: AccountId, id: CardImportId) -> Result<ImportView> {
+pub fn view(db: &mut Db, account: AccountId, id: CardImportId) -> Result<CardImportView> {
     let import = load(db, account, id)?;
     let tally = store::tally(db, account, id)?;
-    let count = |wanted: Option<Outcome>| -> i64 {
+    let count = |wanted: Option<RowOutcome>| -> i64 {
         tally.iter().filter(|(outcome, ..)| *outcome == wanted).map(|(.., n)| n).sum()
     };
-    Ok(ImportView {
+    Ok(CardImportView {
         id,
         book_id: import.book_id,
         format: import.format,
@@ -394,13 +394,13 @@ pub fn view(db: &mut Db, account: AccountId, id: CardImportId) -> Result<ImportV
         region: import.region,
         state: import.state,
         rows: import.row_count,
-        problems: count(Some(Outcome::Fault)),
+        problems: count(Some(RowOutcome::Fault)),
         duplicates: tally.iter().filter(|(_, duplicate, _)| *duplicate).map(|(.., n)| n).sum(),
         done: import.row_count - count(None),
-        created: count(Some(Outcome::Created)),
-        merged: count(Some(Outcome::Merged)),
-        skipped: count(Some(Outcome::Skipped)),
-        refused: count(Some(Outcome::Refused)),
+        created: count(Some(RowOutcome::Created)),
+        merged: count(Some(RowOutcome::Merged)),
+        skipped: count(Some(RowOutcome::Skipped)),
+        refused: count(Some(RowOutcome::Refused)),
         created_at: import.created_at,
     })
 }
@@ -410,10 +410,10 @@ pub fn rows(
     db: &mut Db,
     account: AccountId,
     id: CardImportId,
-    only: Only,
+    only: RowsWanted,
     after: i32,
     limit: i64,
-) -> Result<Vec<RowView>> {
+) -> Result<Vec<ImportRowView>> {
     let import = load(db, account, id)?;
     let shown = store::list_rows(db, account, id, only, after, limit)?;
     let names: Vec<&str> = shown.iter().filter_map(|row| row.4.0.as_deref()).collect();
@@ -425,7 +425,7 @@ pub fn rows(
     let to_view = |row: store::ShownRow| {
         let (place, line, name, (code, detail), (duplicate_of, duplicate_row, reasons), choice, outcome) =
             row;
-        RowView {
+        ImportRowView {
             row: place,
             line,
             name,
@@ -447,15 +447,15 @@ pub fn apply(
     now: Timestamp,
     account: AccountId,
     id: CardImportId,
-    fallback: Choice,
-    choices: &[(i32, Choice)],
+    fallback: DuplicateChoice,
+    choices: &[(i32, DuplicateChoice)],
 ) -> Result<()> {
     let import = load(db, account, id)?;
-    if import.state != ImportState::Ready {
+    if import.state != CardImportState::Ready {
         return Ok(());
     }
     sharing::check_write(db, import.owner_id, import.book_id, account)?;
-    for choice in [Choice::Skip, Choice::Merge, Choice::KeepBoth] {
+    for choice in [DuplicateChoice::Skip, DuplicateChoice::Merge, DuplicateChoice::KeepBoth] {
         let places: Vec<i32> =
             choices.iter().filter(|(_, c)| *c == choice).map(|(place, _)| *place).collect();
         if store::set_choice(db, account, id, &places, choice)? != places.len() {
@@ -466,7 +466,7 @@ pub fn apply(
             ));
         }
     }
-    store::set_state(db, account, id, ImportState::Applying, Some(fallback))?;
+    store::set_state(db, account, id, CardImportState::Applying, Some(fallback))?;
     queue::enqueue(db, now, jobs::APPLY_IMPORT, Some(&id.to_string()), &jobs::ApplyImport { account, id })?;
     Ok(())
 }
@@ -483,12 +483,12 @@ pub async fn run(app: &App, account: AccountId, id: CardImportId) -> Result<()> 
 }
 
 fn write_portion(db: &mut Db, now: Timestamp, account: AccountId, id: CardImportId) -> Result<usize> {
-    let Some(import) = store::find(db, account, id)?.filter(|i| i.state == ImportState::Applying) else {
+    let Some(import) = store::find(db, account, id)?.filter(|i| i.state == CardImportState::Applying) else {
         return Ok(0);
     };
     let rows = store::list_open(db, account, id, PORTION)?;
     if rows.is_empty() {
-        store::set_state(db, account, id, ImportState::Done, import.fallback)?;
+        store::set_state(db, account, id, CardImportState::Done, import.fallback)?;
         return Ok(0);
     }
     let may_write = sharing::check_write(db, import.owner_id, import.book_id, account).is_ok();
@@ -496,7 +496,7 @@ fn write_portion(db: &mut Db, now: Timestamp, account: AccountId, id: CardImport
         let (outcome, name) = match may_write {
             true => write_row(db, now, &import, row)?,
             // The access was taken, or the book is gone, while it was under way.
-            false => (Outcome::Refused, None),
+            false => (RowOutcome::Refused, None),
         };
         store::set_outcome(db, row, outcome, name.as_deref())?;
     }
@@ -508,30 +508,30 @@ fn write_row(
     now: Timestamp,
     import: &CardImport,
     row: &ImportRow,
-) -> Result<(Outcome, Option<String>)> {
+) -> Result<(RowOutcome, Option<String>)> {
     let Some(card) = row.body.as_deref().and_then(|body| Card::parse(body).ok()) else {
-        return Ok((Outcome::Fault, None));
+        return Ok((RowOutcome::Fault, None));
     };
     let there = match (&row.duplicate_of, row.duplicate_place) {
         (Some(name), _) => Some(name.clone()),
         (None, Some(place)) => store::find_result(db, import.account_id, import.id, place)?,
         (None, None) => None,
     };
-    let choice = row.choice.or(import.fallback).unwrap_or(Choice::Skip);
+    let choice = row.choice.or(import.fallback).unwrap_or(DuplicateChoice::Skip);
     let existing = match &there {
         Some(name) => books::find(db, import.owner_id, import.book_id, name)?,
         None => None,
     };
     match (existing, choice) {
-        (Some(object), Choice::Skip) => Ok((Outcome::Skipped, Some(object.name))),
-        (Some(object), Choice::Merge) => {
+        (Some(object), DuplicateChoice::Skip) => Ok((RowOutcome::Skipped, Some(object.name))),
+        (Some(object), DuplicateChoice::Merge) => {
             let Ok(held) = Card::parse(&object.body) else { return create(db, now, import, row, card) };
             let whole = merged(&held, &card, &import.region);
             let taken = put(db, now, import, &object.name, &whole)?;
-            Ok((if taken { Outcome::Merged } else { Outcome::Refused }, Some(object.name)))
+            Ok((if taken { RowOutcome::Merged } else { RowOutcome::Refused }, Some(object.name)))
         }
         // Who was there when the file was read may be gone by now.
-        (None, _) | (Some(_), Choice::KeepBoth) => create(db, now, import, row, card),
+        (None, _) | (Some(_), DuplicateChoice::KeepBoth) => create(db, now, import, row, card),
     }
 }
 
@@ -542,7 +542,7 @@ fn create(
     import: &CardImport,
     row: &ImportRow,
     mut card: Card,
-) -> Result<(Outcome, Option<String>)> {
+) -> Result<(RowOutcome, Option<String>)> {
     let place = usize::try_from(row.place).unwrap_or(0);
     let made = draft::made_uid(import.id.as_bytes(), place);
     let name = format!("{made}.vcf");
@@ -553,7 +553,7 @@ fn create(
         card.lines.push(Line::new("UID", again));
     }
     let taken = put(db, now, import, &name, &card)?;
-    Ok(if taken { (Outcome::Created, Some(name)) } else { (Outcome::Refused, None) })
+    Ok(if taken { (RowOutcome::Created, Some(name)) } else { (RowOutcome::Refused, None) })
 }
 
 fn put(db: &mut Db, now: Timestamp, import: &CardImport, name: &str, card: &Card) -> Result<bool> {
@@ -573,7 +573,7 @@ fn put(db: &mut Db, now: Timestamp, import: &CardImport, name: &str, card: &Card
 
 /// Forgets an import; what it has written stays.
 pub fn delete(db: &mut Db, account: AccountId, id: CardImportId) -> Result<()> {
-    if load(db, account, id)?.state == ImportState::Applying {
+    if load(db, account, id)?.state == CardImportState::Applying {
         return Err(Error::conflict(
             "import_applying",
             "This import is being written. Wait until it is done.",

@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{Choice, ImportState, Outcome};
+use super::{CardImportState, DuplicateChoice, RowOutcome};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::each;
@@ -33,9 +33,9 @@ pub struct CardImport {
     /// The country of its numbers.
     pub region: String,
     /// How far it has come.
-    pub state: ImportState,
+    pub state: CardImportState,
     /// What happens to duplicates about which nothing else is said; known once it is applied.
-    pub fallback: Option<Choice>,
+    pub fallback: Option<DuplicateChoice>,
     /// Cards and faults together.
     pub row_count: i64,
     /// When it was uploaded.
@@ -68,9 +68,9 @@ pub struct ImportRow {
     /// What speaks for it, with commas.
     pub reasons: String,
     /// What the user has chosen for it.
-    pub choice: Option<Choice>,
+    pub choice: Option<DuplicateChoice>,
     /// What became of it.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<RowOutcome>,
     /// The card of the book that it is now.
     pub result_name: Option<String>,
     /// The card.
@@ -114,8 +114,8 @@ pub fn set_state(
     db: &mut Db,
     account: AccountId,
     id: CardImportId,
-    state: ImportState,
-    fallback: Option<Choice>,
+    state: CardImportState,
+    fallback: Option<DuplicateChoice>,
 ) -> Result<()> {
     each!(db, |c| diesel::update(card_imports::table.find((account, id)))
         .set((card_imports::state.eq(state), card_imports::fallback.eq(fallback)))
@@ -128,7 +128,7 @@ pub fn set_choice(
     account: AccountId,
     id: CardImportId,
     places: &[i32],
-    choice: Choice,
+    choice: DuplicateChoice,
 ) -> Result<usize> {
     let mut changed = 0;
     for part in places.chunks(CHUNK) {
@@ -161,15 +161,15 @@ pub type ShownRow = (
     String,
     (Option<String>, Option<String>),
     (Option<String>, Option<i32>, String),
-    Option<Choice>,
-    Option<Outcome>,
+    Option<DuplicateChoice>,
+    Option<RowOutcome>,
 );
 
 pub fn list_rows(
     db: &mut Db,
     account: AccountId,
     id: CardImportId,
-    only: super::Only,
+    only: super::RowsWanted,
     after: i32,
     limit: i64,
 ) -> Result<Vec<ShownRow>> {
@@ -195,24 +195,28 @@ pub fn list_rows(
             ))
             .into_boxed();
         match only {
-            super::Only::All => {}
-            super::Only::Problems => query = query.filter(card_import_rows::fault_code.is_not_null()),
-            super::Only::Duplicates => query = query.filter(card_import_rows::reasons.ne("")),
+            super::RowsWanted::All => {}
+            super::RowsWanted::Problems => query = query.filter(card_import_rows::fault_code.is_not_null()),
+            super::RowsWanted::Duplicates => query = query.filter(card_import_rows::reasons.ne("")),
         }
         query.load(c)
     })?)
 }
 
 /// How many rows have which outcome, and how many are duplicates.
-pub fn tally(db: &mut Db, account: AccountId, id: CardImportId) -> Result<Vec<(Option<Outcome>, bool, i64)>> {
-    let rows: Vec<(Option<Outcome>, i64)> = each!(db, |c| card_import_rows::table
+pub fn tally(
+    db: &mut Db,
+    account: AccountId,
+    id: CardImportId,
+) -> Result<Vec<(Option<RowOutcome>, bool, i64)>> {
+    let rows: Vec<(Option<RowOutcome>, i64)> = each!(db, |c| card_import_rows::table
         .filter(card_import_rows::account_id.eq(account))
         .filter(card_import_rows::import_id.eq(id))
         .filter(card_import_rows::reasons.ne(""))
         .group_by(card_import_rows::outcome)
         .select((card_import_rows::outcome, diesel::dsl::count_star()))
         .load(c))?;
-    let others: Vec<(Option<Outcome>, i64)> = each!(db, |c| card_import_rows::table
+    let others: Vec<(Option<RowOutcome>, i64)> = each!(db, |c| card_import_rows::table
         .filter(card_import_rows::account_id.eq(account))
         .filter(card_import_rows::import_id.eq(id))
         .filter(card_import_rows::reasons.eq(""))
@@ -233,7 +237,12 @@ pub fn find_result(db: &mut Db, account: AccountId, id: CardImportId, place: i32
 }
 
 /// Writes down what became of a row; the card is not needed any more.
-pub fn set_outcome(db: &mut Db, row: &ImportRow, outcome: Outcome, result_name: Option<&str>) -> Result<()> {
+pub fn set_outcome(
+    db: &mut Db,
+    row: &ImportRow,
+    outcome: RowOutcome,
+    result_name: Option<&str>,
+) -> Result<()> {
     let key = (row.account_id, row.import_id, row.place);
     each!(db, |c| diesel::update(card_import_rows::table.find(key))
         .set((
