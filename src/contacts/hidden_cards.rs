@@ -17,7 +17,7 @@ use crate::db::Db;
 use crate::each;
 use crate::error::Result;
 use crate::events;
-use crate::ids::{AccountId, ContactId};
+use crate::ids::{AccountId, AddressBookId, ContactId};
 use crate::schema::hidden_cards;
 
 /// Bytes kept for one account at most: what comes beyond returns as the messenger says it.
