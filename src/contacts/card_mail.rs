@@ -15,7 +15,7 @@ use crate::db::Db;
 use crate::error::{Error, Kind, Result};
 use crate::ids::{AccountId, AddressBookId, EmailId};
 use crate::mail::{Attachment, Letter};
-use crate::queue;
+use crate::queue::{self, Claimed};
 use crate::texts::Text;
 
 /// Bytes of cards in a letter at most: with base64 it is what common mail servers still take.
@@ -88,7 +88,8 @@ pub fn file_stem(book: Option<&str>, since: Option<Timestamp>) -> String {
 }
 
 /// Writes the letter as the cards are now, and sends it.
-pub async fn run(app: &App, payload: MailCards) -> Result<()> {
+pub async fn run(app: &App, job: &Claimed) -> Result<()> {
+    let payload: MailCards = serde_json::from_str(&job.payload)?;
     let account = payload.account;
     let version = if payload.version == Version::V4.as_str() { Version::V4 } else { Version::V3 };
     let wanted = Wanted { version, since: payload.since.map(Timestamp), book: payload.book };
@@ -113,6 +114,7 @@ pub async fn run(app: &App, payload: MailCards) -> Result<()> {
     };
     app.mail
         .send(Letter {
+            id: Some(job.id.0.simple().to_string()),
             to,
             subject: Text::AddressBookMailSubject.render(locale),
             text: Text::AddressBookMailBody { link: &link }.render(locale),

@@ -167,7 +167,7 @@ pub async fn run(app: &App, job: &Claimed) -> Result<()> {
             let ApplyImport { account, id } = serde_json::from_str(&job.payload)?;
             card_import::run(app, account, id).await
         }
-        MAIL_CARDS => card_mail::run(app, serde_json::from_str(&job.payload)?).await,
+        MAIL_CARDS => card_mail::run(app, job).await,
         PURGE_CONVERSATIONS => purge(app, serde_json::from_str(&job.payload)?).await,
         other => Err(Error::internal(format!("no job of the roster is called {other}"))),
     }
