@@ -104,10 +104,8 @@ pub fn put(
         return Ok(Written::Done { created: false, etag: Some(put.etag.to_owned()), seq: before.seq });
     }
     // What has to do with a friend is merged, for which more must be known.
-    let existing = match before.and_then(|o| o.contact_id) {
-        Some(_) => store::find_object(db, account, book, put.name)?,
-        None => None,
-    };
+    let is_friend = before.is_some_and(|o| o.contact_id.is_some());
+    let existing = if is_friend { store::find_object(db, account, book, put.name)? } else { None };
     let (contact_id, base, body) = match existing.as_ref().filter(|o| o.is_kept_by_us()) {
         Some(kept) => {
             let ours = kept.base.clone().unwrap_or_default();

@@ -188,7 +188,8 @@ story! {
         alice.get(&format!("/v1/contacts/{friend}/card.vcf")).await.refused(404, "no_card");
         alice.get("/v1/cards.vcf?version=2.1").await.expect(422);
         alice.get("/v1/cards.vcf?since=yesterday").await.expect(422);
-        pair.bob.get(&format!("/v1/books/{personal}/cards.vcf")).await.expect(404);
+        let bob = pair.bob.signs_in_again().await;
+        bob.get(&format!("/v1/books/{personal}/cards.vcf")).await.expect(404);
         alice.post("/v1/cards/mail", json!({})).await.refused(503, "mail_not_configured");
     }
 }

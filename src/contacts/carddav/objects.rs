@@ -358,6 +358,15 @@ pub async fn delete(call: Call) -> Result<HttpResponse, Stop> {
     }
 }
 
+/// The header Overwrite (RFC 4918 10.6).
+fn may_overwrite(call: &Call) -> Result<bool, Fault> {
+    match call.header("overwrite").map(str::trim) {
+        None | Some("T" | "t") => Ok(true),
+        Some("F" | "f") => Ok(false),
+        Some(_) => Err(Fault::malformed("Overwrite must be T or F.")),
+    }
+}
+
 /// COPY and MOVE of a card (RFC 4918 9.8, 9.9).
 pub async fn transfer(call: Call) -> Result<HttpResponse, Stop> {
     let Place::Object(_, slug, name) = &call.place else {
@@ -389,11 +398,7 @@ pub async fn transfer(call: Call) -> Result<HttpResponse, Stop> {
     if target_book == source && target_name == *name {
         return Err(Fault::new(403, "Source and Destination are the same.").into());
     }
-    let overwrite = match call.header("overwrite").map(str::trim) {
-        None | Some("T" | "t") => true,
-        Some("F" | "f") => false,
-        Some(_) => return Err(Fault::malformed("Overwrite must be T or F.").into()),
-    };
+    let overwrite = may_overwrite(&call)?;
     let (account, now, name) = (call.account(), call.now, name.clone());
     let condition = EntityCondition {
         if_match: call.condition.if_match.clone(),
