@@ -100,19 +100,12 @@ pub(super) fn sync_loop(
     while let Ok(first) = commits.recv() {
         waiting.push(first);
         waiting.extend(commits.try_iter());
-        let newest = waiting.iter().map(|commit| commit.batch).max().unwrap_or_default();
-        let outcome = if progress.durable.load(Ordering::SeqCst) >= newest { Ok(()) } else { log.sync() };
-        if let Err(error) = &outcome {
-            progress.broken.store(true, Ordering::Release);
-            tracing::error!(reason = %error.report(), "the log could not be made durable; nothing more is stored");
-        } else {
-            progress.durable.fetch_max(newest, Ordering::SeqCst);
-        }
+        make_durable(&mut log, progress, &waiting);
         for _ in waiting.iter().filter(|commit| commit.is_batch) {
             let _ = ahead.try_recv();
         }
         let _ = ticks.try_send(());
-        for commit in waiting.drain(..) {
+        for commit in take_settled(progress, &mut waiting) {
             let fate = if progress.is_broken() { Err(broken()) } else { Ok(()) };
             // Caches must be told before anybody is answered: who has his answer must not meet the old state.
             if fate.is_ok() && !commit.signals.is_empty() {
@@ -121,6 +114,34 @@ pub(super) fn sync_loop(
             (commit.then)(fate);
         }
     }
+    // Without a writer nothing more becomes durable: who still waits saw a batch that was never handed over.
+    for commit in waiting {
+        (commit.then)(Err(broken()));
+    }
+}
+
+/// Syncs what the writer has handed over. Only the writer's own word counts: a reader's answer names a batch that may
+/// not be in the log yet, and a sync made too early says nothing of it.
+fn make_durable(log: &mut Log, progress: &Progress, waiting: &[Committed]) {
+    let Some(newest) = waiting.iter().filter(|commit| commit.is_batch).map(|commit| commit.batch).max()
+    else {
+        return;
+    };
+    match log.sync() {
+        Ok(()) => {
+            progress.durable.fetch_max(newest, Ordering::SeqCst);
+        }
+        Err(error) => {
+            progress.broken.store(true, Ordering::Release);
+            tracing::error!(reason = %error.report(), "the log could not be made durable; nothing more is stored");
+        }
+    }
+}
+
+/// Takes those whose fate is known, in their order, and leaves the readers' answers whose batch is still to come.
+fn take_settled(progress: &Progress, waiting: &mut Vec<Committed>) -> Vec<Committed> {
+    let durable = if progress.is_broken() { u64::MAX } else { progress.durable.load(Ordering::SeqCst) };
+    waiting.extract_if(.., |commit| commit.batch <= durable).collect()
 }
 
 /// The answer to everybody once the disk has failed us.
@@ -217,5 +238,69 @@ fn catch_up(db: &mut Db, progress: &Progress) -> Result<()> {
 pub(super) fn finish(db: &mut Db) {
     if let Err(error) = checkpoint(db) {
         tracing::debug!(reason = %error.report(), "the rest of the log was not written home");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn committed(batch: u64, is_batch: bool, answers: &Sender<u64>) -> Committed {
+        let answers = answers.clone();
+        let then = Box::new(move |fate: Result<()>| {
+            fate.unwrap();
+            answers.send(batch).unwrap();
+        });
+        Committed { batch, is_batch, signals: Vec::new(), then }
+    }
+
+    /// A log in an empty folder and one begun batch.
+    fn begun() -> (Log, Progress) {
+        let progress = Progress::default();
+        progress.begin(1);
+        (Log { path: PathBuf::from("/nonexistent/a.db-wal"), file: None }, progress)
+    }
+
+    #[test]
+    fn a_reader_who_saw_a_batch_waits_until_the_writer_has_handed_it_over() {
+        let (mut log, progress) = begun();
+        let (answers, answered) = crossbeam_channel::unbounded();
+        let mut waiting = vec![committed(1, false, &answers)];
+        make_durable(&mut log, &progress, &waiting);
+        assert!(take_settled(&progress, &mut waiting).is_empty());
+        assert_eq!(progress.pending(), Some(1), "a reader's word made the batch durable");
+
+        waiting.push(committed(1, true, &answers));
+        make_durable(&mut log, &progress, &waiting);
+        for commit in take_settled(&progress, &mut waiting) {
+            (commit.then)(Ok(()));
+        }
+        assert!(waiting.is_empty());
+        assert_eq!(progress.pending(), None);
+        assert_eq!(answered.try_iter().collect::<Vec<_>>(), [1, 1]);
+    }
+
+    #[test]
+    fn when_the_disk_fails_everybody_is_told() {
+        let (_, progress) = begun();
+        let (answers, _answered) = crossbeam_channel::unbounded();
+        let mut waiting = vec![committed(1, false, &answers), committed(1, true, &answers)];
+        let mut log = Log { path: PathBuf::from("/dev/null/a.db-wal"), file: None };
+        make_durable(&mut log, &progress, &waiting);
+        assert!(progress.is_broken());
+        assert_eq!(take_settled(&progress, &mut waiting).len(), 2);
+    }
+
+    #[test]
+    fn a_later_batch_keeps_nobody_waiting_for_an_earlier_one() {
+        let (mut log, progress) = begun();
+        progress.begin(1);
+        let (answers, _answered) = crossbeam_channel::unbounded();
+        let mut waiting =
+            vec![committed(2, false, &answers), committed(1, false, &answers), committed(1, true, &answers)];
+        make_durable(&mut log, &progress, &waiting);
+        let settled: Vec<_> =
+            take_settled(&progress, &mut waiting).iter().map(|commit| commit.batch).collect();
+        assert_eq!((settled, waiting.len()), (vec![1, 1], 1));
     }
 }

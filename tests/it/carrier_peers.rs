@@ -52,6 +52,8 @@ fn option(settings: &meari::config::CarrierSettings, key: &str) -> String {
 #[ignore = "needs the vendors' SDKs"]
 async fn the_vendors_sdks_take_the_fakes_for_their_own() {
     let (telnyx, bandwidth): (Fake<Telnyx>, Fake<Bandwidth>) = (Fake::up(), Fake::up());
+    telnyx.state().now = noon();
+    bandwidth.state().now = noon();
     let at_telnyx = Telnyx::settings(&telnyx.url);
     let facts = json!({
         "telnyx": {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lets vendors' own SDKs judge our fake carriers, so that what our adapters are tested against is the vendors' wire.
 
-Needs PyPI `telnyx` and `bandwidth-sdk`. Reads JSON from standard input: {"telnyx": {...}, "bandwidth": {...}}.
+Needs PyPI `telnyx` (with `PyNaCl` for its signatures) and `bandwidth-sdk`. Reads JSON from standard input: {"telnyx": {...}, "bandwidth": {...}}.
 Exits 0 when everything is as the SDKs expect it, 1 at the first mismatch, which it prints.
 """
 
@@ -26,10 +26,11 @@ def telnyx_judges(facts):
             headers, body = dict(callback["headers"]), callback["body"]
             try:
                 verify_webhook_signature(body, headers, facts["public_key"])
-                good = True
-            except WebhookVerificationError:
-                good = False
-            check(f"the SDK says {good} of a callback that is {callback['why']}", good == callback["genuine"])
+                good, reason = True, None
+            except WebhookVerificationError as error:
+                good, reason = False, error
+            what = f"the SDK says {good} of a callback that is {callback['why']} ({reason})"
+            check(what, good == callback["genuine"])
     client = telnyx.Telnyx(api_key=facts["api_key"], base_url=facts["url"] + "/v2", max_retries=0)
     sent = client.messages.send(from_="+12025550106", to="+12025550101", text="Hi ✓", webhook_url="https://x.example.org/s?ref=1")
     check("the message has no id", bool(sent.data.id))

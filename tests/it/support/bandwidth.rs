@@ -205,7 +205,7 @@ impl Vendor for Bandwidth {
     fn receipt(sent: &Sent, state: &str) -> String {
         let mut event = json!({"time": "2026-01-15T12:00:00.000000Z", "type": state, "to": sent.to,
             "description": "d", "message": {"id": sent.id, "owner": sent.from, "applicationId": APPLICATION,
-                "segmentCount": 1, "direction": "out", "to": [sent.to], "from": sent.from, "text": "",
+                "time": "2026-01-15T12:00:00.000000Z", "segmentCount": 1, "direction": "out", "to": [sent.to], "from": sent.from, "text": "",
                 "tag": sent.echo}});
         if state == "message-failed" {
             event["errorCode"] = json!(4720);

@@ -59,8 +59,12 @@ impl Telnyx {
             return problem(422, "10015", field);
         }
         let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
-        if !text("to").starts_with('+') || !matches!(text("type").as_str(), "SMS" | "MMS") {
+        if !text("to").starts_with('+') {
             return problem(422, "40310", "Invalid 'to' address");
+        }
+        // The type may be left out: the vendor takes it from the rest.
+        if !matches!(text("type").as_str(), "" | "SMS" | "MMS") {
+            return problem(422, "10015", "Invalid 'type'");
         }
         let media = message["media_urls"].as_array().cloned().unwrap_or_default();
         let sent = Sent {
