@@ -17,6 +17,9 @@ use tokio_postgres::config::SslMode;
 use super::{Db, Engine, Hush};
 use crate::error::{Error, Result};
 
+/// How long a connection waits for another one before it gives up.
+pub(super) const BUSY_PATIENCE: Duration = Duration::from_secs(5);
+
 /// PostgreSQL without libpq: tokio-postgres driven from synchronous code.
 pub type PgConn = AsyncConnectionWrapper<AsyncPgConnection>;
 
@@ -126,8 +129,9 @@ fn open_sqlite(path: &Path, purpose: Purpose) -> Result<SqliteConnection> {
     let checkpoint_after = if purpose == Purpose::Write { 0 } else { 16_000 };
     // No memory map: SQLite takes a reader's whole map down after every commit, and the page faults that follow cost
     // more than reading does.
+    let patience = BUSY_PATIENCE.as_millis();
     conn.batch_execute(&format!(
-        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; \
+        "PRAGMA busy_timeout = {patience}; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; \
          PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY; \
          PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = {checkpoint_after}; PRAGMA journal_size_limit = 134217728;"
     ))?;

@@ -303,15 +303,15 @@ impl Keeper {
         let (commits, committed) = unbounded();
         let (ahead, behind) = bounded(log::AHEAD_MAX);
         let (ticks, ticked) = bounded(1);
-        let (path, listener, shared) = (path.to_owned(), listener.clone(), progress.clone());
+        let (log_of, listener, shared) = (path.to_owned(), listener.clone(), progress.clone());
         threads.push(spawn("db-sync".to_owned(), move |ready| {
             let _ = ready.send(Ok(()));
-            log::sync_loop(&path, &shared, &committed, &behind, &ticks, |signals| tell(&listener, signals));
+            log::sync_loop(&log_of, &shared, &committed, &behind, &ticks, |signals| tell(&listener, signals));
         })?);
-        let (target, shared) = (target.clone(), progress.clone());
+        let (path, target, shared) = (path.to_owned(), target.clone(), progress.clone());
         threads.push(spawn("db-home".to_owned(), move |ready| {
             let _ = ready.send(Ok(()));
-            log::checkpoint_loop(&target, &shared, &ticked);
+            log::checkpoint_loop(&path, &target, &shared, &ticked);
         })?);
         Ok(Keeper { progress, commits, ahead })
     }
@@ -408,7 +408,7 @@ impl WriteLane {
     fn settle(&self, db: &mut Db, mut batch: Vec<Box<dyn WriteJob>>) {
         let count = batch.len() as u64;
         let keeper = self.keeper.as_ref();
-        let place = keeper.map_or(0, |keeper| keeper.progress.begin(count));
+        let place = keeper.map_or(0, |keeper| keeper.progress.begin());
         let outcomes: Vec<Result<()>> = if keeper.is_some_and(|keeper| keeper.progress.is_broken()) {
             batch.iter().map(|_| Err(log::broken())).collect()
         } else {

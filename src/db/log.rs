@@ -16,22 +16,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use diesel::sql_types::Integer;
 
-use super::engine::{Conn, Purpose, Target};
+use super::engine::{BUSY_PATIENCE, Conn, Purpose, Target};
 use super::{Db, Signal};
 use crate::error::{Error, Result};
 
 /// Batches that may be committed and not yet durable.
 pub(super) const AHEAD_MAX: usize = 1;
-/// Operations between two rounds of writing home, and the time after which fewer will do.
-const OPERATIONS: u64 = 4_000;
+/// Between two rounds of writing home: so many batches (a busy one is tens of pages) and at least this time, or a
+/// longer time after which any will do.
+const BATCHES: u64 = 50;
+const BREATH: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Pages in the log above which it shall begin anew: 64 MiB.
 const PAGES_MAX: i32 = 16_000;
 /// Pages that the writer may be asked to write home itself: a few milliseconds.
 const LAST_PAGES: i32 = 1_000;
+/// How long the writer waits for readers before the log begins anew.
+const READERS_PATIENCE: Duration = Duration::from_millis(20);
 /// Rounds in which the checkpointer tries to catch up with the writer.
 const ROUNDS: usize = 6;
 
@@ -55,7 +60,6 @@ pub(super) struct Committed {
 pub(super) struct Progress {
     begun: AtomicU64,
     durable: AtomicU64,
-    operations: AtomicU64,
     /// The writer is asked to write the rest of the log home.
     finish: AtomicBool,
     /// Syncing failed once: what the kernel has dropped cannot be told any more, so nothing may be promised.
@@ -63,9 +67,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// The writer is about to commit so many operations; answers the batch's place.
-    pub fn begin(&self, operations: u64) -> u64 {
-        self.operations.fetch_add(operations, Ordering::Relaxed);
+    /// The writer is about to commit a batch; answers its place.
+    pub fn begin(&self) -> u64 {
         self.begun.fetch_add(1, Ordering::SeqCst) + 1
     }
 
@@ -186,42 +189,66 @@ struct Round {
     checkpointed: i32,
 }
 
-/// Writes home what it can without making anybody wait; answers the pages in the log and those of them still to go.
-fn checkpoint(db: &mut Db) -> Result<(i32, i32)> {
+/// How a round of writing home treats others.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// Makes nobody wait.
+    Passive,
+    /// Waits a moment for readers who still need the log, so that the next batch begins it anew.
+    Restart,
+}
+
+/// Writes home what it can; answers the pages in the log and those of them still to go.
+fn checkpoint(db: &mut Db, manner: Manner) -> Result<(i32, i32)> {
     let Conn::Sqlite(c) = db.conn() else { return Ok((0, 0)) };
-    let round: Round = diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result(c)?;
+    let round: Round = match manner {
+        Manner::Passive => diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result(c)?,
+        Manner::Restart => diesel::sql_query("PRAGMA wal_checkpoint(RESTART)").get_result(c)?,
+    };
     Ok((round.log, round.log - round.checkpointed))
 }
 
-/// Writes the log home, beside the writer, until `ticks` ends.
-pub(super) fn checkpoint_loop(target: &Target, progress: &Arc<Progress>, ticks: &Receiver<()>) {
-    let mut db = match target.open(Purpose::Checkpoint) {
-        Ok(db) => db,
+/// Writes the log of the database at `path` home, beside the writer, until `ticks` ends.
+pub(super) fn checkpoint_loop(path: &Path, target: &Target, progress: &Arc<Progress>, ticks: &Receiver<()>) {
+    // Closing any handle of a file takes away the locks that SQLite has on it in this process (fcntl(2)). So this one
+    // stays open until the thread ends, which is after all other connections have gone, and its own goes before it.
+    let (home, mut db) = match open_home(path, target) {
+        Ok(both) => both,
         Err(error) => {
             tracing::error!(reason = %error.report(), "the log cannot be written home; it will grow");
             return;
         }
     };
-    let (mut done, mut last) = (progress.operations.load(Ordering::Relaxed), Instant::now());
+    let (mut done, mut last) = (progress.begun.load(Ordering::Relaxed), Instant::now());
     loop {
         match ticks.recv_timeout(PATIENCE) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        let begun = progress.operations.load(Ordering::Relaxed);
-        if begun == done || (begun - done < OPERATIONS && last.elapsed() < PATIENCE) {
+        let (begun, rested) = (progress.begun.load(Ordering::Relaxed), last.elapsed());
+        let is_due = (begun - done >= BATCHES && rested >= BREATH) || rested >= PATIENCE;
+        if begun == done || !is_due {
             continue;
         }
-        if let Err(error) = catch_up(&mut db, progress) {
+        if let Err(error) = catch_up(&mut db, &home, progress) {
             tracing::warn!(reason = %error.report(), "writing the log home failed; it is tried again");
         }
         (done, last) = (begun, Instant::now());
     }
 }
 
-fn catch_up(db: &mut Db, progress: &Progress) -> Result<()> {
+fn open_home(path: &Path, target: &Target) -> Result<(File, Db)> {
+    let db = target.open(Purpose::Checkpoint)?;
+    let home = File::open(path).map_err(|error| Error::caused("opening the database's file", error))?;
+    Ok((home, db))
+}
+
+fn catch_up(db: &mut Db, home: &File, progress: &Progress) -> Result<()> {
     for _ in 0..ROUNDS {
-        let (pages, left) = checkpoint(db)?;
+        let (pages, left) = checkpoint(db, Manner::Passive)?;
+        // SQLite syncs the file only when nothing is left, which is when the writer finishes: by then the disk must
+        // have little to do.
+        home.sync_data().map_err(|error| Error::caused("syncing the database's file", error))?;
         if pages < PAGES_MAX {
             return Ok(());
         }
@@ -234,11 +261,22 @@ fn catch_up(db: &mut Db, progress: &Progress) -> Result<()> {
     Ok(())
 }
 
-/// The writer's own part, when it was asked: the pages that came in since the checkpointer's last round.
+/// The writer's own part, when it was asked: the pages that came in since the checkpointer's last round, and the
+/// restart of the log. A reader who needs the log for long must not hold the writer up: then it is asked again.
 pub(super) fn finish(db: &mut Db) {
-    if let Err(error) = checkpoint(db) {
+    let outcome = set_patience(db, READERS_PATIENCE)
+        .and_then(|()| checkpoint(db, Manner::Restart))
+        .map(|_| ())
+        .and(set_patience(db, BUSY_PATIENCE));
+    if let Err(error) = outcome {
         tracing::debug!(reason = %error.report(), "the rest of the log was not written home");
     }
+}
+
+fn set_patience(db: &mut Db, patience: Duration) -> Result<()> {
+    let Conn::Sqlite(c) = db.conn() else { return Ok(()) };
+    c.batch_execute(&format!("PRAGMA busy_timeout = {}", patience.as_millis()))?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -257,7 +295,7 @@ mod tests {
     /// A log in an empty folder and one begun batch.
     fn begun() -> (Log, Progress) {
         let progress = Progress::default();
-        progress.begin(1);
+        progress.begin();
         (Log { path: PathBuf::from("/nonexistent/a.db-wal"), file: None }, progress)
     }
 
@@ -294,7 +332,7 @@ mod tests {
     #[test]
     fn a_later_batch_keeps_nobody_waiting_for_an_earlier_one() {
         let (mut log, progress) = begun();
-        progress.begin(1);
+        progress.begin();
         let (answers, _answered) = crossbeam_channel::unbounded();
         let mut waiting =
             vec![committed(2, false, &answers), committed(1, false, &answers), committed(1, true, &answers)];
