@@ -121,17 +121,18 @@ fn open_sqlite(path: &Path, purpose: Purpose) -> Result<SqliteConnection> {
     let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(away)?;
     // Memory is taken only as it is used. The writer's pages stay good from one transaction to the next; a reader must
     // forget all of its pages after every commit of the writer, so it is given little.
-    // The writer's share is small, too: after a page was split, SQLite goes through all of them at the commit.
-    let cache_kib = if purpose == Purpose::Write { 16_384 } else { 2_048 };
+    // The writer's share is bounded, too: after a page was split, SQLite goes through all of them at the commit.
+    let cache_kib = if purpose == Purpose::Write { 65_536 } else { 2_048 };
     // An answer to a carrier promises that the message outlives a power cut. The lane's commits are synced by a thread
     // of their own before anybody is answered (see `log`); all others sync themselves.
     let synchronous = if matches!(purpose, Purpose::Write | Purpose::Checkpoint) { "NORMAL" } else { "FULL" };
     let checkpoint_after = if purpose == Purpose::Write { 0 } else { 16_000 };
     // No memory map: SQLite takes a reader's whole map down after every commit, and the page faults that follow cost
     // more than reading does.
+    // A change of a few bytes puts a whole page into the log, so pages are small. Counts when a database is made.
     let patience = BUSY_PATIENCE.as_millis();
     conn.batch_execute(&format!(
-        "PRAGMA busy_timeout = {patience}; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; \
+        "PRAGMA busy_timeout = {patience}; PRAGMA page_size = 2048; PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; \
          PRAGMA foreign_keys = ON; PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY; \
          PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = {checkpoint_after}; PRAGMA journal_size_limit = 134217728;"
     ))?;

@@ -31,10 +31,10 @@ pub(super) const AHEAD_MAX: usize = 1;
 const BATCHES: u64 = 50;
 const BREATH: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Pages in the log above which it shall begin anew: 64 MiB.
+/// Pages in the log above which it shall begin anew: 32 MiB. A short log is found through quickly.
 const PAGES_MAX: i32 = 16_000;
-/// Pages that the writer may be asked to write home itself: a few milliseconds.
-const LAST_PAGES: i32 = 1_000;
+/// A round that takes less leaves the writer a few hundred pages.
+const QUICK: Duration = Duration::from_millis(12);
 /// How long the writer waits for readers before the log begins anew.
 const READERS_PATIENCE: Duration = Duration::from_millis(20);
 /// Rounds in which the checkpointer tries to catch up with the writer.
@@ -185,8 +185,6 @@ impl Log {
 struct Round {
     #[diesel(sql_type = Integer)]
     log: i32,
-    #[diesel(sql_type = Integer)]
-    checkpointed: i32,
 }
 
 /// How a round of writing home treats others.
@@ -198,14 +196,14 @@ enum Manner {
     Restart,
 }
 
-/// Writes home what it can; answers the pages in the log and those of them still to go.
-fn checkpoint(db: &mut Db, manner: Manner) -> Result<(i32, i32)> {
-    let Conn::Sqlite(c) = db.conn() else { return Ok((0, 0)) };
+/// Writes home what it can; answers how many pages are in the log.
+fn checkpoint(db: &mut Db, manner: Manner) -> Result<i32> {
+    let Conn::Sqlite(c) = db.conn() else { return Ok(0) };
     let round: Round = match manner {
         Manner::Passive => diesel::sql_query("PRAGMA wal_checkpoint(PASSIVE)").get_result(c)?,
         Manner::Restart => diesel::sql_query("PRAGMA wal_checkpoint(RESTART)").get_result(c)?,
     };
-    Ok((round.log, round.log - round.checkpointed))
+    Ok(round.log)
 }
 
 /// Writes the log of the database at `path` home, beside the writer, until `ticks` ends.
@@ -245,14 +243,15 @@ fn open_home(path: &Path, target: &Target) -> Result<(File, Db)> {
 
 fn catch_up(db: &mut Db, home: &File, progress: &Progress) -> Result<()> {
     for _ in 0..ROUNDS {
-        let (pages, left) = checkpoint(db, Manner::Passive)?;
-        // SQLite syncs the file only when nothing is left, which is when the writer finishes: by then the disk must
-        // have little to do.
+        let began = Instant::now();
+        let pages = checkpoint(db, Manner::Passive)?;
+        // SQLite syncs the file only when the writer finishes: by then the disk must have little to do.
         home.sync_data().map_err(|error| Error::caused("syncing the database's file", error))?;
         if pages < PAGES_MAX {
             return Ok(());
         }
-        if left < LAST_PAGES {
+        // What came in meanwhile is what the writer will have to do, while everybody waits for him.
+        if began.elapsed() < QUICK {
             break;
         }
     }
