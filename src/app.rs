@@ -1,5 +1,6 @@
 //! What edges and jobs can reach: settings, database, clock, keys, sockets that wait. Operations never receive it.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 use std::sync::{Arc, RwLock};
 
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::events::Hub;
 use crate::keys::Keys;
 use crate::mail::Mailer;
+use crate::media::{Engine, MediaSettings};
 use crate::metrics::Metrics;
 use crate::net::{Net, Policy};
 use crate::push;
@@ -49,6 +51,8 @@ pub struct Parts {
     pub mail: Mailer,
     /// Pushes to phones and browsers.
     pub push: push::Sender,
+    /// The audio of calls; it starts at the first leg.
+    pub media: Engine,
     /// What is counted for the operator.
     pub metrics: Metrics,
     /// Rung when there is work in the queue.
@@ -76,6 +80,7 @@ impl App {
         };
         let db = Database::open(&settings.database_url, &Options::default())?;
         let push = push::Sender::new(&settings, &keys)?;
+        let media = Engine::idle(media_settings(&settings));
         let parts = Parts {
             settings,
             db,
@@ -88,6 +93,7 @@ impl App {
             public_net: Net::new(Policy::Public)?,
             mail,
             push,
+            media,
             metrics: Metrics::default(),
             jobs: Notify::new(),
             listeners: RwLock::default(),
@@ -111,6 +117,18 @@ impl App {
     /// The time now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+}
+
+/// Without a port of its own, audio arrives at the host of the HTTP server, at any port.
+fn media_settings(settings: &Settings) -> MediaSettings {
+    let host = settings.listen.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']);
+    let host = host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    MediaSettings {
+        bind: settings.calls_listen.unwrap_or(SocketAddr::new(host, 0)),
+        public_ips: settings.calls_addresses.clone(),
+        legs_max: settings.calls_legs_max,
+        ..MediaSettings::default()
     }
 }
 

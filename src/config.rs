@@ -6,6 +6,7 @@
 mod read;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
@@ -84,6 +85,13 @@ pub struct Settings {
     pub media_dir: PathBuf,
     /// The virus scanner: a command that reads a file from its standard input, or `icap://host/service`.
     pub media_scanner: Option<String>,
+    /// Where the audio of browsers arrives, by UDP and by TCP at the same port; none takes the host of `listen` and any
+    /// port.
+    pub calls_listen: Option<SocketAddr>,
+    /// The addresses browsers are told to send audio to, when they are not those of `calls_listen`.
+    pub calls_addresses: Vec<IpAddr>,
+    /// Legs (ends of calls) that this node carries at the same time.
+    pub calls_legs_max: usize,
     /// How logs are written.
     pub log: LogFormat,
     /// What is logged: `info`, or directives such as `info,meari=debug`.
@@ -113,6 +121,9 @@ impl Default for Settings {
             admin_token: None,
             media_dir: PathBuf::from("data/media"),
             media_scanner: None,
+            calls_listen: None,
+            calls_addresses: Vec::new(),
+            calls_legs_max: 2_000,
             log: LogFormat::Pretty,
             log_level: "info".to_owned(),
             carriers: Vec::new(),

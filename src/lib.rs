@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod telemetry;
 
 // Adapters: know a foreign language, know no domain.
+pub mod media;
 pub mod carriers;
 pub mod app;
 pub mod doorbell;

@@ -43,6 +43,11 @@ struct StateLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FrameLabels {
+    fate: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NumberLabels {
     region: String,
     state: String,
@@ -87,6 +92,12 @@ pub struct Snapshot {
     pub contacts_waiting: i64,
     /// The most pairs any account has in use or at rest.
     pub largest_holding: i64,
+    /// Ends of calls that are open on this node.
+    pub call_legs: i64,
+    /// 20 ms frames of calls: what became of them, and how many.
+    pub call_frames: [(&'static str, u64); 3],
+    /// Datagrams at the port for calls that were for no call.
+    pub call_strangers: u64,
 }
 
 impl Metrics {
@@ -126,6 +137,7 @@ fn register_snapshot(registry: &mut Registry, now: &Snapshot) {
         ("db_commits", "Transactions committed", now.commits),
         ("db_operations", "Writing operations in them", now.operations),
         ("db_replays", "Batches of operations that had to be run again", now.replays),
+        ("call_strangers", "Datagrams at the port for calls that were for no call", now.call_strangers),
     ];
     for (name, help, value) in counters {
         registry.register(name, help, ConstCounter::<u64>::new(value));
@@ -134,6 +146,7 @@ fn register_snapshot(registry: &mut Registry, now: &Snapshot) {
     let gauges = [
         ("db_waiting", "Operations that wait for a write lane", now.waiting),
         ("sockets", "Live connections of this node", now.sockets),
+        ("call_legs", "Ends of calls that are open on this node", now.call_legs),
         ("contacts_waiting", "Contacts that wait for a number", now.contacts_waiting),
         ("pool_exhausted", "1 while contacts wait because the pool has run out: import numbers", exhausted),
         ("largest_holding", "Pairs in use or at rest of the account with the most", now.largest_holding),
@@ -141,6 +154,11 @@ fn register_snapshot(registry: &mut Registry, now: &Snapshot) {
     for (name, help, value) in gauges {
         registry.register(name, help, ConstGauge::<i64>::new(value));
     }
+    let frames = Family::<FrameLabels, Counter>::default();
+    for (fate, count) in now.call_frames.iter().filter(|(fate, _)| !fate.is_empty()) {
+        frames.get_or_create(&FrameLabels { fate }).inc_by(*count);
+    }
+    registry.register("call_frames", "20 ms of sound: came in, went out, could not be given", frames);
     let jobs = Family::<StateLabels, Gauge>::default();
     for (state, count) in &now.jobs {
         jobs.get_or_create(&StateLabels { state: state.clone() }).set(*count);

@@ -17,6 +17,10 @@ pub async fn serve(config: Option<&Path>) -> Outcome {
     let listener = server::listen(&settings.listen)?;
     let address = listener.local_addr()?;
     let app = open::app(settings)?;
+    if app.settings.calls_listen.is_some() {
+        // A port that was asked for and is taken must be told now, not at the first call.
+        app.media.address()?;
+    }
     let mut running = server::Running::new(&app)?;
     running.serve_http(listener, tls, GRACE, |_| {})?;
     running.ring();

@@ -1,7 +1,7 @@
 //! From text to settings: one table of keys, one place for what each expects, faults that say what would be right.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use secrecy::SecretString;
@@ -19,6 +19,8 @@ const CARRIERS_PREFIX: &str = "MEARI_CARRIERS_";
 const ADMIN_TOKEN_CHARS_MIN: usize = 16;
 /// It stands in front of every SMS of ours, and segments cost money.
 const SERVICE_NAME_CHARS_MAX: usize = 30;
+/// Each is tried by every browser.
+const CALLS_ADDRESSES_MAX: usize = 4;
 
 /// One thing that is wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,6 +208,21 @@ const KEYS: &[Key] = &[
             Some(())
         },
     ),
+    key("calls_listen", "an IP address and a port", "0.0.0.0:3478", |s, raw| {
+        s.calls_listen = Some(raw.text()?.parse().ok()?);
+        Some(())
+    }),
+    key("calls_addresses", "IP addresses with commas between them", "203.0.113.7", |s, raw| {
+        let text = raw.text()?;
+        let listed: Result<Vec<IpAddr>, _> = text.split(',').map(|ip| ip.trim().parse()).collect();
+        s.calls_addresses = listed.ok().filter(|ips| ips.len() <= CALLS_ADDRESSES_MAX)?;
+        Some(())
+    }),
+    key("calls_legs_max", "a whole number, 2 to 100000", "2000", |s, raw| {
+        let count = raw.scalar()?.parse().ok().filter(|count| (2..=100_000).contains(count))?;
+        s.calls_legs_max = count;
+        Some(())
+    }),
     key("log", "pretty or json", "json", |s, raw| {
         s.log = match raw.text()?.as_str() {
             "pretty" => LogFormat::Pretty,

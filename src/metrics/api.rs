@@ -73,12 +73,16 @@ async fn metrics(app: web::Data<App>, live: web::Data<Live>) -> Result<HttpRespo
     let snapshot = app.db.read(read_snapshot).await?;
     let figures = app.db.figures();
     let waiting = figures.waiting.load(Ordering::Relaxed);
+    let calls = app.media.figures();
     let snapshot = Snapshot {
         commits: figures.commits.load(Ordering::Relaxed),
         operations: figures.operations.load(Ordering::Relaxed),
         replays: figures.replays.load(Ordering::Relaxed),
         waiting: i64::try_from(waiting).unwrap_or(i64::MAX),
         sockets: live.open_count(),
+        call_legs: i64::try_from(calls.legs).unwrap_or(i64::MAX),
+        call_frames: [("in", calls.frames_in), ("out", calls.frames_out), ("dropped", calls.frames_dropped)],
+        call_strangers: calls.strangers,
         ..snapshot
     };
     let text = app.metrics.render(&snapshot)?;

@@ -124,6 +124,9 @@ fn every_wrong_value_is_refused() {
         ("mail_from", "nobody"),
         ("admin_token", "short"),
         ("media_dir", " "),
+        ("calls_listen", "localhost:3478"),
+        ("calls_addresses", "203.0.113.7,meari.example.org"),
+        ("calls_legs_max", "1"),
         ("log_level", "loud=yes=no"),
         ("service_name", "two\\nlines"),
     ];
