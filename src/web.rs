@@ -1,8 +1,10 @@
 //! Serves the web client: the files of `web/`, in the binary in release builds and read from disk in debug builds.
 //!
 //! Every answer is revalidated (`no-cache` and a strong `ETag`), so that a new version is seen at once and costs a 304
-//! otherwise. There is no build step, hence no hashed file names that could be cached for ever.
+//! otherwise. There is no build step, hence no hashed file names that could be cached for ever. Scripts and styles travel
+//! without their comments and indentation, line by line, so that a line keeps its number.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::LazyLock;
 
@@ -10,29 +12,51 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, EntityTag, Header, HeaderValue, IfNoneMatch};
 use actix_web::web::{self, Bytes, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, guard};
+use brotli::enc::BrotliEncoderParams;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use moka::sync::Cache;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 /// What a page may load and do. Scripts and styles only from here: nothing inline, nothing foreign.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; \
+     connect-src 'self' ws: wss:; \
      frame-ancestors 'self'; base-uri 'none'; form-action 'self'";
 
 /// Smaller files grow when they are compressed, or save less than a packet.
-const GZIP_FROM_BYTES: usize = 512;
+const PACKED_FROM_BYTES: usize = 512;
 
-/// Compressed files that are kept. We have far fewer; in debug builds old versions of edited files leave first.
-const GZIP_KEPT_MAX: u64 = 512;
+/// As tight as Brotli goes: every file is packed once.
+const BROTLI_QUALITY: i32 = 11;
+
+/// Compressed files that are kept. We have fewer; in debug builds old versions of edited files leave first.
+const PACKED_KEPT_MAX: u64 = 512;
 
 /// Folders of `web/` that are public. Everything else under `/` belongs to the API and its own 404.
-const FILES: &str = "/{path:(?:app|console|style|i18n|icons|demo|phone)/.+|[a-z-]+[.](?:svg|ico|png|webmanifest|txt)|sw[.]js}";
+const FILES: &str = "/{path:(?:app|console|style|i18n|icons|demo|phone|quality)/.+|[a-z-]+[.](?:svg|ico|png|webmanifest|txt)|sw[.]js}";
 
 #[derive(RustEmbed)]
 #[folder = "web/"]
 struct Files;
 
-static COMPRESSED: LazyLock<Cache<[u8; 32], Bytes>> = LazyLock::new(|| Cache::new(GZIP_KEPT_MAX));
+static COMPRESSED: LazyLock<Cache<([u8; 32], Coding), Bytes>> = LazyLock::new(|| Cache::new(PACKED_KEPT_MAX));
+
+/// How a file travels. Browsers take Brotli over TLS and from this very machine, gzip everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Coding {
+    Brotli,
+    Gzip,
+}
+
+impl Coding {
+    /// Its name (RFC 9110, section 8.4.1; RFC 7932).
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Gzip => "gzip",
+        }
+    }
+}
 
 /// What `/demo.json` answers. Put it into the application's data to switch the guided demo on; without it `/demo` and
 /// `/demo.json` do not exist.
@@ -45,6 +69,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         cfg.service(web::resource(page).route(readable().to(index)));
     }
     cfg.service(web::resource("/admin").route(readable().to(console)));
+    cfg.service(web::resource("/quality").route(readable().to(quality)));
     cfg.service(web::resource("/demo").route(readable().to(demo)));
     cfg.service(web::resource("/demo.json").route(readable().to(demo_sheet)));
     cfg.service(web::resource(FILES).route(readable().to(file)));
@@ -62,6 +87,11 @@ async fn index(request: HttpRequest) -> HttpResponse {
 /// The page is open to everybody, what it shows is not: it asks the API as whoever signs in.
 async fn console(request: HttpRequest) -> HttpResponse {
     answer(&request, "console.html")
+}
+
+/// The call-quality map, for everybody.
+async fn quality(request: HttpRequest) -> HttpResponse {
+    answer(&request, "quality.html")
 }
 
 async fn demo(request: HttpRequest) -> HttpResponse {
@@ -91,9 +121,9 @@ fn missing() -> HttpResponse {
 fn answer(request: &HttpRequest, path: &str) -> HttpResponse {
     let Some(file) = Files::get(path) else { return missing() };
     let hash = file.metadata.sha256_hash();
-    let gzipped = if accepts_gzip(request) { gzip(path, &file) } else { None };
-    // The two encodings are two sequences of bytes, so a strong validator must tell them apart.
-    let suffix = if gzipped.is_some() { "-gzip" } else { "" };
+    let packed = coding(request).and_then(|coding| Some((coding, pack(path, &file, coding)?)));
+    // Each encoding is a sequence of bytes of its own, so a strong validator must tell them apart.
+    let suffix = packed.as_ref().map(|(coding, _)| format!("-{}", coding.name())).unwrap_or_default();
     let tag = EntityTag::new_strong(format!("{}{suffix}", hex(&hash)));
 
     let fresh = is_fresh(request, &tag);
@@ -109,13 +139,35 @@ fn answer(request: &HttpRequest, path: &str) -> HttpResponse {
         return answer.finish();
     }
     answer.insert_header((header::CONTENT_TYPE, content_type(path)));
-    match gzipped {
-        Some(body) => answer.insert_header((header::CONTENT_ENCODING, "gzip")).body(body),
-        None => answer.body(match file.data {
-            std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-            std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
+    match packed {
+        Some((coding, body)) => answer.insert_header((header::CONTENT_ENCODING, coding.name())).body(body),
+        None => answer.body(match lean(path, file.data) {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => Bytes::from(bytes),
         }),
     }
+}
+
+/// A script or style without comments that have lines of their own and without indentation; anything else as it is.
+/// No text of ours goes over the end of a line, so nothing that is shown or run can be hit.
+fn lean(path: &str, data: Cow<'static, [u8]>) -> Cow<'static, [u8]> {
+    if !path.ends_with(".js") && !path.ends_with(".css") {
+        return data;
+    }
+    let Ok(text) = std::str::from_utf8(&data) else { return data };
+    let mut inside = false;
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines().map(str::trim) {
+        if inside {
+            inside = !line.ends_with("*/");
+        } else if line.starts_with("/*") && !line.contains("*/") {
+            inside = true;
+        } else if !(line.starts_with("//") || (line.starts_with("/*") && line.ends_with("*/"))) {
+            out.push_str(line);
+        }
+        out.push('\n');
+    }
+    Cow::Owned(out.into_bytes())
 }
 
 fn is_fresh(request: &HttpRequest, tag: &EntityTag) -> bool {
@@ -142,14 +194,14 @@ fn content_type(path: &str) -> HeaderValue {
     })
 }
 
-fn accepts_gzip(request: &HttpRequest) -> bool {
-    let Some(accepted) = request.headers().get(header::ACCEPT_ENCODING) else { return false };
-    let Ok(accepted) = accepted.to_str() else { return false };
-    accepts_gzip_text(accepted)
+fn coding(request: &HttpRequest) -> Option<Coding> {
+    let accepted = request.headers().get(header::ACCEPT_ENCODING)?.to_str().ok()?;
+    [Coding::Brotli, Coding::Gzip].into_iter().find(|coding| accepts(accepted, *coding))
 }
 
-/// Whether an `Accept-Encoding` admits gzip (RFC 9110, section 12.5.3): named or by `*`, and not with weight zero.
-fn accepts_gzip_text(accepted: &str) -> bool {
+/// Whether an `Accept-Encoding` admits a coding (RFC 9110, section 12.5.3): named, or gzip by `*`, and not with weight
+/// zero.
+fn accepts(accepted: &str, coding: Coding) -> bool {
     let weight = |coding: &str| {
         accepted.split(',').find_map(|item| {
             let mut parts = item.split(';').map(str::trim);
@@ -160,21 +212,35 @@ fn accepts_gzip_text(accepted: &str) -> bool {
             Some(q.map_or(1.0, |q| q.parse::<f32>().unwrap_or(0.0)))
         })
     };
-    weight("gzip").or_else(|| weight("*")).is_some_and(|q| q > 0.0)
+    let any = || if coding == Coding::Gzip { weight("*") } else { None };
+    weight(coding.name()).or_else(any).is_some_and(|q| q > 0.0)
 }
 
-fn gzip(path: &str, file: &EmbeddedFile) -> Option<Bytes> {
-    if file.data.len() < GZIP_FROM_BYTES || path.ends_with(".png") {
+fn pack(path: &str, file: &EmbeddedFile, coding: Coding) -> Option<Bytes> {
+    if file.data.len() < PACKED_FROM_BYTES || path.ends_with(".png") {
         return None;
     }
-    let hash = file.metadata.sha256_hash();
-    if let Some(bytes) = COMPRESSED.get(&hash) {
+    let key = (file.metadata.sha256_hash(), coding);
+    if let Some(bytes) = COMPRESSED.get(&key) {
         return Some(bytes);
     }
-    let mut encoder = GzEncoder::new(Vec::with_capacity(file.data.len() / 3), Compression::best());
-    encoder.write_all(&file.data).ok()?;
-    let bytes = Bytes::from(encoder.finish().ok()?);
-    COMPRESSED.insert(hash, bytes.clone());
+    let plain = lean(path, file.data.clone());
+    let room = Vec::with_capacity(plain.len() / 3);
+    let bytes = match coding {
+        Coding::Gzip => {
+            let mut encoder = GzEncoder::new(room, Compression::best());
+            encoder.write_all(&plain).ok()?;
+            encoder.finish().ok()?
+        }
+        Coding::Brotli => {
+            let settings = BrotliEncoderParams { quality: BROTLI_QUALITY, ..BrotliEncoderParams::default() };
+            let mut out = room;
+            brotli::BrotliCompress(&mut plain.as_ref(), &mut out, &settings).ok()?;
+            out
+        }
+    };
+    let bytes = Bytes::from(bytes);
+    COMPRESSED.insert(key, bytes.clone());
     Some(bytes)
 }
 
@@ -203,7 +269,7 @@ mod tests {
 
     #[actix_web::test]
     async fn pages_carry_a_policy_and_are_revalidated() {
-        for page in ["/", "/phone", "/admin", "/demo"] {
+        for page in ["/", "/phone", "/admin", "/demo", "/quality"] {
             let answer = fetch(TestRequest::get().uri(page)).await;
             assert_eq!(answer.status(), 200, "{page}");
             assert_eq!(header_of(&answer, header::CONTENT_TYPE), "text/html; charset=utf-8");
@@ -218,19 +284,25 @@ mod tests {
 
     #[actix_web::test]
     async fn compressed_and_plain_are_the_same_text_under_different_tags() {
-        let plain = fetch(TestRequest::get().uri("/app/main.js")).await;
-        let gzipped = fetch(
-            TestRequest::get().uri("/app/main.js").insert_header((header::ACCEPT_ENCODING, "br, gzip")),
-        )
-        .await;
-        assert_eq!(header_of(&plain, header::CONTENT_ENCODING), "");
-        assert_eq!(header_of(&gzipped, header::CONTENT_ENCODING), "gzip");
-        assert_eq!(header_of(&gzipped, header::CONTENT_TYPE), "text/javascript; charset=utf-8");
-        assert_ne!(header_of(&plain, header::ETAG), header_of(&gzipped, header::ETAG));
-        let packed = read_body(gzipped).await;
+        let asked = |accepted: &'static str| async move {
+            let request = TestRequest::get().uri("/app/main.js");
+            let answer = fetch(request.insert_header((header::ACCEPT_ENCODING, accepted))).await;
+            let head = [header::CONTENT_ENCODING, header::ETAG].map(|name| header_of(&answer, name));
+            (head, read_body(answer).await)
+        };
+        let ([coding, plain_tag], plain) = asked("identity").await;
+        assert_eq!(coding, "");
+        let ([coding, gzip_tag], gzipped) = asked("gzip").await;
+        assert_eq!(coding, "gzip");
         let mut text = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed.as_ref()), &mut text).unwrap();
-        assert_eq!(read_body(plain).await.as_ref(), text.as_slice());
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(gzipped.as_ref()), &mut text).unwrap();
+        assert_eq!(plain.as_ref(), text.as_slice());
+        let ([coding, brotli_tag], packed) = asked("gzip, deflate, br").await;
+        assert_eq!(coding, "br");
+        let mut text = Vec::new();
+        brotli::BrotliDecompress(&mut packed.as_ref(), &mut text).unwrap();
+        assert_eq!(plain.as_ref(), text.as_slice());
+        assert_eq!(BTreeSet::from([plain_tag, gzip_tag, brotli_tag]).len(), 3);
     }
 
     #[actix_web::test]
@@ -255,17 +327,42 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_used_when_it_is_accepted() {
-        for (accepted, expected) in [
-            ("gzip", true),
-            ("deflate, gzip;q=0.5", true),
-            ("*", true),
-            ("gzip;q=0", false),
-            ("gzip;q=0, *", false),
-            ("br", false),
-            ("", false),
+    fn comments_stay_at_home_and_lines_keep_their_numbers() {
+        let lean = |path: &str, text: &str| {
+            String::from_utf8(super::lean(path, text.as_bytes().to_vec().into()).into_owned()).unwrap()
+        };
+        let script = "/** What\n * it does. */\nfn(1, // one\n  'http://x');\n  // why\n/* a */ b();\n";
+        assert_eq!(lean("a.js", script), "\n\nfn(1, // one\n'http://x');\n\n/* a */ b();\n");
+        assert_eq!(lean("a.css", "/* A. */\na {\n  b: c;\n}\n"), "\na {\nb: c;\n}\n");
+        assert_eq!(lean("a.json", " // kept\n"), " // kept\n");
+    }
+
+    #[test]
+    fn no_text_goes_over_the_end_of_a_line() {
+        for path in Files::iter().filter(|path| path.ends_with(".js")) {
+            let file = Files::get(&path).unwrap();
+            let text = String::from_utf8(file.data.into_owned()).unwrap();
+            let code = String::from_utf8(super::lean(&path, text.into_bytes().into()).into_owned()).unwrap();
+            for line in code.lines().filter(|line| !line.contains("[^")) {
+                assert!(line.matches('`').count().is_multiple_of(2), "{path}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_coding_is_used_when_it_is_accepted() {
+        for (accepted, brotli, gzip) in [
+            ("gzip", false, true),
+            ("gzip, deflate, br, zstd", true, true),
+            ("deflate, gzip;q=0.5, br;q=0", false, true),
+            ("*", false, true),
+            ("gzip;q=0", false, false),
+            ("gzip;q=0, *", false, false),
+            ("br", true, false),
+            ("", false, false),
         ] {
-            assert_eq!(accepts_gzip_text(accepted), expected, "{accepted:?}");
+            assert_eq!(accepts(accepted, Coding::Brotli), brotli, "{accepted:?}");
+            assert_eq!(accepts(accepted, Coding::Gzip), gzip, "{accepted:?}");
         }
     }
 
@@ -281,6 +378,8 @@ mod tests {
             texts.keys().cloned().collect()
         };
         assert_eq!(keys("en"), keys("ko"));
-        assert_eq!(keys("console-en"), keys("console-ko"));
+        for part in ["console", "calls", "quality"] {
+            assert_eq!(keys(&format!("{part}-en")), keys(&format!("{part}-ko")), "{part}");
+        }
     }
 }

@@ -23,12 +23,13 @@ const run = Date.now().toString(36).slice(-6);
 export const handle = name => `${name}-${run}`;
 export const PASSWORD = 'correct horse battery';
 
-/** Opens the browser. */
-export async function begin() {
+/** Opens the browser, with a microphone that is not there. */
+export async function begin(extra = []) {
   fs.mkdirSync(artefacts, { recursive: true });
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required', ...extra],
   });
 }
 
@@ -64,14 +65,14 @@ export async function journey(name, steps) {
   } catch (error) {
     failed += 1;
     console.log(`FAIL  ${name}\n      ${String(error.message).split('\n').slice(0, 12).join('\n      ')}`);
-    await everyPage(page => page.screenshot({ path: path.join(artefacts, `failed-${name.replace(/\W+/g, '-')}.png`) }).catch(() => {}));
+    await everyPage((page, index) => page.screenshot({ path: path.join(artefacts, `failed-${name.replace(/\W+/g, '-').slice(0, 60)}-${index}.png`) }).catch(() => {}));
   } finally {
     for (const context of browser.contexts()) await context.close();
   }
 }
 
 async function everyPage(fn) {
-  for (const context of browser.contexts()) for (const page of context.pages()) await fn(page);
+  for (const [index, page] of browser.contexts().flatMap(context => context.pages()).entries()) await fn(page, index);
 }
 
 /** Fails with a sentence. */
@@ -90,7 +91,7 @@ export async function until(sentence, condition, patience = 10_000) {
 
 /** No violation of WCAG 2.2 A and AA nor of the best practices that axe knows. */
 export async function accessible(page, view) {
-  await page.evaluate(() => Promise.all(document.getAnimations().map(animation => animation.finished.catch(() => {}))));
+  await page.evaluate(() => Promise.all(document.getAnimations().filter(animation => animation.effect.getComputedTiming().iterations !== Infinity).map(animation => animation.finished.catch(() => {}))));
   await page.evaluate(axeSource);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, {
     iframes: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }));
@@ -102,7 +103,7 @@ let keys = null;
 
 /** No key of a text is shown instead of the text. */
 export async function worded(page, view) {
-  keys ??= new Set((await Promise.all(['en', 'console-en'].map(name => fetch(`${base}/i18n/${name}.json`).then(answer => answer.json())))).flatMap(Object.keys));
+  keys ??= new Set((await Promise.all(['en', 'console-en', 'calls-en', 'quality-en'].map(name => fetch(`${base}/i18n/${name}.json`).then(answer => answer.json())))).flatMap(Object.keys));
   const text = await page.evaluate(() => document.body.innerText);
   const key = text.split(/\s+/).find(word => word.includes('.') && (keys.has(word) || keys.has(`${word}.other`)));
   check(!key, `${view} shows a key: ${key}`);

@@ -1,5 +1,6 @@
 /** One message as a bubble, and the rows of a thread around it: day lines, the line above what is new. */
-import { apply, el, setText } from './dom.js';
+import { callButton, lastLine } from './calls.js';
+import { apply, el, fill, setText } from './dom.js';
 import { clock, dayLine, fullTime } from './format.js';
 import { has, t } from './i18n.js';
 import { icon } from './icons.js';
@@ -67,11 +68,12 @@ export function showRow(node, row, { contact, actions }) {
   if (row.kind !== 'message') return;
   const { message, first, last, newest, end } = row;
   showReactions(node, message, end);
-  const sign = [message.state, message.error?.code, message.via, message.sent_at, first, last, newest, nameOf(contact), message.retried, signOf(message)].join('|');
+  const sign = [message.state, message.error?.code, message.via, message.sent_at, first, last, newest, nameOf(contact), message.retried, signOf(message), contact?.state, JSON.stringify(message.call ?? message.voicemail ?? null)].join('|');
   if (node.sign === sign && node.text === message.text) return;
   apply(node, { class: `row ${message.mine ? 'mine' : 'theirs'}${first ? ' first' : ''}${last ? ' last' : ''}`, dataset: { state: message.state, via: viaOf(message), message: message.id ?? '' } });
   setText(node.querySelector('.who'), `${message.mine ? t('thread.you') : nameOf(contact)}: `);
-  if (node.text !== message.text) {
+  if (message.kind === 'call' || message.kind === 'voicemail') showCall(node, message, contact);
+  else if (node.text !== message.text) {
     const words = message.text ? linked(message.text) : message.media?.length ? [] : [t('message.media')];
     node.querySelector('.text').replaceChildren(...words);
   }
@@ -83,6 +85,22 @@ export function showRow(node, row, { contact, actions }) {
   node.text = message.text;
 }
 
+/** A call stands among the words: what became of it, or the voice that was left. */
+function showCall(node, message, contact) {
+  const place = node.querySelector('.text');
+  node.classList.add('of-call');
+  node.classList.toggle('missed', Boolean(message.call?.missed) && !message.mine);
+  if (message.kind === 'voicemail') {
+    import('./voice-player.js').catch(() => {});
+    const player = place.querySelector('m-voice') ?? el('m-voice', {});
+    if (!player.isConnected) fill(place, el('span', { class: 'unseen' }, t('call.voicemail')), player);
+    player.voicemail = message.voicemail;
+    return;
+  }
+  const glyph = message.call?.missed && !message.mine ? 'missed' : 'call';
+  fill(place, icon(glyph), el('span', {}, lastLine(message)), contact?.state === 'accepted' ? callButton(contact, { bare: false, kind: 'link', words: t('call.back') }) : null);
+}
+
 /** How it travels; a message that is not sent yet has no say. */
 function viaOf(message) {
   return message.via ?? '';
@@ -90,9 +108,10 @@ function viaOf(message) {
 
 function showMeta(node, message, newest) {
   const parts = [];
-  if (message.via === 'sms') parts.push(el('span', { class: 'by-sms', title: t('message.by_sms') }, icon('sms'), el('span', {}, t('message.sms')), el('span', { class: 'unseen' }, `${t('message.by_sms')}, `)));
+  const said = !lastLine(message);
+  if (message.via === 'sms' && said) parts.push(el('span', { class: 'by-sms', title: t('message.by_sms') }, icon('sms'), el('span', {}, t('message.sms')), el('span', { class: 'unseen' }, `${t('message.by_sms')}, `)));
   parts.push(el('time', { datetime: message.sent_at, title: fullTime(message.sent_at) }, clock(message.sent_at)));
-  if (message.mine) {
+  if (message.mine && said) {
     const words = t(`state.${message.state}`);
     parts.push(el('span', { class: 'state', title: words }, icon(glyph(message.state)), el('span', { class: newest ? '' : 'unseen' }, words)));
   }

@@ -1,4 +1,5 @@
 /** One contact: who it is, the number that reaches them from a plain phone, what one can do; or the form to add one. */
+import { callButton } from './calls.js';
 import { actOn, addContact, removeContact, renameContact } from './contact-actions.js';
 import { el, fill } from './dom.js';
 import { number } from './format.js';
@@ -69,7 +70,7 @@ class ContactDetail extends View {
   #actions(contact) {
     const act = (label, verb, kind) => button(label, { kind, onclick: () => attempt(() => actOn(contact.id, verb)) });
     const row = [];
-    if (contact.state === 'accepted') row.push(el('a', { class: 'button primary', href: threadAddress(contact) }, icon('chats'), t('contacts.write')));
+    if (contact.state === 'accepted') row.push(el('a', { class: 'button primary', href: threadAddress(contact) }, icon('chats'), t('contacts.write')), callButton(contact, { bare: false, words: t('call.call') }));
     if (contact.state === 'requested' && contact.direction === 'incoming') row.push(act(t('contacts.accept'), 'accept', 'primary'), this.#remove(contact, t('contacts.decline')));
     if (contact.state === 'blocked') row.push(act(t('contacts.unblock'), 'unblock', 'primary'));
     return row.length ? el('div', { class: 'form-actions' }, row) : null;

@@ -1,4 +1,5 @@
 /** The list of conversations: search, presence, last line, time, unread. */
+import { lastLine } from './calls.js';
 import { apply, el, onceAFrame, setText } from './dom.js';
 import { fold, foldedContact } from './folded.js';
 import { shortTime } from './format.js';
@@ -148,13 +149,13 @@ function showRow(node, { id, conversation, contact }, { drafts, waiting, current
 
 function showLast(node, last, draft, contact) {
   const state = last?.mine && ['failed', 'undelivered'].includes(last.state) ? 'failed' : last?.state === 'sending' ? 'sending' : '';
-  const text = draft ? draft : last ? last.text || t('message.media') : contact?.address ?? '';
-  const lead = draft ? t('list.draft') : state === 'failed' ? t('state.failed') : last?.mine ? t('list.you') : '';
+  const text = draft ? draft : last ? lastLine(last) || last.text || t('message.media') : contact?.address ?? '';
+  const lead = draft ? t('list.draft') : state === 'failed' ? t('state.failed') : last?.mine && !lastLine(last) ? t('list.you') : '';
   const sign = `${lead}|${text}|${last?.via}|${state}`;
   if (node.dataset.sign === sign) return;
   node.dataset.sign = sign;
   node.replaceChildren(
-    last?.via === 'sms' && !draft ? icon('sms') : '',
+    draft ? '' : lastLine(last) ? icon(last.call?.missed && !last.mine ? 'missed' : 'call') : last?.via === 'sms' ? icon('sms') : '',
     lead ? el('span', { class: draft ? 'lead draft' : state === 'failed' ? 'lead failed' : 'lead' }, `${lead} `) : '',
     text.replace(/\s+/g, ' '));
 }

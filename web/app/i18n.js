@@ -5,6 +5,8 @@ let language = 'en';
 let texts = {};
 let fallback = {};
 let plurals = new Intl.PluralRules('en');
+/** What is loaded beside the messenger's own texts, in every language that follows. */
+const extra = new Set();
 
 /** The language of this page, `en` or `ko`. */
 export function currentLanguage() {
@@ -18,17 +20,28 @@ export function preferredLanguage() {
   return wanted.find(tag => LANGUAGES.includes(tag)) ?? 'en';
 }
 
+const read = name => fetch(`/i18n/${name}.json`).then(answer => answer.json());
+
 /** Loads a language; `parts` are the texts of other pages beside the messenger's. Unknown languages become English. Answers whether it changed. */
 export async function useLanguage(wanted, parts = []) {
   const next = LANGUAGES.includes(wanted) ? wanted : 'en';
   if (next === language && Object.keys(texts).length) return false;
-  const read = name => fetch(`/i18n/${name}.json`).then(answer => answer.json());
-  const load = name => Promise.all([name, ...parts.map(part => `${part}-${name}`)].map(read)).then(all => Object.assign({}, ...all));
+  const load = name => Promise.all([name, ...parts.map(part => `${part}-${name}`), ...[...extra].map(part => `${part}-${name}`)].map(read))
+    .then(all => Object.assign({}, ...all));
   [texts, fallback] = await Promise.all([load(next), next === 'en' ? {} : load('en')]);
   language = next;
   plurals = new Intl.PluralRules(next);
   document.documentElement.lang = next;
   return true;
+}
+
+/** Texts that come later, with the code that shows them. */
+export async function addTexts(part) {
+  if (extra.has(part)) return;
+  extra.add(part);
+  const [words, others] = await Promise.all([language, 'en'].map(name => read(`${part}-${name}`)));
+  Object.assign(texts, words);
+  fallback = { ...others, ...fallback };
 }
 
 /** The text of a key. `{name}` is filled from `values`; with a number `n`, `key.one` and `key.other` are tried first. */

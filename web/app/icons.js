@@ -26,8 +26,15 @@ const PATHS = {
   key: ['M15 13a4.5 4.5 0 1 0-4.3-3.2L3.5 17v3.5H7V18h2.5v-2.5L12.3 12.7c.8.2 1.7.3 2.7.3z', 'M16 8h.01'],
   check: ['M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z', 'M8 12.3l2.8 2.7L16 9.5'],
   block: ['M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z', 'M5.8 5.8l12.4 12.4'],
+  call: ['M6.6 3.5 9.3 4l1.2 4-2 1.6a12 12 0 0 0 5.9 5.9l1.6-2 4 1.2.5 2.7c.1 1.4-1 2.6-2.4 2.6C10.3 19.8 4.2 13.7 4 5.9 4 4.5 5.2 3.4 6.6 3.5z'],
+  missed: ['M4 7l8 7 8-8', 'M4 13V7h6'],
   download: ['M12 4v11M7 10.5l5 5 5-5M5 20h14'],
 };
+
+/** Icons that come later, with the code that shows them. */
+export function addIcons(paths) {
+  Object.assign(PATHS, paths);
+}
 
 /** The icon of that name. */
 export function icon(name) {

@@ -1,4 +1,5 @@
 /** Starts the web client. */
+import { startCalls } from './calls.js';
 import { preferredLanguage, useLanguage } from './i18n.js';
 import { startNotifying } from './notify.js';
 import { workOffline } from './offline.js';
@@ -17,6 +18,7 @@ document.body.replaceChildren(document.createElement('m-shell'));
 await signInForDemo();
 await start();
 startNotifying();
+startCalls();
 workOffline();
 
 /** `?as=bob` signs in by itself where the guided demo publishes its accounts; anywhere else it is a session of its own. */

@@ -39,17 +39,21 @@ function tell(message) {
   notice(nameOf(contact), options).catch(() => {});
 }
 
-async function notice(title, options) {
+/** Shows a notice where they are wished for. Answers what takes it away again. */
+export async function notice(title, options) {
+  if (!wishes().show) return () => {};
   const worker = await navigator.serviceWorker?.getRegistration();
-  if (worker) await worker.showNotification(title, options);
-  else {
-    const shown = new Notification(title, options);
-    shown.onclick = () => {
-      focus();
-      location.hash = options.data.address.slice(1);
-      shown.close();
-    };
+  if (worker) {
+    await worker.showNotification(title, options);
+    return () => worker.getNotifications({ tag: options.tag }).then(shown => shown.forEach(one => one.close()), () => {});
   }
+  const shown = new Notification(title, options);
+  shown.onclick = () => {
+    focus();
+    location.hash = options.data.address.slice(1);
+    shown.close();
+  };
+  return () => shown.close();
 }
 
 let audio = null;

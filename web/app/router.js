@@ -8,7 +8,7 @@ export function parse(hash) {
   if (name === 'c' && id) return { name: 'thread', id };
   if (name === 'new' && id) return { name: 'new', id };
   if (name === 'contacts') return { name, id };
-  if (name === 'phone' || name === 'settings') return { name, id: '' };
+  if (['phone', 'settings', 'calls', 'call-settings'].includes(name)) return { name, id: '' };
   return { name: 'chats', id: '' };
 }
 

@@ -162,6 +162,9 @@ function apply({ type, data }) {
     case 'typing.changed':
       showTyping(data);
       return;
+    case 'call.changed':
+      hearOfCall(data);
+      return;
     case 'presence.changed':
       presence(data);
       return;
@@ -171,6 +174,12 @@ function apply({ type, data }) {
       return;
     default:
   }
+}
+
+/** Keeps a call and tells who shows calls. */
+export function hearOfCall(call) {
+  store.put('calls', [call]);
+  document.dispatchEvent(new CustomEvent('meari-call', { detail: call }));
 }
 
 function presence({ contact_id: id, presence }) {

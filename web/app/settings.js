@@ -2,6 +2,7 @@
 import { api, signOut } from './api.js';
 import { el } from './dom.js';
 import { t } from './i18n.js';
+import { icon } from './icons.js';
 import { attempt, button, confirmDialog, field, form, nameOf, toast } from './parts.js';
 import { notifySwitches } from './notify.js';
 import { speak } from './session.js';
@@ -24,6 +25,7 @@ class Settings extends View {
       card(t('settings.profile'), this.#profile(account)),
       card(t('emails.title'), el('m-emails')),
       card(t('settings.quiet'), this.#quiet(account)),
+      card(t('nav.calls'), el('p', {}, t('settings.calls')), el('div', { class: 'form-actions' }, el('a', { class: 'button', href: '#/call-settings' }, icon('call'), t('settings.calls_open')))),
       card(t('settings.notify'), notifySwitches()),
       card(t('settings.theme'), this.#theme()),
       card(t('settings.data'), this.#data()),
@@ -93,7 +95,7 @@ class Settings extends View {
   }
 }
 
-function card(title, body) {
+function card(title, ...body) {
   return el('section', { class: 'card' }, el('h2', {}, title), body);
 }
 

@@ -10,15 +10,19 @@ import './conversations.js';
 import './sign-in.js';
 import './thread.js';
 
-const PLACES = [['chats', '#/'], ['contacts', '#/contacts'], ['phone', '#/phone'], ['settings', '#/settings']];
+const PLACES = [['chats', '#/'], ['calls', '#/calls'], ['contacts', '#/contacts'], ['phone', '#/phone'], ['settings', '#/settings']];
 const OFFLINE_NOTICE_MS = 2_500;
 /** Views that come when they are wanted; all of them soon after the start, so that they are there without a connection. */
 const LATER = {
   contacts: () => Promise.all([import('./contacts.js'), import('./contact-detail.js')]),
   phone: () => import('./my-phone.js'),
   settings: () => import('./settings.js'),
+  calls: () => import('./call-history.js'),
+  'call-settings': () => import('./call-settings.js'),
 };
 const LATER_MS = 1_500;
+/** What comes with a call, a page of calls or a voicemail, and not before. */
+const WITH_CALLS = ['calls', 'call-settings'];
 
 class Shell extends View {
   #nav = null;
@@ -31,6 +35,7 @@ class Shell extends View {
     this.watch(({ phase, account, language }) => [phase, account?.id ?? null, language], ([phase]) => this.#frame(phase));
     this.watch(({ conversations }) => unreadOf(conversations), unread => this.#showUnread(unread));
     this.watch(({ connection }) => connection, connection => this.#showConnection(connection));
+    this.watch(({ ringing }) => ringing, () => this.dataset.phase === 'signed-in' && this.#title());
     this.watch(({ account, photo }) => [account?.display_name, photo], () => this.#showMe());
     this.atEnd(onRoute(() => this.#place(true)));
     this.listen(document, 'keydown', event => this.#keys(event));
@@ -50,7 +55,7 @@ class Shell extends View {
   #build() {
     this.#nav = el('nav', { class: 'rail', 'aria-label': t('nav.label') },
       el('span', { class: 'rail-mark' }, mark()),
-      PLACES.map(([name, href]) => el('a', { href, dataset: { place: name } }, icon(name),
+      PLACES.map(([name, href]) => el('a', { href, dataset: { place: name } }, icon(name === 'calls' ? 'call' : name),
         el('span', { class: 'rail-words' }, t(`nav.${name}`)), name === 'chats' ? el('span', { class: 'badge', hidden: true }) : null)),
       el('a', { class: 'rail-me', href: '#/settings', tabindex: '-1', 'aria-hidden': 'true' }));
     this.#showMe();
@@ -64,7 +69,7 @@ class Shell extends View {
     });
     this.replaceChildren(skip, this.#nav, el('main', { class: 'panes' }, this.#list, this.#detail),
       el('p', { class: 'connection', role: 'status' }));
-    setTimeout(() => Object.values(LATER).forEach(load => load().catch(() => {})), LATER_MS);
+    setTimeout(() => Object.entries(LATER).forEach(([name, load]) => WITH_CALLS.includes(name) || load().catch(() => {})), LATER_MS);
     this.#place(false);
     this.#showUnread(unreadOf(now().conversations));
     this.#showConnection(now().connection);
@@ -79,7 +84,7 @@ class Shell extends View {
   #place(moveFocus) {
     if (this.dataset.phase !== 'signed-in') return;
     const { name, id } = route();
-    const place = name === 'thread' || name === 'new' ? 'chats' : name;
+    const place = name === 'thread' || name === 'new' ? 'chats' : name === 'call-settings' ? 'settings' : name;
     this.dataset.route = name === 'contacts' && id ? 'contact' : name;
     this.dataset.pane = name === 'chats' || (name === 'contacts' && !id) ? 'list' : 'detail';
     for (const link of this.#nav.querySelectorAll('[data-place]')) {
@@ -111,6 +116,8 @@ class Shell extends View {
       contacts: () => (id ? el('m-contact', { contact: id }) : el('m-placeholder', { place: 'contacts' })),
       phone: () => el('m-my-phone'),
       settings: () => el('m-settings'),
+      calls: () => el('m-calls'),
+      'call-settings': () => el('m-call-settings'),
     }[name]?.() ?? el('m-placeholder', { place: 'chats' });
     this.#detail.replaceChildren(node);
     const loaded = LATER[name]?.();
@@ -131,10 +138,14 @@ class Shell extends View {
 
   #title() {
     const { name, id } = route();
-    const { conversations, contacts } = now();
+    const { conversations, contacts, ringing } = now();
+    if (ringing) {
+      document.title = `☎ ${t('call.rings', { name: ringing })} – ${t('app.name')}`;
+      return;
+    }
     const contact = name === 'thread' ? contactOf(conversations[id], contacts) : name === 'contacts' || name === 'new' ? contacts[id] : null;
     const unread = unreadOf(conversations);
-    const place = contact ? nameOf(contact) : name === 'chats' || name === 'thread' || name === 'new' ? '' : t(`nav.${name}`);
+    const place = contact ? nameOf(contact) : name === 'chats' || name === 'thread' || name === 'new' ? '' : t(`nav.${name === 'call-settings' ? 'settings' : name}`);
     document.title = `${unread ? `(${unread}) ` : ''}${place ? `${place} – ` : ''}${t('app.name')}`;
   }
 

@@ -23,6 +23,10 @@ const EMPTY = Object.freeze({
   drafts: Object.freeze({}),
   /** Conversations whose other side is typing. */
   typing: Object.freeze({}),
+  /** Calls that we have heard of, by id. */
+  calls: Object.freeze({}),
+  /** Who is ringing, for the title of the page. */
+  ringing: null,
   /** Messages that the server has not taken yet, by client_id. */
   outbox: Object.freeze({}),
 });

@@ -1,7 +1,8 @@
 /** A conversation: who it is with, what was said, and a place to answer. */
 import { rowNode, rows, showRow } from './bubble.js';
+import { callButton } from './calls.js';
 import { actOn } from './contact-actions.js';
-import { el, keyed, onceAFrame, setText } from './dom.js';
+import { el, fill, keyed, onceAFrame, setText } from './dom.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
 import { attempt, avatar, button, nameOf, presenceMark, showPresence, toast } from './parts.js';
@@ -37,6 +38,7 @@ class Thread extends View {
   #face = el('span', { class: 'thread-face' });
   #name = el('h1', {});
   #presence = presenceMark();
+  #acts = el('span', { class: 'thread-acts' });
 
   connectedCallback() {
     this.#conversation = this.getAttribute('conversation');
@@ -44,7 +46,7 @@ class Thread extends View {
     this.#down = button(t('thread.newest'), { glyph: 'down', bare: true, kind: 'to-newest', hidden: true, onclick: () => this.#toEnd(true) });
     this.#head.replaceChildren(
       el('a', { class: 'button bare back', href: '#/', title: t('common.back') }, icon('back'), el('span', { class: 'unseen' }, t('common.back'))),
-      el('a', { class: 'thread-who' }, this.#face, el('span', { class: 'thread-names' }, this.#name, this.#presence)));
+      el('a', { class: 'thread-who' }, this.#face, el('span', { class: 'thread-names' }, this.#name, this.#presence)), this.#acts);
     this.#log.append(this.#inner);
     this.replaceChildren(this.#head, el('div', { class: 'log-frame' }, this.#log, this.#down), this.#note, this.#composer);
     this.#watch();
@@ -101,6 +103,10 @@ class Thread extends View {
     const typing = this.#conversation && now().typing[this.#conversation];
     showPresence(this.#presence, contact?.presence, { note: true, instead: typing ? t('thread.typing') : '' });
     if (contact) this.#head.querySelector('.thread-who').setAttribute('href', `#/contacts/${encodeURIComponent(contact.id)}`);
+    if (this.#acts.dataset.who !== `${contact?.state}/${name}`) {
+      this.#acts.dataset.who = `${contact?.state}/${name}`;
+      fill(this.#acts, contact?.state === 'accepted' ? callButton(contact) : null);
+    }
     this.#showNote(contact);
   }
 

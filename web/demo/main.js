@@ -1,4 +1,7 @@
-/** The guided demo: a plain phone, a messenger and a stranger side by side, and steps that tick themselves off. */
+/**
+ * The guided demo: a plain phone, a messenger and a stranger side by side, and steps that tick themselves off. One person
+ * has both ends of a call: by turns the microphone and the loudspeaker are Bob's or Alice's, a melody speaks for the other.
+ */
 import { el, setText } from '../app/dom.js';
 import { currentLanguage, preferredLanguage, t, useLanguage } from '../app/i18n.js';
 import { icon, mark } from '../app/icons.js';
@@ -6,7 +9,7 @@ import { button, toast } from '../app/parts.js';
 import { keep, recall } from '../app/storage.js';
 import { number } from '../app/format.js';
 import { STEPS, count } from './steps.js';
-import { openWorld, phoneOf } from './world.js';
+import { inCall, openWorld, phoneOf } from './world.js';
 
 /** How long one may look at what one has done before the narrow page turns to where it has its effect. */
 const FOLLOW_MS = 1_200;
@@ -16,6 +19,10 @@ let start = null;
 let steps = STEPS;
 let device = 'alice';
 const done = new Set();
+/** Whose mouth and ear the visitor has. */
+let role = 'bob';
+const stageChannel = 'BroadcastChannel' in globalThis ? new BroadcastChannel('meari:stage') : null;
+stageChannel?.addEventListener('message', ({ data }) => data?.ask && stageChannel.postMessage({ turn: role }));
 const nodes = {};
 
 await useLanguage(recall('language') ?? preferredLanguage());
@@ -27,6 +34,7 @@ try {
   build();
   changed();
   await import('/phone/phone.js').catch(() => {});
+  play(role);
 } catch {
   setText(nodes.lead, t('demo.away'));
 }
@@ -41,7 +49,7 @@ function build() {
       el('div', { class: 'tour-brand' }, mark(), el('div', {}, el('h1', {}, t('demo.title')), nodes.lead)),
       el('div', { class: 'tour-links' }, languageButton(), el('a', { class: 'button', href: '/', target: '_blank', rel: 'noopener' }, t('demo.open_app')))),
     el('main', { class: 'tour' }, el('section', { class: 'tour-guide', 'aria-label': t('demo.steps') }, nodes.list, nodes.spoken),
-      world ? tabs() : null, world ? stage() : el('p', { class: 'tour-wait', role: 'status' }, t('app.starting'))));
+      world ? tabs() : null, world ? roles() : null, world ? stage() : el('p', { class: 'tour-wait', role: 'status' }, t('app.starting'))));
   show();
 }
 
@@ -96,7 +104,26 @@ function turn(name) {
   for (const tab of document.querySelectorAll('[data-tab]')) tab.setAttribute('aria-pressed', String(tab.dataset.tab === name));
 }
 
+/** Shown while there is a call: who of the two one is. */
+function roles() {
+  nodes.roles = el('fieldset', { class: 'tour-roles choices', hidden: true }, el('legend', {}, t('demo.role')),
+    ['bob', 'alice'].map(name => el('label', { class: 'choice' }, el('input', { type: 'radio', name: 'role', value: name, checked: name === role, onchange: () => play(name) }), el('span', {}, t(`demo.role.${name}`)))),
+    el('p', { class: 'hint' }, t('demo.role_hint')));
+  return nodes.roles;
+}
+
+function play(name) {
+  role = name;
+  stageChannel?.postMessage({ turn: name });
+  for (const node of document.querySelectorAll('sim-phone')) {
+    const phone = /** @type {any} */ (node);
+    phone.speakWith?.(name === 'alice' ? 'mic' : 'tune');
+    phone.hear?.(name === 'alice');
+  }
+}
+
 function changed() {
+  if (nodes.roles) nodes.roles.hidden = !inCall(world);
   if (!start) return;
   for (const [index, step] of steps.entries()) {
     const before = steps.slice(0, index).every(({ id }) => done.has(id));
@@ -130,5 +157,6 @@ function languageButton() {
     await useLanguage(other[0]);
     build();
     show();
+    play(role);
   } }, other[1]);
 }

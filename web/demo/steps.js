@@ -1,5 +1,5 @@
 /** The steps of the tour: when one is done, and how the guide does it for those who only want to look. */
-import { answerAsBob, bobsNumber, phoneOf, sync, text, threadOf } from './world.js';
+import { answerAsBob, bobsNumber, callAsAlice, talked, phoneOf, sync, text, threadOf } from './world.js';
 import { t } from '../app/i18n.js';
 
 /** Each: `id` (its texts are `demo.step.<id>.…`), `device` to look at, `done(world, start)`, `act(world)`. */
@@ -25,6 +25,12 @@ export const STEPS = [
     act: null,
   },
   {
+    id: 'call', device: 'alice', follow: 'bob',
+    needs: world => phoneOf(world, 'alice')?.calls !== undefined,
+    done: (world, start) => talked(world) > start.talked,
+    act: world => callAsAlice(world),
+  },
+  {
     id: 'stranger', device: 'dave',
     needs: world => phoneOf(world, 'dave') !== null,
     done: (world, start) => tried(world) > start.tried,
@@ -34,7 +40,7 @@ export const STEPS = [
 
 /** What there was before the visitor came; only what is new ticks a step off. */
 export function count(world) {
-  return { inbound: inbound(world), outbound: outbound(world), received: received(world), tried: tried(world) };
+  return { inbound: inbound(world), outbound: outbound(world), received: received(world), tried: tried(world), talked: talked(world) };
 }
 
 function inbound(world) {

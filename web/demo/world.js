@@ -8,7 +8,7 @@ const RETRY_MS = 3_000;
 /** Reads everything once and keeps it true. `onChange(world)` is called after each change. */
 export async function openWorld(onChange) {
   const sheet = await fetch('/demo.json').then(answer => (answer.ok ? answer.json() : Promise.reject(new Error('no demo'))));
-  const world = { sheet, simulator: sheet.simulator ?? '/simulator', phones: {}, chat: { address: null, messages: [] } };
+  const world = { sheet, simulator: sheet.simulator ?? '/simulator', phones: {}, calls: {}, chat: { address: null, messages: [] } };
   await Promise.all((sheet.phones ?? []).map(phone => followPhone(world, phone.number, onChange).catch(() => {})));
   await followBob(world, onChange);
   return world;
@@ -37,6 +37,22 @@ export async function text(world, phone, to, words) {
   if (!answer.ok) throw new Error(`the phone answered ${answer.status}`);
 }
 
+/** Has Alice's phone call Bob, on the phone that one sees. */
+export async function callAsAlice(world) {
+  const { number } = phoneOf(world, 'alice');
+  await /** @type {any} */ (document.querySelector(`sim-phone[number="${CSS.escape(number)}"]`)).dial(bobsNumber(world));
+}
+
+/** How often Alice and Bob have talked. */
+export function talked(world) {
+  return Object.values(world.calls).filter(({ answered_at: at }) => at).length;
+}
+
+/** Whether Bob has a call that rings or runs. */
+export function inCall(world) {
+  return Object.values(world?.calls ?? {}).some(({ state }) => state !== 'ended');
+}
+
 /** Lets a phone fetch its address book now. */
 export function sync(world, phone) {
   return fetch(`${phoneAddress(world, phone.number)}/sync`, { method: 'POST' });
@@ -55,7 +71,7 @@ async function followPhone(world, number, onChange) {
   };
   await read();
   const events = new EventSource(`${phoneAddress(world, number)}/events`);
-  for (const kind of ['message', 'synced', 'power', 'phone', 'reset']) events.addEventListener(kind, () => read().catch(() => {}));
+  for (const kind of ['message', 'synced', 'power', 'phone', 'call', 'reset']) events.addEventListener(kind, () => read().catch(() => {}));
 }
 
 async function followBob(world, onChange) {
@@ -81,6 +97,9 @@ async function followBob(world, onChange) {
     onHello: (_, resumed) => resumed || load().catch(() => setTimeout(load, RETRY_MS)),
     onEvent: ({ type, data }) => {
       if (type === 'message.created' || type === 'message.updated') keep(data);
+      if (type !== 'call.changed') return;
+      world.calls[data.id] = data;
+      onChange(world);
     },
     onState: () => {},
   }).start();

@@ -16,8 +16,8 @@ export class Line {
   /**
    * @param {string} base where the simulator is mounted, like `/simulator`
    * @param {string} number the phone
-   * @param {{view: Function, message: Function, synced: Function, power: Function, lost: Function}} on what to tell:
-   *   the whole phone, one message, a sync, the switch, and that the line is lost (with the status, 0 for none)
+   * @param {{view: Function, message: Function, synced: Function, power: Function, call: Function, lost: Function}} on what to
+   *   tell: the whole phone, one message, a sync, the switch, one call, and that the line is lost (with the status, 0 for none)
    */
   constructor(base, number, on) {
     this.#root = `${base.replace(/\/$/, '')}/phones/${encodeURIComponent(number)}`;
@@ -49,6 +49,30 @@ export class Line {
 
   sync() {
     return this.#call('POST', '/sync', {});
+  }
+
+  /** Calls a number; answers the call. */
+  dial(to) {
+    return this.#call('POST', '/calls', { to });
+  }
+
+  answer(id) {
+    return this.#call('POST', `/calls/${encodeURIComponent(id)}/answer`, {});
+  }
+
+  hangUp(id) {
+    return this.#call('POST', `/calls/${encodeURIComponent(id)}/hang-up`, {});
+  }
+
+  digits(id, digits) {
+    return this.#call('POST', `/calls/${encodeURIComponent(id)}/digits`, { digits });
+  }
+
+  /** The address of a call's sound: a WebSocket of µ-law frames. */
+  audio(id) {
+    const url = new URL(`${this.#root}/calls/${encodeURIComponent(id)}/audio`, location.href);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    return url.href;
   }
 
   /** Reads the whole phone again. */
@@ -103,6 +127,7 @@ export class Line {
     });
     on('message', this.#on.message);
     on('power', this.#on.power);
+    on('call', this.#on.call);
     on('synced', data => {
       this.#on.synced(data);
       if (data.changed) this.reload().catch(() => {});

@@ -1,10 +1,12 @@
 /**
  * `<sim-phone base="/simulator" number="+12025550101" name="Alice">`: one simulated phone.
  *
- * Shows the address book that the phone has synced, its threads and their messages, live, and lets one write. Speaks
- * English or Korean by the `lang` around it. Tells `sim-phone-message` (bubbling, `detail: {number, party, name, message}`)
+ * Shows the address book that the phone has synced, its threads and their messages, live, and lets one write and call.
+ * `speakWith('mic' | 'tune')` and `hear(on)` say whose mouth and ear its calls have. Speaks English or Korean by the
+ * `lang` around it. Tells `sim-phone-message` (bubbling, `detail: {number, party, name, message}`)
  * for every message that appears, so that a page can follow a story.
  */
+import { PhoneCalls } from './calls.js';
 import { Line } from './line.js';
 import { ago, avatar, el, replaceItems, setText, shownNumber, shownTime } from './parts.js';
 import { languageOf, texts } from './texts.js';
@@ -26,12 +28,21 @@ class SimPhone extends HTMLElement {
   /** @type {Record<string, any>} */
   #parts = {};
   #clock = 0;
+  #calls = new PhoneCalls({
+    text: () => this.#text, line: () => this.#line, language: () => languageOf(this), name: () => this.#name,
+    who: number => this.#who(number), full: typed => this.#full(typed), attempt: act => this.#attempt(act),
+    covered: yes => { this.#covered = yes; this.#showPower(); },
+  });
+  #covered = false;
   #language = new MutationObserver(() => this.#build());
 
   connectedCallback() {
     if (!this.shadowRoot) this.attachShadow({ mode: 'open' });
     this.#language.observe(document.documentElement, { attributes: true, attributeFilter: ['lang'] });
-    this.#clock = setInterval(() => this.#showSync(), 1000);
+    this.#clock = setInterval(() => {
+      this.#showSync();
+      this.#calls.tick();
+    }, 1000);
     this.#connect();
   }
 
@@ -40,6 +51,7 @@ class SimPhone extends HTMLElement {
     clearInterval(this.#clock);
     this.#line?.close();
     this.#line = null;
+    this.#calls.close();
   }
 
   attributeChangedCallback(name, before, after) {
@@ -51,6 +63,21 @@ class SimPhone extends HTMLElement {
   /** Opens the conversation with a number. */
   open(party) {
     this.#show(party);
+  }
+
+  /** Calls a number. */
+  dial(number) {
+    return this.#calls.dial(number);
+  }
+
+  /** What the phone's calls are spoken with: `mic`, or a `tune`. */
+  speakWith(voice) {
+    return this.#calls.speakWith(voice);
+  }
+
+  /** Whether the phone's earpiece is heard in the room. */
+  hear(on) {
+    this.#calls.hear(on);
   }
 
   get #text() {
@@ -74,6 +101,7 @@ class SimPhone extends HTMLElement {
       message: thread => this.#arrive(thread),
       synced: data => this.#synced(data),
       power: power => this.#power(power),
+      call: call => this.#calls.take(call),
       lost: status => this.#lost(status),
     });
   }
@@ -87,6 +115,7 @@ class SimPhone extends HTMLElement {
     this.#view = view;
     this.#notice('');
     this.#showAll();
+    this.#calls.takeAll(view.calls);
   }
 
   #lost(status) {
@@ -143,9 +172,11 @@ class SimPhone extends HTMLElement {
     p.home = this.#buildHome();
     p.talk = this.#buildConversation();
     p.screen = el('div', { class: 'screen' }, p.home, p.talk);
+    p.calls = this.#calls.build();
+    p.panels.calls.append(...p.calls.panel);
     p.frame = el('section', { class: 'phone', 'aria-label': text.phone(this.#name) },
       el('header', { class: 'bar' }, el('div', {}, p.who, p.number), p.power),
-      p.notice, p.screen, p.off, p.alert,
+      p.notice, p.screen, p.calls.screen, p.off, p.alert,
       el('footer', { class: 'sync' }, p.sync, p.syncNow));
     const style = el('link', { rel: 'stylesheet', href: STYLE });
     // Without its style the phone would flash as a heap of lists.
@@ -159,7 +190,7 @@ class SimPhone extends HTMLElement {
     const text = this.#text;
     const p = this.#parts;
     const tab = key => el('button', { class: 'tab', type: 'button', role: 'tab', id: `tab-${key}`, 'aria-controls': `panel-${key}`, onclick: () => this.#choose(key) }, text[key]);
-    p.tabs = { messages: tab('messages'), contacts: tab('contacts') };
+    p.tabs = { messages: tab('messages'), contacts: tab('contacts'), calls: tab('calls') };
     p.threads = el('ul', { class: 'rows' });
     p.noThreads = el('p', { class: 'hint' }, text.no_threads);
     p.find = el('input', { class: 'find', type: 'search', autocomplete: 'off', placeholder: text.find, 'aria-label': text.find, oninput: () => this.#showContacts(), onkeydown: event => this.#enter(event) });
@@ -168,9 +199,10 @@ class SimPhone extends HTMLElement {
     p.panels = {
       messages: el('div', { class: 'panel', role: 'tabpanel', id: 'panel-messages', 'aria-labelledby': 'tab-messages' }, p.noThreads, p.threads),
       contacts: el('div', { class: 'panel', role: 'tabpanel', id: 'panel-contacts', 'aria-labelledby': 'tab-contacts' }, p.find, p.noContacts, p.contacts),
+      calls: el('div', { class: 'panel', role: 'tabpanel', id: 'panel-calls', 'aria-labelledby': 'tab-calls' }),
     };
-    const tabs = el('div', { class: 'tabs', role: 'tablist', 'aria-label': text.screens, onkeydown: event => this.#moveTab(event) }, p.tabs.messages, p.tabs.contacts);
-    return el('div', { class: 'home' }, tabs, p.panels.messages, p.panels.contacts);
+    const tabs = el('div', { class: 'tabs', role: 'tablist', 'aria-label': text.screens, onkeydown: event => this.#moveTab(event) }, ...Object.values(p.tabs));
+    return el('div', { class: 'home' }, tabs, ...Object.values(p.panels));
   }
 
   #buildConversation() {
@@ -178,13 +210,14 @@ class SimPhone extends HTMLElement {
     const p = this.#parts;
     p.back = el('button', { class: 'back', type: 'button', 'aria-label': text.back, title: text.back, onclick: () => this.#close() }, '‹');
     p.party = el('div', { class: 'party' });
+    p.call = el('button', { class: 'quiet call', type: 'button', onclick: () => this.dial(this.#open) }, text.call);
     p.empty = el('p', { class: 'hint' }, text.empty);
     p.log = el('div', { class: 'log', role: 'log', tabindex: '0' });
     p.field = el('textarea', { class: 'field', rows: '1', maxlength: '1600', placeholder: text.compose, 'aria-label': text.compose, oninput: () => this.#drafts.set(this.#open, p.field.value), onkeydown: event => this.#typed(event) });
     p.send = el('button', { class: 'send', type: 'submit' }, text.send);
     p.form = el('form', { class: 'compose', onsubmit: event => { event.preventDefault(); this.#send(); } }, p.field, p.send);
     return el('div', { class: 'talk', hidden: true, onkeydown: event => { if (event.key === 'Escape' && !event.isComposing) this.#close(); } },
-      el('div', { class: 'talk-head' }, p.back, p.party), el('div', { class: 'log-frame' }, p.empty, p.log), p.form);
+      el('div', { class: 'talk-head' }, p.back, p.party, p.call), el('div', { class: 'log-frame' }, p.empty, p.log), p.form);
   }
 
   // What is shown.
@@ -212,7 +245,7 @@ class SimPhone extends HTMLElement {
     p.power.setAttribute('aria-checked', String(!off));
     p.power.disabled = !this.#view;
     p.off.hidden = !off;
-    p.screen.inert = off;
+    p.screen.inert = off || this.#covered;
   }
 
   #showSync() {
@@ -327,7 +360,9 @@ class SimPhone extends HTMLElement {
   #moveTab(event) {
     if (['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key)) {
       event.preventDefault();
-      this.#choose(this.#tab === 'messages' ? 'contacts' : 'messages');
+      const names = Object.keys(this.#parts.tabs);
+      const at = names.indexOf(this.#tab) + (event.key === 'ArrowRight' ? 1 : -1);
+      this.#choose(event.key === 'Home' ? names[0] : event.key === 'End' ? names.at(-1) : names.at(at % names.length));
     }
   }
 
@@ -347,19 +382,28 @@ class SimPhone extends HTMLElement {
     const party = this.#open;
     this.#open = null;
     this.#showConversation();
-    const list = this.#tab === 'messages' ? this.#parts.threads : this.#parts.contacts;
+    const list = { messages: this.#parts.threads, contacts: this.#parts.contacts }[this.#tab] ?? this.#parts.calls.recent;
     const row = [...list.querySelectorAll('.row')].find(button => button.dataset.key.includes(party));
     (row ?? this.#parts.tabs[this.#tab]).focus({ preventScroll: true });
   }
 
-  /** A number as typed: the phone writes to it as to a number of its own country. */
-  #dial(typed) {
-    const digits = typed.replace(/[^\d+]/g, '');
+  /** A number as typed: to the phone it is one of its own country. */
+  #full(typed) {
+    const digits = typed.replace(/[^\d+*#]/g, '');
     const own = this.getAttribute('number') ?? '';
-    const full = digits.startsWith('+') ? digits : own.startsWith('+1') && digits.length === 10 ? `+1${digits}` : digits;
+    return digits.startsWith('+') ? digits : own.startsWith('+1') && digits.length === 10 ? `+1${digits}` : digits;
+  }
+
+  #dial(typed) {
     this.#parts.find.value = '';
     this.#showContacts();
-    this.#show(full);
+    this.#show(this.#full(typed));
+  }
+
+  /** Who stands behind a number in the phone's book. */
+  #who(number) {
+    const contact = this.#view?.contacts.find(known => known.numbers.includes(number));
+    return { name: contact?.name ?? shownNumber(number), photo: contact?.has_photo ? this.#line.photo(contact) : null, known: Boolean(contact) };
   }
 
   #enter(event) {
@@ -399,10 +443,11 @@ class SimPhone extends HTMLElement {
   async #attempt(act, undo) {
     setText(this.#parts.alert, '');
     try {
-      await act();
+      return await act();
     } catch (error) {
       undo?.();
       setText(this.#parts.alert, error.message || this.#text.not_taken);
+      return undefined;
     }
   }
 }

@@ -8,7 +8,8 @@ declare global {
   type Contact = Schemas['Contact'];
   type Presence = Schemas['Presence'];
   type Conversation = Schemas['ConversationView'];
-  type Message = Schemas['MessageView'];
+  type Message = Schemas['MessageView'] & { kind?: string; call?: any; voicemail?: any };
+  type Call = any;
   type Sms = Schemas['SmsView'];
   type Trace = Schemas['TraceView'];
   /** A message that the server has not taken yet. */
@@ -27,6 +28,8 @@ declare global {
     drafts: Record<string, string>;
     typing: Record<string, true>;
     outbox: Record<string, Waiting>;
+    calls: Record<string, Call>;
+    ringing: string | null;
   };
 
   interface Element {
@@ -42,6 +45,8 @@ declare global {
     input?: any;
     /** Of the shell: the wait before a lost connection is told. */
     patience?: any;
+    /** Of the player of a voicemail. */
+    voicemail?: any;
     /** Of a view of the console: look at the address again, load again. */
     follow?: (query?: URLSearchParams) => unknown;
     reload?: () => unknown;
@@ -52,6 +57,11 @@ declare global {
   }
   interface DocumentEventMap {
     'meari-message': CustomEvent<Message>;
+    'meari-call': CustomEvent<Call>;
+  }
+  interface Navigator {
+    /** The kind of network, where a browser tells it. */
+    connection?: any;
   }
   interface EventTarget {
     value?: any;
