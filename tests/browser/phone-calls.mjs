@@ -40,6 +40,7 @@ async function phone(options = {}) {
     socket.onMessage(frame => heard.push(frame));
   });
   await page.route(/\/phones\/[^/]+\/calls/, route => {
+    if (route.request().method() === 'GET') return route.fulfill({ contentType: 'application/json', body: '{"items":[]}' });
     posts.push({ path: new URL(route.request().url()).pathname, body: route.request().postDataJSON() });
     return route.fulfill({ contentType: 'application/json', body: JSON.stringify({ id: 'c1' }) });
   });

@@ -66,7 +66,8 @@ async function followPhone(world, number, onChange) {
   const read = async () => {
     const answer = await fetch(phoneAddress(world, number), { cache: 'no-store' });
     if (!answer.ok) return;
-    world.phones[number] = await answer.json();
+    const calls = await fetch(`${phoneAddress(world, number)}/calls`, { cache: 'no-store' }).then(said => (said.ok ? said.json() : null), () => null);
+    world.phones[number] = { ...await answer.json(), calls: calls?.items };
     onChange(world);
   };
   await read();

@@ -49,6 +49,7 @@ export class PhoneCalls {
     p.number = el('span', { class: 'number' });
     p.state = el('span', { class: 'call-state', role: 'status' });
     p.time = el('span', { class: 'call-time', role: 'timer' });
+    p.said = el('p', { class: 'said', role: 'status' });
     p.meter = el('div', { class: 'meter', 'aria-hidden': 'true' }, el('i', {}), el('i', {}), el('i', {}), el('i', {}), el('i', {}));
     p.voice = el('select', { class: 'voice', 'aria-label': text.voice, onchange: () => this.speakWith(p.voice.value) }, el('option', { value: 'mic' }, text.voice_mic), el('option', { value: 'tune' }, text.voice_tune));
     p.keys = el('div', { class: 'keys', hidden: true, role: 'group', 'aria-label': text.keypad }, ...DIGITS.map(digit => key(digit, one => this.#digit(one))));
@@ -56,7 +57,7 @@ export class PhoneCalls {
     p.answer = el('button', { class: 'round good', type: 'button', onclick: () => this.#answer() }, text.answer);
     p.end = el('button', { class: 'round bad', type: 'button', onclick: () => this.#hangUp() });
     p.screen = el('section', { class: 'calling', hidden: true, 'aria-label': text.call_screen },
-      p.face, p.name, p.number, p.state, p.time, p.meter, p.keys, p.voice, el('div', { class: 'call-acts' }, p.more, p.end, p.answer));
+      p.face, p.name, p.number, p.state, p.time, p.meter, p.said, p.keys, p.voice, el('div', { class: 'call-acts' }, p.more, p.end, p.answer));
     this.show();
     return p;
   }
@@ -141,7 +142,9 @@ export class PhoneCalls {
     setText(p.number, known ? shownNumber(call.with) : '');
     p.screen.dataset.state = call.state;
     const comes = call.direction === 'incoming' && call.state === 'ringing';
-    setText(p.state, call.state === 'ended' ? text.reasons[call.reason] ?? text.over : comes ? text.comes : text[`call_${call.state}`] ?? '');
+    setText(p.state, call.state === 'ended' ? text.reasons[call.reason?.replace('-', '_')] ?? text.over : comes ? text.comes : text[`call_${call.state}`] ?? '');
+    // What the carrier's own voice says: the simulator has none, so it is read.
+    setText(p.said, call.spoken?.at(-1) ?? '');
     p.answer.hidden = !comes;
     setText(p.end, comes ? text.decline : text.hang_up);
     p.end.disabled = call.state === 'ended';

@@ -77,7 +77,8 @@ export class Line {
 
   /** Reads the whole phone again. */
   async reload() {
-    const view = await this.#call('GET', '');
+    const [view, calls] = await Promise.all([this.#call('GET', ''), this.#call('GET', '/calls').catch(() => null)]);
+    view.calls = calls?.items ?? [];
     if (!this.#closed) this.#on.view(view);
     return view;
   }
