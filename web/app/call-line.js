@@ -7,6 +7,9 @@ import { barsOf, mosOf } from './call-figures.js';
 /** What is offered; the server chooses. The rest of what browsers know is of no use to a phone at the other end. */
 const CODECS = ['audio/opus', 'audio/pcmu', 'audio/telephone-event'];
 const LOOK_MS = 1_000;
+/** The bars tell of so many looks; the first ones, while the buffers find their size, do not count. */
+const SPAN = 6;
+const SETTLING = 2;
 /** A line that wavers is given so long before it is mended. */
 const WAVER_MS = 1_500;
 const MEND_AGAIN_MS = 1_000;
@@ -40,14 +43,16 @@ export class CallLine {
   #closed = false;
   #muted = false;
   #held = false;
-  #before = null;
+  /** What was seen in the last looks, the oldest first. */
+  #seen = [];
+  #looks = 0;
   #unheard = 0;
   #unsaid = 0;
 
   /**
    * @param {MediaStream} stream the microphone
    * @param {{ restart: (offer: string) => Promise<string>, state: (state: 'up' | 'wavering' | 'lost') => void,
-   *   look: (seen: { bars: number, unheard: boolean, unsaid: boolean }) => void, blocked: (play: () => void) => void }} on
+   *   look: (seen: { bars: number | null, unheard: boolean, unsaid: boolean }) => void, blocked: (play: () => void) => void }} on
    */
   constructor(stream, on) {
     this.#on = on;
@@ -199,18 +204,19 @@ export class CallLine {
   }
 
   async #look() {
-    const seen = await this.#read();
-    const before = this.#before ?? seen;
-    this.#before = seen;
     if (this.#pc.connectionState !== 'connected') return;
-    const samples = seen.samples - before.samples;
-    const lost = samples > 0 ? (seen.concealed - before.concealed) / samples : 0;
+    const seen = await this.#read();
+    const before = this.#seen.at(-1) ?? seen;
+    this.#seen = [...this.#seen, seen].slice(-SPAN);
+    const samples = seen.samples - this.#seen[0].samples;
+    const lost = samples > 0 ? (seen.concealed - this.#seen[0].concealed) / samples : 0;
     this.#unheard = this.#held || seen.received > before.received ? 0 : this.#unheard + 1;
     const quiet = this.#muted || this.#held;
     this.#unsaid = !quiet && seen.energy !== null && seen.energy === before.energy ? this.#unsaid + 1 : 0;
     const gone = !quiet && this.#stream.getAudioTracks().some(({ muted, readyState }) => muted || readyState === 'ended');
     this.#on.look({
-      bars: barsOf(mosOf({ loss: Math.min(1, Math.max(0, lost)), buffer: seen.buffer, rtt: seen.rtt })),
+      // How a call begins says nothing yet of how it goes.
+      bars: this.#looks++ < SETTLING ? null : barsOf(mosOf({ loss: Math.min(1, Math.max(0, lost)), buffer: seen.buffer, rtt: seen.rtt })),
       unheard: this.#unheard >= NOTHING_HEARD, unsaid: gone || this.#unsaid >= NOTHING_SAID,
     });
   }

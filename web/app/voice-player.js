@@ -21,6 +21,12 @@ class VoicePlayer extends View {
   #button = el('button', { type: 'button', class: 'voice-play', onclick: () => this.#turn() });
 
   connectedCallback() {
+    // What was said to the element before this module was there.
+    if (Object.hasOwn(this, 'voicemail')) {
+      const { voicemail } = this;
+      delete this.voicemail;
+      this.voicemail = voicemail;
+    }
     this.#place.setAttribute('aria-label', t('player.place'));
     this.#place.addEventListener('input', () => attempt(async () => {
       await this.#load();

@@ -46,10 +46,10 @@ function build() {
   nodes.spoken = el('p', { class: 'unseen', role: 'status' });
   document.body.replaceChildren(
     el('header', { class: 'tour-head' },
-      el('div', { class: 'tour-brand' }, mark(), el('div', {}, el('h1', {}, t('demo.title')), nodes.lead)),
+      el('div', { class: 'tour-brand' }, mark(), el('div', {}, el('h1', {}, t('demo.title')), nodes.lead)), world ? roles() : null,
       el('div', { class: 'tour-links' }, languageButton(), el('a', { class: 'button', href: '/', target: '_blank', rel: 'noopener' }, t('demo.open_app')))),
     el('main', { class: 'tour' }, el('section', { class: 'tour-guide', 'aria-label': t('demo.steps') }, nodes.list, nodes.spoken),
-      world ? tabs() : null, world ? roles() : null, world ? stage() : el('p', { class: 'tour-wait', role: 'status' }, t('app.starting'))));
+      world ? tabs() : null, world ? stage() : el('p', { class: 'tour-wait', role: 'status' }, t('app.starting'))));
   show();
 }
 

@@ -2,6 +2,7 @@
 import { tune } from './tune.js';
 
 const RING_EVERY_MS = 3_000;
+const AGAIN_MS = 400;
 
 export class PhoneSound {
   #context = new AudioContext();
@@ -30,11 +31,17 @@ export class PhoneSound {
       if (data.loud !== undefined) this.#loud(data.loud);
     };
     this.#said?.connect(this.#node);
+    this.#connect(url);
+    if (this.#context.state !== 'running') this.#context.resume().catch(() => {});
+  }
+
+  /** The line may not be there yet, or break: while the call lasts it is opened again. */
+  #connect(url) {
     const socket = new WebSocket(url);
     socket.binaryType = 'arraybuffer';
     socket.onmessage = ({ data }) => data instanceof ArrayBuffer && this.#node.port.postMessage(data, [data]);
+    socket.onclose = () => setTimeout(() => this.#ended || this.#connect(url), AGAIN_MS);
     this.#socket = socket;
-    if (this.#context.state !== 'running') this.#context.resume().catch(() => {});
   }
 
   /** What one speaks with: `mic`, or the tune of somebody. Fails when there is no microphone. */
