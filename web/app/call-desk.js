@@ -145,7 +145,7 @@ async function accept(call) {
 
 function begin(contact, call) {
   clearTimeout(lingering);
-  current = { contact, call, key: uuid(), phase: 'placing', line: null, seen: null, wavering: false, muted: false, error: '', blocked: null, let: null };
+  current = { contact, call, key: uuid(), phase: 'placing', line: null, seen: null, wavering: false, muted: false, held: false, holding: false, error: '', blocked: null, let: null };
   openPanel(true);
   return current;
 }
@@ -195,7 +195,8 @@ function later(known, call) {
 function follow(call) {
   const mine = current;
   mine.call = later(mine.call, call);
-  mine.line?.hold(Boolean(mine.call.held));
+  // `held` is true for both; who did it knows, and only there the sound stops: the other hears that it waits.
+  if (mine.held && !mine.call.held && !mine.holding) turnHold(mine, false);
   if (mine.phase === 'over') {
     draw();
     return;
@@ -302,7 +303,7 @@ function openPanel(mine) {
       draw();
       tellMuted(current);
     },
-    hold: () => hold(!current.call.held),
+    hold: () => hold(!current.held),
     digit: digits => attempt(() => api.post(`/v1/calls/${current.call.id}/digits`, { digits })),
     record: () => askToRecord(),
     agree: agree => attempt(() => api.post(`/v1/calls/${current.call.id}/recording/answer`, { agree }).then(heard)),
@@ -331,20 +332,24 @@ function tellMuted(mine) {
   if (mine.call && mine.phase === 'on') api.post(`/v1/calls/${mine.call.id}/mute`, { on: mine.muted }).catch(() => {});
 }
 
+function turnHold(mine, on) {
+  mine.held = on;
+  mine.line?.hold(on);
+  draw();
+}
+
 /** Works here at once; the server is told, and its refusal turns it back. */
 async function hold(on) {
   const mine = current;
-  const turn = held => {
-    mine.call = { ...mine.call, held };
-    mine.line?.hold(held);
-    draw();
-  };
-  turn(on);
+  turnHold(mine, on);
+  mine.holding = true;
   try {
     heard(await api.post(`/v1/calls/${mine.call.id}/hold`, { on }));
   } catch (error) {
     toast(explain(error));
-    turn(!on);
+    turnHold(mine, !on);
+  } finally {
+    mine.holding = false;
   }
 }
 
@@ -366,7 +371,7 @@ function draw() {
   panel.show({
     kind: over ? 'over' : 'mine', name: nameOf(contact), photo: null, talking,
     status: statusOf(current, talking), since: talking ? Date.parse(call.answered_at) : null,
-    muted: current.muted, held: Boolean(call?.held), recording: call?.recording ?? 'off', asksMe: Boolean(call?.recording_asked_of_me),
+    muted: current.muted, held: current.held, recording: call?.recording ?? 'off', asksMe: Boolean(call?.recording_asked_of_me),
     bars: over ? (call?.quality?.mos ? barsOf(call.quality.mos) : seen?.bars) : talking ? seen?.bars : null,
     blocked: Boolean(blocked) && !over, ...hintOf(current, talking, { wavering, error }),
   });
@@ -376,7 +381,8 @@ function statusOf({ phase, call, line }, talking) {
   if (phase === 'over') return !call ? t('call.not_made') : outcome({ ...call, state: 'ended', seconds: secondsOf(call) }, call.direction === 'outgoing');
   if (!line) return t('call.microphone');
   if (call?.recording === 'on' && talking) return t('call.recorded');
-  if (call?.state === 'held' || call?.held) return t('call.held');
+  if (current.held) return t('call.held');
+  if (call?.held) return t('call.waits', { name: nameOf(call.contact) });
   if (talking) return t('call.talking');
   return t({ ringing: 'call.ringing', voicemail: 'call.speaks_to_voicemail' }[call?.direction === 'outgoing' ? call.state : ''] ?? 'call.connecting');
 }

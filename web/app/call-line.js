@@ -100,6 +100,7 @@ export class CallLine {
 
   /** Puts another voice in the microphone's place. */
   async voice(stream) {
+    for (const track of this.#stream.getTracks()) track.stop();
     this.#stream = stream;
     await this.#pc.getSenders()[0]?.replaceTrack(stream.getAudioTracks()[0]);
     this.#speak();

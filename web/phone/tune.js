@@ -10,9 +10,10 @@ const AHEAD_S = 0.6;
 /**
  * Begins to play `who`'s tune into a stream: `{ stream, stop() }`.
  * @param {string} who
- * @param {AudioContext} [context] the context it is to play in
+ * @param {AudioContext | null} [given] the context it is to play in
  */
-export function tune(who, context = new AudioContext()) {
+export function tune(who, given = null) {
+  const context = given ?? new AudioContext();
   const { lowest, type, beat, notes } = TUNES[who] ?? TUNES.alice;
   const out = context.createMediaStreamDestination();
   let next = 0;
@@ -32,6 +33,7 @@ export function tune(who, context = new AudioContext()) {
     stop() {
       clearInterval(timer);
       for (const track of out.stream.getTracks()) track.stop();
+      if (!given) context.close().catch(() => {});
     },
   };
 }
