@@ -21,6 +21,11 @@ pub enum Wire {
     Tcp,
 }
 
+/// An address as the rest of the world writes it: IPv4, also when a socket of both families says it as a mapped one.
+pub fn canonical(from: SocketAddr) -> SocketAddr {
+    SocketAddr::new(from.ip().to_canonical(), from.port())
+}
+
 /// Our half of the user name in a STUN message; `None` when it is not one, or names nobody.
 pub fn local_ufrag(datagram: &[u8]) -> Option<&str> {
     let (head, mut rest) = datagram.split_at_checked(STUN_HEAD)?;
@@ -121,7 +126,8 @@ impl Table {
         }
     }
 
-    /// Everything that is remembered, for tests and figures.
+    /// Everything that is remembered.
+    #[cfg(test)]
     pub fn size(&self) -> usize {
         self.by_address.len() + self.by_ufrag.len() + self.of.len()
     }

@@ -299,6 +299,14 @@ impl Engine {
         self.tell(Command::Close(leg));
     }
 
+    /// What the engine still knows of browsers' names and addresses, for tests of what is left behind.
+    #[cfg(test)]
+    pub(super) async fn remembered(&self) -> usize {
+        let (answer, answered) = oneshot::channel();
+        self.tell(Command::Remembered(answer));
+        answered.await.unwrap()
+    }
+
     /// What is counted for the operator.
     pub fn figures(&self) -> Figures {
         let Some(running) = self.0.running.get() else { return Figures::default() };

@@ -1,7 +1,7 @@
 //! The way out: one UDP socket and the TCP connections that are open.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +12,7 @@ use super::tcp::ToPeer;
 /// Sends what browsers' connections want sent.
 pub struct Outlet {
     udp: UdpSocket,
+    is_ipv6: bool,
     tcp: Mutex<HashMap<SocketAddr, ToPeer>>,
     /// What could not be sent because the system's buffers were full.
     pub full: AtomicU64,
@@ -20,13 +21,22 @@ pub struct Outlet {
 impl Outlet {
     /// Sends by `udp`, which must not block.
     pub fn new(udp: UdpSocket) -> Outlet {
-        Outlet { udp, tcp: Mutex::default(), full: AtomicU64::new(0) }
+        let is_ipv6 = udp.local_addr().is_ok_and(|address| address.is_ipv6());
+        Outlet { udp, is_ipv6, tcp: Mutex::default(), full: AtomicU64::new(0) }
+    }
+
+    /// A socket of both families knows IPv4 addresses as mapped ones (RFC 4291 §2.5.5.2).
+    fn mapped(&self, to: SocketAddr) -> SocketAddr {
+        match to.ip() {
+            IpAddr::V4(ip) if self.is_ipv6 => SocketAddr::new(IpAddr::V6(ip.to_ipv6_mapped()), to.port()),
+            _ => to,
+        }
     }
 
     /// Sends one packet, or drops it: nobody waits for sound.
     pub fn send(&self, transmit: &Transmit) {
         let is_sent = match transmit.proto {
-            Protocol::Udp => match self.udp.send_to(&transmit.contents, transmit.destination) {
+            Protocol::Udp => match self.udp.send_to(&transmit.contents, self.mapped(transmit.destination)) {
                 Ok(_) => true,
                 // Whoever cannot be reached is noticed by what does not come from him.
                 Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,

@@ -315,7 +315,7 @@ mod tests {
         let start = Instant::now();
         let after = |millis| start + Duration::from_millis(millis);
         let mut standing = Standing::default();
-        let mut mark = |standing: &mut Standing, at| (0..50).find_map(|_| standing.sent(after(at))).unwrap();
+        let mark = |standing: &mut Standing, at| (0..50).find_map(|_| standing.sent(after(at))).unwrap();
         let first = mark(&mut standing, 1_000);
         assert!(!standing.returned(&first, after(1_200)), "the way there and back");
         let second = mark(&mut standing, 2_000);

@@ -124,11 +124,6 @@ impl Player {
         Player { sound, steps, samples, times, at: 0 }
     }
 
-    /// Whether it never ends by itself.
-    pub fn is_endless(&self) -> bool {
-        self.times == Times::Forever
-    }
-
     fn sample(&self, at: u64) -> u8 {
         let mut within = at % self.samples.max(1);
         if let Sound::Pcmu(bytes) = &self.sound {

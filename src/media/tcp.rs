@@ -10,6 +10,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::demux::canonical;
 use super::worker::Command;
 
 /// STUN, DTLS and RTP keep to the size of a datagram.
@@ -46,7 +47,7 @@ pub async fn listen(
             Ok((stream, from)) => {
                 let Some(commands) = commands.upgrade() else { return };
                 tokio::spawn(async move {
-                    serve(stream, from, commands).await;
+                    serve(stream, canonical(from), commands).await;
                     drop(permit);
                 });
             }

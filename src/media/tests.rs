@@ -1,5 +1,9 @@
 //! Legs that talk: sockets, browsers, sounds, recordings, and what hostile ends can do.
 
+mod browsers;
+mod hostile;
+#[allow(dead_code, reason = "the benchmark uses more of it")]
+mod peer;
 mod sockets;
 
 use std::f64::consts::TAU;

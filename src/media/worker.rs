@@ -12,7 +12,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
 use super::browser::Offer;
-use super::demux::{Table, Wire, local_ufrag};
+use super::demux::{Table, Wire, canonical, local_ufrag};
 use super::engine::Shared;
 use super::leg::{End, Heard, Leg, Packet};
 use super::record::{EndedBy, RecordLimits, Recorder};
@@ -63,6 +63,9 @@ pub enum Command {
     TcpFrame(SocketAddr, Vec<u8>),
     /// He is gone.
     TcpEnded(SocketAddr),
+    /// Tells how much is remembered of browsers.
+    #[cfg(test)]
+    Remembered(oneshot::Sender<usize>),
     /// Nobody holds the engine any more.
     Shutdown,
 }
@@ -146,7 +149,7 @@ impl Worker {
             match udp.try_recv_from(buffer) {
                 Ok((length, from)) => {
                     if let Some(datagram) = buffer.get(..length) {
-                        self.datagram(Wire::Udp, from, datagram, Instant::now());
+                        self.datagram(Wire::Udp, canonical(from), datagram, Instant::now());
                     }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
@@ -234,6 +237,8 @@ impl Worker {
                 self.shared.outlet.disconnected(from);
                 self.table.lost(Wire::Tcp, from);
             }
+            #[cfg(test)]
+            Command::Remembered(answer) => drop(answer.send(self.table.size() + self.legs.len())),
             Command::Shutdown => {}
         }
     }

@@ -53,6 +53,8 @@ async fn two_sockets_hear_each_other_and_nobody_hears_himself() {
         assert_eq!(at_alice, tone(1_000.0, number));
     }
     assert_eq!(next(&mut events).await, LegEvent::Up);
+    // Asked after the last frame was counted.
+    assert_eq!(engine.remembered().await, 2);
     let figures = engine.figures();
     assert_eq!((figures.legs, figures.frames_in, figures.frames_out), (2, 100, 100));
     assert_eq!(figures.frames_dropped, 0);
