@@ -93,8 +93,8 @@ where
 }
 
 /// What sends a reading operation's answer, to be called when it may be given.
-type Reply = Box<dyn FnOnce() + Send>;
-type ReadJob = Box<dyn FnOnce(&mut Db) -> Reply + Send>;
+pub(super) type Reply = Box<dyn FnOnce() + Send>;
+pub(super) type ReadJob = Box<dyn FnOnce(&mut Db) -> Reply + Send>;
 type Listener = Box<dyn Fn(&[Signal]) + Send + Sync>;
 
 /// Counters for `/metrics`.
@@ -192,8 +192,12 @@ impl Database {
             let outcome = body(db);
             Box::new(move || drop(reply.send(outcome)))
         });
-        self.shared.reads.try_send(job).map_err(|_| busy())?;
+        self.submit_read(job)?;
         answer.await.map_err(|_| Error::internal("a reading operation panicked"))?
+    }
+
+    pub(super) fn submit_read(&self, job: ReadJob) -> Result<()> {
+        self.shared.reads.try_send(job).map_err(|_| busy())
     }
 
     /// Runs `body` in the lane's next transaction and answers after the commit. It may be run more than once, so it

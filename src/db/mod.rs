@@ -9,12 +9,14 @@
 
 mod engine;
 mod hot;
+mod hot_read;
 mod lanes;
 mod log;
 mod migrate;
 
 pub use engine::{Conn, PgConn};
 pub use hot::HotOperation;
+pub use hot_read::HotRead;
 pub use lanes::{Database, Lane, Options};
 pub use migrate::{down as migrate_down, pending as pending_migrations, up as migrate_up};
 

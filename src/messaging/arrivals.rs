@@ -7,14 +7,14 @@ use moka::sync::Cache;
 
 use super::outbox::{self, NewSms, Purpose, Settled};
 use super::receive::{self, Arrived, Received};
-use super::routes::{Meaning, Route, Routes, SmsLine, handset_of, resolve};
+use super::routes::{Meaning, Route, Routes, SmsLine, handset_of, resolve_many};
 use super::{bridge, consenting, reactions, receive_and_forward, tapbacks};
 use crate::accounts::limits::{self, Limit};
 use crate::accounts::mobiles;
 use crate::app::App;
 use crate::carriers::{CarrierEvent, DeliveryReceipt, InboundSms, ReceiptState, StopScope};
 use crate::clock::Timestamp;
-use crate::db::{Db, HotOperation, Lane};
+use crate::db::{Db, HotOperation, HotRead, Lane};
 use crate::error::{Kind, Result};
 use crate::ids::{AccountId, HandsetId};
 use crate::phone::E164;
@@ -35,6 +35,7 @@ type Heard = (Timestamp, AccountId, HandsetId);
 /// The carriers' way in. One for each process.
 pub struct Arrivals {
     routes: Arc<Routes>,
+    resolve: HotRead<(E164, E164), Meaning>,
     receive: HotOperation<Arrived, Received>,
     heard: HotOperation<Heard, ()>,
     heard_lately: Cache<HandsetId, ()>,
@@ -48,6 +49,7 @@ impl Arrivals {
         app.on_signal(move |signal| listener.hear(signal));
         Arrivals {
             routes,
+            resolve: HotRead::new(&app.db, resolve_many),
             receive: HotOperation::new(&app.db, receive::receive),
             heard: HotOperation::new(&app.db, note_heard),
             heard_lately: Cache::builder().max_capacity(200_000).time_to_live(HEARD_EVERY).build(),
@@ -80,7 +82,7 @@ impl Arrivals {
         }
         // A route may be as old as a minute when another node changed it; the second look is fresh.
         for attempt in 0..2 {
-            let meaning = self.meaning(app, &from, &sms.to, attempt > 0).await?;
+            let meaning = self.meaning(&from, &sms.to, attempt > 0).await?;
             let Meaning::Contact(route) = meaning else {
                 return self.lost(app, carrier_id, &sms, &from, meaning).await;
             };
@@ -92,13 +94,12 @@ impl Arrivals {
         Ok(())
     }
 
-    async fn meaning(&self, app: &App, from: &E164, to: &E164, fresh: bool) -> Result<Meaning> {
+    async fn meaning(&self, from: &E164, to: &E164, fresh: bool) -> Result<Meaning> {
         if let Some(route) = self.routes.get(from, to).filter(|_| !fresh) {
             return Ok(Meaning::Contact(Box::new(route)));
         }
         let stamp = self.routes.stamp();
-        let (sender, number) = (from.clone(), to.clone());
-        let meaning = app.db.read(move |db| resolve(db, &sender, &number)).await?;
+        let meaning = self.resolve.call((from.clone(), to.clone())).await?;
         if let Meaning::Contact(route) = &meaning {
             self.routes.put(from, to, route, stamp);
         }

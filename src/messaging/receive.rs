@@ -123,6 +123,7 @@ pub fn receive(db: &mut Db, items: &[Arrived]) -> Result<Vec<Received>> {
 /// Stores one and, when the other side is a phone user too, sends it on from the number the sender has over there.
 /// Its pictures and files are fetched by jobs, and what goes on waits for them.
 pub fn receive_and_forward(db: &mut Db, item: &Arrived, media: &[InboundMedia]) -> Result<Received> {
+    events::lock(db, &[item.route.account, item.route.peer])?;
     let received = receive_one(db, item)?;
     let Received::Stored(message) = received else { return Ok(received) };
     let sides = Sides { message, writer: item.route.account, reader: item.route.peer };

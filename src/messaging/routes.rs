@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::backend::Backend;
+use diesel::dsl::sql;
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
-use diesel::sql_types::{Binary, HasSqlType, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, HasSqlType, Nullable, Text};
 use moka::sync::Cache;
 
-use crate::db::{Db, Signal, Topics};
+use crate::db::{Conn, Db, Signal, Topics};
 use crate::each;
 use crate::error::Result;
 use crate::ids::{AccountId, ContactId, ConversationId, HandsetId};
@@ -75,6 +77,10 @@ pub enum Meaning {
     NotOurs,
 }
 
+/// The states that partial indexes are for. Written out, for a bound value does not say that it is one of them.
+const VERIFIED: &str = "handsets.state = 'verified'";
+const ACTIVE: &str = "assignments.state = 'active' AND assignments.state <> 'past'";
+
 /// Asks the database: one statement for what is by far the most frequent, a contact.
 pub fn resolve(db: &mut Db, from: &E164, to: &E164) -> Result<Meaning> {
     match find_contact(db, from, to)? {
@@ -132,10 +138,90 @@ type PairRow = (
     String,
 );
 
+/// [`FindPair`] for many pairs at once; the first column says which of them a row belongs to.
+#[derive(QueryId)]
+struct FindPairs {
+    from: Vec<String>,
+    to: Vec<String>,
+}
+
+impl QueryFragment<Pg> for FindPairs {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "SELECT t.at, h.account_id, h.id, c.id, c.conversation_id, c.peer_account_id, c.state, p.id, p.state, \
+             p.number_state FROM unnest(",
+        );
+        out.push_bind_param::<Array<Text>, _>(&self.from)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.to)?;
+        out.push_sql(
+            ") WITH ORDINALITY AS t(handset, number, at) \
+             JOIN handsets h ON h.state = 'verified' AND h.number = t.handset \
+             JOIN numbers n ON n.number = t.number \
+             JOIN assignments a ON a.account_id = h.account_id AND a.number_id = n.id AND a.state <> 'past' \
+               AND a.state = 'active' \
+             JOIN contacts c ON c.account_id = a.account_id AND c.id = a.contact_id \
+             JOIN contacts p ON p.account_id = c.peer_account_id AND p.id = c.peer_contact_id",
+        );
+        Ok(())
+    }
+}
+
+impl Query for FindPairs {
+    type SqlType =
+        (BigInt, Binary, Binary, Binary, Nullable<Binary>, Nullable<Binary>, Text, Binary, Text, Text);
+}
+
+impl<C> RunQueryDsl<C> for FindPairs {}
+
+type PlacedPairRow = (
+    i64,
+    AccountId,
+    HandsetId,
+    ContactId,
+    Option<ConversationId>,
+    Option<AccountId>,
+    String,
+    ContactId,
+    String,
+    String,
+);
+
+/// What many pairs of (handset, our number) mean, each at its place. On PostgreSQL the contacts among them, which is
+/// nearly all, are one statement.
+pub fn resolve_many(db: &mut Db, pairs: &[(E164, E164)]) -> Result<Vec<Meaning>> {
+    let rows: Vec<PlacedPairRow> = match db.conn() {
+        Conn::Pg(c) if pairs.len() > 1 => {
+            let (from, to) = pairs.iter().map(|(f, t)| (f.to_string(), t.to_string())).unzip();
+            FindPairs { from, to }.load(c)?
+        }
+        _ => return pairs.iter().map(|(from, to)| resolve(db, from, to)).collect(),
+    };
+    let mut found: Vec<Option<PairRow>> = pairs.iter().map(|_| None).collect();
+    for (place, account, handset, contact, conversation, peer, state, theirs, peer_state, line) in rows {
+        let place = usize::try_from(place).unwrap_or_default().checked_sub(1);
+        if let Some(free) = place.and_then(|place| found.get_mut(place)) {
+            *free = Some((account, handset, contact, conversation, peer, state, theirs, peer_state, line));
+        }
+    }
+    let mut meanings = Vec::with_capacity(pairs.len());
+    for ((from, to), row) in pairs.iter().zip(found) {
+        meanings.push(match route_of(db, row)? {
+            Some(route) => Meaning::Contact(Box::new(route)),
+            None => explain(db, from, to)?,
+        });
+    }
+    Ok(meanings)
+}
+
 /// The contact that a user's handset reaches behind a number, as long as both sides have each other.
 fn find_contact(db: &mut Db, from: &E164, to: &E164) -> Result<Option<Route>> {
     let query = FindPair { from: from.clone(), to: to.clone() };
     let row: Option<PairRow> = each!(db, |c| query.get_result(c).optional())?;
+    route_of(db, row)
+}
+
+fn route_of(db: &mut Db, row: Option<PairRow>) -> Result<Option<Route>> {
     let Some((account, handset, contact, Some(conversation), Some(peer), state, theirs, peer_state, line)) =
         row
     else {
@@ -155,7 +241,7 @@ fn explain(db: &mut Db, from: &E164, to: &E164) -> Result<Meaning> {
     let holder: Option<(AccountId, HandsetId, String)> = each!(db, |c| handsets::table
         .inner_join(accounts::table.on(accounts::id.eq(handsets::account_id)))
         .filter(handsets::number.eq(from))
-        .filter(handsets::state.eq("verified"))
+        .filter(sql::<Bool>(VERIFIED))
         .select((handsets::account_id, handsets::id, accounts::locale))
         .first(c)
         .optional())?;
@@ -171,7 +257,7 @@ fn explain(db: &mut Db, from: &E164, to: &E164) -> Result<Meaning> {
         ))
         .filter(assignments::account_id.eq(account))
         .filter(assignments::number_id.eq(number))
-        .filter(assignments::state.eq("active"))
+        .filter(sql::<Bool>(ACTIVE))
         .select((
             contacts::id,
             contacts::conversation_id,
@@ -213,14 +299,14 @@ pub fn sms_line(db: &mut Db, account: AccountId, contact: ContactId) -> Result<O
         .inner_join(numbers::table.on(numbers::id.eq(assignments::number_id)))
         .filter(assignments::account_id.eq(account))
         .filter(assignments::contact_id.eq(contact))
-        .filter(assignments::state.eq("active"))
+        .filter(sql::<Bool>(ACTIVE))
         .select((numbers::carrier_id, numbers::number))
         .first(c)
         .optional())?;
     let Some((carrier_id, from)) = from else { return Ok(None) };
     let heard: Vec<(E164, Option<crate::clock::Timestamp>)> = each!(db, |c| handsets::table
         .filter(handsets::account_id.eq(account))
-        .filter(handsets::state.eq("verified"))
+        .filter(sql::<Bool>(VERIFIED))
         .select((handsets::number, handsets::last_heard_at))
         .order(handsets::id.asc())
         .load(c))?;
@@ -233,7 +319,7 @@ pub fn handset_of(db: &mut Db, account: AccountId, number: &E164) -> Result<Opti
     Ok(each!(db, |c| handsets::table
         .filter(handsets::account_id.eq(account))
         .filter(handsets::number.eq(number))
-        .filter(handsets::state.eq("verified"))
+        .filter(sql::<Bool>(VERIFIED))
         .select(handsets::id)
         .first(c)
         .optional())?)
