@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 use serde::Serialize;
 
 use crate::clock::Timestamp;
@@ -39,6 +39,9 @@ pub struct Claimed {
     /// What it may not overtake.
     #[diesel(sql_type = Nullable<Text>)]
     pub order_key: Option<String>,
+    /// It waited for its turn ([`park`]) and has it now.
+    #[diesel(sql_type = Bool)]
+    pub granted: bool,
 }
 
 /// What a handler says when nothing went wrong.
@@ -53,6 +56,8 @@ pub enum Next {
         /// Why, for the operator.
         why: String,
     },
+    /// The handler has parked the job.
+    Parked,
 }
 
 /// Enqueues work in the caller's transaction.
@@ -103,13 +108,47 @@ pub fn claim(db: &mut Db, now: Timestamp, limit: i64) -> Result<Vec<Claimed>> {
          AND (order_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS earlier WHERE earlier.order_key = due.order_key \
          AND earlier.state <> 'dead' AND earlier.id < due.id)) \
          ORDER BY run_at LIMIT {p3} {locking}) \
-         RETURNING id, kind, payload, attempts - 1 AS attempts, order_key"
+         RETURNING id, kind, payload, attempts - 1 AS attempts, order_key, FALSE AS granted"
     );
     let query = diesel::sql_query(sql)
         .bind::<BigInt, _>(now)
         .bind::<BigInt, _>(now.plus(LEASE))
         .bind::<BigInt, _>(limit);
     Ok(each!(db, |c| query.load::<Claimed>(c))?)
+}
+
+/// Lays a running job aside until somebody calls [`claim_parked`]; who waits behind it goes on waiting.
+pub fn park(db: &mut Db, id: JobId) -> Result<()> {
+    each!(db, |c| diesel::update(jobs::table)
+        .filter(jobs::id.eq(id))
+        .set((jobs::state.eq("parked"), jobs::locked_until.eq(None::<Timestamp>)))
+        .execute(c))?;
+    Ok(())
+}
+
+/// Takes parked jobs whose turn has come, in the order of `ids`.
+pub fn claim_parked(db: &mut Db, now: Timestamp, ids: &[JobId]) -> Result<Vec<Claimed>> {
+    type Row = (JobId, String, String, i32, Option<String>);
+    let mut claimed = Vec::with_capacity(ids.len());
+    for id in ids {
+        let row: Option<Row> = each!(db, |c| diesel::update(jobs::table)
+            .filter(jobs::id.eq(id))
+            .filter(jobs::state.eq("parked"))
+            .set((jobs::state.eq("running"), jobs::locked_until.eq(Some(now.plus(LEASE)))))
+            .returning((jobs::id, jobs::kind, jobs::payload, jobs::attempts, jobs::order_key))
+            .get_result(c)
+            .optional())?;
+        claimed.extend(row.map(|(id, kind, payload, attempts, order_key)| Claimed {
+            id,
+            kind,
+            payload,
+            // The attempt that was laid aside is the one that goes on.
+            attempts: attempts - 1,
+            order_key,
+            granted: true,
+        }));
+    }
+    Ok(claimed)
 }
 
 /// The job is done and goes away; who waits behind it may run.
@@ -179,7 +218,7 @@ pub struct Listed {
     pub id: JobId,
     /// What it does.
     pub kind: String,
-    /// `ready`, `running` or `dead`.
+    /// `ready`, `running`, `parked` or `dead`.
     pub state: String,
     /// How often it was tried.
     pub attempts: i32,

@@ -404,6 +404,50 @@ diesel::table! {
 }
 
 diesel::table! {
+    sms_refused (sms_id) {
+        sms_id -> Binary,
+        since -> BigInt,
+    }
+}
+
+diesel::table! {
+    sms_gates (carrier_id, gate) {
+        carrier_id -> Text,
+        gate -> Text,
+        full_at -> BigInt,
+        turn -> BigInt,
+        waiting -> BigInt,
+    }
+}
+
+diesel::table! {
+    sms_waiting (job_id) {
+        job_id -> Binary,
+        carrier_id -> Text,
+        number -> Text,
+        in_campaign -> Bool,
+        rank -> SmallInt,
+        share -> Text,
+        segments -> SmallInt,
+        turn -> BigInt,
+        carrier_turn -> BigInt,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    early_receipts (carrier_id, sid, state) {
+        carrier_id -> Text,
+        sid -> Text,
+        state -> Text,
+        error_code -> Nullable<Text>,
+        is_absent -> Bool,
+        is_opted_out -> Bool,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
     carrier_callbacks (carrier_id, sid, kind, status) {
         carrier_id -> Text,
         kind -> SmallInt,
@@ -550,6 +594,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     messages,
     outbound_sms,
     carrier_callbacks,
+    early_receipts,
     attachments,
     attachment_bodies,
     attachment_copies,

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::carriers::Rates;
 use crate::db::Lane;
 use crate::error::{Error, Result};
 use crate::messaging::arrivals::Arrivals;
@@ -52,6 +53,7 @@ async fn perform(app: App, job: Claimed) {
         .write(Lane::Any, move |db| match &outcome {
             Ok(Next::Done) => queue::finish(db, id),
             Ok(Next::Again { at, why }) => queue::retry(db, id, *at, why),
+            Ok(Next::Parked) => Ok(()),
             Err(error) if error.is_retryable() && attempts + 1 < queue::ATTEMPTS_MAX => {
                 queue::retry(db, id, now.plus(queue::backoff(attempts)), &error.report())
             }
@@ -69,8 +71,19 @@ async fn perform(app: App, job: Claimed) {
 
 async fn claim(app: &App, room: usize) -> Vec<Claimed> {
     let now = app.now();
-    let limit = i64::try_from(room).unwrap_or(1);
-    match app.db.write(Lane::Any, move |db| queue::claim(db, now, limit)).await {
+    let carriers: Vec<(String, Rates)> =
+        app.carriers.limited().map(|(id, rates)| (id.to_owned(), rates)).collect();
+    let claimed = app.db.write(Lane::Any, move |db| {
+        // Those whose turn has come first: they have waited.
+        let ids = messaging::pace::release(db, now, &carriers, room)?;
+        let mut jobs = queue::claim_parked(db, now, &ids)?;
+        let limit = i64::try_from(room.saturating_sub(jobs.len())).unwrap_or(0);
+        if limit > 0 {
+            jobs.extend(queue::claim(db, now, limit)?);
+        }
+        Ok(jobs)
+    });
+    match claimed.await {
         Ok(jobs) => jobs,
         Err(error) => {
             tracing::warn!(reason = %error.report(), "no jobs could be claimed");
@@ -180,6 +193,8 @@ pub async fn sweep(app: &App) -> Result<()> {
     app.db.write(Lane::Any, move |db| accounts::idempotency::prune(db, now, SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| queue::prune(db, now.minus(JOBS_KEPT), SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| messaging::outbox::prune(db, now.minus(SMS_KEPT), SWEEP_ROWS)).await?;
+    app.db.write(Lane::Any, move |db| messaging::pace::prune(db, now)).await?;
+    messaging::jobs::sweep_receipts(app).await?;
     app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| attachments::prune(db, now, SWEEP_ROWS)).await?;
     let today = move |db: &mut crate::db::Db| {

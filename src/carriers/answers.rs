@@ -28,6 +28,26 @@ pub(in crate::carriers) enum Class {
     Later,
 }
 
+/// What is known of a code; `codes` are in ascending order.
+pub(in crate::carriers) fn look_up<Code: Ord + Copy>(
+    codes: &[(Code, &'static str, Class)],
+    code: Code,
+) -> Option<(&'static str, Class)> {
+    let at = codes.binary_search_by_key(&code, |(code, _, _)| *code).ok()?;
+    codes.get(at).map(|(_, word, class)| (*word, *class))
+}
+
+/// Settings that cannot work, found when they are used.
+pub(in crate::carriers) fn misconfigured(detail: impl Into<String>) -> SendError {
+    SendError {
+        retry: Retry::Backoff,
+        certain: true,
+        code: "carrier_misconfigured".to_owned(),
+        whole_carrier: true,
+        detail: detail.into(),
+    }
+}
+
 /// The error of a delivery receipt. An unknown code is not permanent: nothing is known of it.
 pub(in crate::carriers) fn receipt_error(code: &str, known: Option<(&str, Class)>) -> CarrierError {
     let (word, class) = known.unwrap_or(("undelivered", Class::Later));

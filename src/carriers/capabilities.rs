@@ -29,6 +29,15 @@ pub struct Rates {
     pub number_per_minute: Option<u32>,
     /// From the whole account, each minute.
     pub account_per_minute: Option<u32>,
+    /// Within the campaign (10DLC) that all numbers of the account belong to, from +1 to +1, each minute. What was agreed
+    /// on, so no carrier has a usual one.
+    pub campaign_per_minute: Option<u32>,
+}
+
+impl Rates {
+    /// No limit is known.
+    pub const NONE: Rates =
+        Rates { number_per_minute: None, account_per_minute: None, campaign_per_minute: None };
 }
 
 /// What can be done with numbers through its API.
@@ -101,7 +110,7 @@ impl Capabilities {
         text_chars_max: 1_600,
         encodings: &[Encoding::Gsm7, Encoding::Ucs2],
         stop_scope: StopScope::None,
-        rates: Rates { number_per_minute: None, account_per_minute: None },
+        rates: Rates::NONE,
         numbers: NumberTrade::NONE,
     };
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 
-use super::{Carrier, CarrierSettings, bandwidth, plivo, smpp, telnyx, twilio, vonage};
+use super::{Carrier, CarrierSettings, Rates, bandwidth, plivo, smpp, telnyx, twilio, vonage};
 use crate::net::{Net, Url};
 
 /// Makes a carrier from its kind's name and its settings, or says what is wrong with them.
@@ -34,16 +34,24 @@ const KINDS: &[Kind] = &[
 /// What every kind may have: the price of a segment, like `0.0079 USD`, for previews.
 pub const PRICE_PER_SEGMENT: &str = "price_per_segment";
 
+/// How many segments may leave in a minute: from the whole account, from one number, within the campaign. `0`: no limit.
+/// What is not set is as [`super::Capabilities::rates`] says.
+pub const SEGMENTS_PER_MINUTE: [&str; 3] =
+    ["segments_per_minute", "number_segments_per_minute", "campaign_segments_per_minute"];
+
 /// An id is a part of an address that people type into a carrier's console.
 const ID_CHARS_MAX: usize = 32;
 
 /// All carriers, by id.
 #[derive(Clone, Default)]
-pub struct Registry(BTreeMap<String, Arc<dyn Carrier>>);
+pub struct Registry {
+    carriers: BTreeMap<String, Arc<dyn Carrier>>,
+    rates: BTreeMap<String, Rates>,
+}
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.keys()).finish()
+        f.debug_list().entries(self.carriers.keys()).finish()
     }
 }
 
@@ -59,7 +67,10 @@ impl Registry {
             let named = |error: String| format!("carrier “{}”: {error}", entry.id);
             let kind = KINDS.iter().find(|kind| kind.name == entry.kind);
             let kind = kind.ok_or_else(|| named(unknown_kind(&entry.kind)))?;
-            registry.add((kind.build)(kind.name, entry, net.clone()).map_err(named)?)?;
+            let carrier = (kind.build)(kind.name, entry, net.clone()).map_err(named)?;
+            let rates = rates_of(entry, carrier.capabilities().rates).map_err(named)?;
+            registry.add(carrier)?;
+            registry.rates.insert(entry.id.clone(), rates);
         }
         Ok(registry)
     }
@@ -77,27 +88,56 @@ impl Registry {
                  callback addresses"
             ));
         }
-        if self.0.contains_key(&id) {
+        if self.carriers.contains_key(&id) {
             return Err(format!("carrier “{id}”: two carriers have this id; each needs its own"));
         }
-        self.0.insert(id, carrier);
+        self.rates.insert(id.clone(), carrier.capabilities().rates);
+        self.carriers.insert(id, carrier);
         Ok(())
     }
 
     /// One of them.
     pub fn get(&self, id: &str) -> Option<&Arc<dyn Carrier>> {
-        self.0.get(id)
+        self.carriers.get(id)
     }
 
     /// All of them, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Carrier>> {
-        self.0.values()
+        self.carriers.values()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.carriers.is_empty()
     }
+
+    /// How fast a carrier may be used: as the operator says, else as it usually takes messages.
+    pub fn rates(&self, id: &str) -> Rates {
+        self.rates.get(id).copied().unwrap_or(Rates::NONE)
+    }
+
+    /// The carriers whose speed has a limit.
+    pub fn limited(&self) -> impl Iterator<Item = (&str, Rates)> {
+        let all = self.rates.iter().map(|(id, rates)| (id.as_str(), *rates));
+        all.filter(|(_, rates)| *rates != Rates::NONE)
+    }
+}
+
+fn rates_of(entry: &CarrierSettings, usual: Rates) -> Result<Rates, String> {
+    let read = |key: &str, usual: Option<u32>| {
+        let Some(text) = entry.options.get(key) else { return Ok(usual) };
+        match text.expose_secret().trim().parse::<u32>() {
+            Ok(0) => Ok(None),
+            Ok(rate) => Ok(Some(rate)),
+            Err(_) => Err(format!("{key} must be a whole number of segments each minute, 0 for no limit")),
+        }
+    };
+    let [account, number, campaign] = SEGMENTS_PER_MINUTE;
+    Ok(Rates {
+        account_per_minute: read(account, usual.account_per_minute)?,
+        number_per_minute: read(number, usual.number_per_minute)?,
+        campaign_per_minute: read(campaign, usual.campaign_per_minute)?,
+    })
 }
 
 fn unknown_kind(kind: &str) -> String {
@@ -117,7 +157,8 @@ impl<'a> OptionReader<'a> {
     /// Checks that every key is one of `known`.
     pub(super) fn new(settings: &'a CarrierSettings, known: &[&str]) -> Result<Self, String> {
         for key in settings.options.keys() {
-            if !known.contains(&key.as_str()) && key != PRICE_PER_SEGMENT {
+            let common = key == PRICE_PER_SEGMENT || SEGMENTS_PER_MINUTE.contains(&key.as_str());
+            if !known.contains(&key.as_str()) && !common {
                 let near = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
                 let hint = near.map(|near| format!("; the nearest known one is {near}")).unwrap_or_default();
                 return Err(format!("{key} is not a setting of kind {}{hint}", settings.kind));
@@ -223,6 +264,20 @@ mod tests {
             let base = if url.contains("127") { "http://127.0.0.1:9000" } else { "https://api.example.org" };
             assert_eq!(is_host_of(url, base, &["example.org"]), wanted, "{url}");
         }
+    }
+
+    #[test]
+    fn rates_are_the_operators_or_the_usual_ones() {
+        let rates = |options: &[(&str, &str)]| {
+            let all: Vec<_> = GOOD.iter().chain(options).copied().collect();
+            build(&[entry("main", "twilio", &all)]).map(|registry| registry.rates("main"))
+        };
+        assert_eq!(rates(&[]).unwrap(), Rates { number_per_minute: Some(60), ..Rates::NONE });
+        let agreed = rates(&[("number_segments_per_minute", "0"), ("campaign_segments_per_minute", "240")]);
+        assert_eq!(agreed.unwrap(), Rates { campaign_per_minute: Some(240), ..Rates::NONE });
+        assert!(rates(&[("segments_per_minute", "many")]).unwrap_err().contains("segments_per_minute"));
+        let simulator = build(&[entry("sim", "simulator", &GOOD)]).unwrap();
+        assert_eq!(simulator.limited().count(), 0);
     }
 
     #[test]

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use super::outbox::{self, NewSms, Purpose, Settled};
+use super::outbox::{self, NewSms, Purpose};
 use super::receive::{self, Arrived, Received};
-use super::routes::{Meaning, Route, Routes, SmsLine, handset_of, resolve_many};
-use super::{bridge, consenting, reactions, receive_and_forward, tapbacks};
+use super::routes::{Meaning, Route, Routes, SmsLine, resolve_many};
+use super::{bridge, consenting, reactions, receipts, receive_and_forward, tapbacks};
 use crate::accounts::limits::{self, Limit};
 use crate::accounts::mobiles;
 use crate::app::App;
-use crate::carriers::{CarrierEvent, DeliveryReceipt, InboundSms, ReceiptState, StopScope};
+use crate::carriers::{CarrierEvent, DeliveryReceipt, InboundSms, StopScope};
 use crate::clock::Timestamp;
 use crate::db::{Db, HotOperation, HotRead, Lane};
 use crate::error::{Kind, Result};
@@ -212,24 +212,8 @@ impl Arrivals {
         let carrier_id = carrier_id.to_owned();
         let state = receipt.state;
         let scope = app.carriers.get(&carrier_id).map_or(StopScope::None, |c| c.capabilities().stop_scope);
-        let is_news = app
-            .db
-            .write(Lane::Any, move |db| {
-                let settled = outbox::delivery_receipt(db, now, &carrier_id, &receipt)?;
-                let Settled::News(sms) = settled else { return Ok(false) };
-                if receipt.error.as_ref().is_some_and(|error| error.opted_out) {
-                    consenting::refused(db, now, &sms, scope)?;
-                }
-                let Some(account) = sms.account else { return Ok(true) };
-                let Some(handset) = handset_of(db, account, &sms.to)? else { return Ok(true) };
-                if receipt.error.as_ref().is_some_and(|error| error.handset_absent) {
-                    presence::absent(db, now, account, handset)?;
-                } else if receipt.state == ReceiptState::Delivered {
-                    presence::reached(db, now, account, handset)?;
-                }
-                Ok(true)
-            })
-            .await?;
+        let is_news =
+            app.db.write(Lane::Any, move |db| receipts::take(db, now, &carrier_id, &receipt, scope)).await?;
         if is_news {
             app.metrics.message("outbound", outbox::state_from_receipt(state).as_str());
         }
@@ -259,6 +243,7 @@ fn may_tell(db: &mut Db, now: Timestamp, handset: &E164) -> Result<bool> {
 fn notice(db: &mut Db, now: Timestamp, line: &SmsLine, text: String) -> Result<()> {
     let sms = NewSms {
         account: None,
+        by: None,
         message: None,
         purpose: Purpose::Notice,
         order_key: format!("notice:{}", line.to),

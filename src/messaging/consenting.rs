@@ -73,7 +73,7 @@ pub(super) async fn hear(
             outbox::enqueue(
                 db,
                 now,
-                &NewSms { account, message, purpose, order_key, line: line.clone(), text },
+                &NewSms { account, by: None, message, purpose, order_key, line: line.clone(), text },
             )?;
             Ok(())
         })

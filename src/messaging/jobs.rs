@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::consenting;
 use super::outbox::{self, OutboundSms, SmsJob, Turn};
 use super::parcel::{self, Parcel};
-use super::{Waited, place_waiting, segments, store};
+use super::{Waited, pace, place_waiting, receipts, segments, store};
 use crate::app::App;
-use crate::carriers::{Found, Retry, SendError, SentQuery, SmsToSend, StopScope};
+use crate::carriers::{Found, Rates, Retry, SendError, SentQuery, SmsToSend, StopScope};
 use crate::clock::Timestamp;
-use crate::db::Lane;
+use crate::db::{Db, Lane};
 use crate::error::Result;
+use crate::ids::JobId;
 use crate::queue::{self, Claimed, Next};
 
 /// When a message that has no number yet is looked at again.
@@ -20,8 +21,8 @@ const ASK_MAX: i32 = 7;
 /// How long a sender waits at least when the whole carrier refuses us.
 const CARRIER_PAUSE: Duration = Duration::from_secs(60);
 
-/// How old a message that the carrier refuses for now may get. Carriers themselves queue for as long; what is older is
-/// no news to anybody.
+/// How long a message is offered to a carrier that refuses it for now, from the first attempt on: what it waited for
+/// before (a number, its turn) is not the carrier's doing. Carriers themselves queue for as long.
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 
 fn lane(job: &SmsJob) -> Lane {
@@ -39,6 +40,31 @@ async fn wait_for_number(app: &App, job: &SmsJob, now: Timestamp) -> Result<Opti
     })
 }
 
+/// Whether the job has to wait for its turn, because the carrier takes no more just now; it is parked then.
+async fn wait_for_turn(app: &App, id: JobId, job: &SmsJob) -> Result<bool> {
+    if app.carriers.limited().next().is_none() {
+        return Ok(false);
+    }
+    let sms_id = job.sms;
+    let Some(sms) = app.db.read(move |db| outbox::find(db, sms_id)).await? else { return Ok(false) };
+    let rates = app.carriers.rates(&sms.carrier_id);
+    if rates == Rates::NONE || sms.state != "queued" {
+        return Ok(false);
+    }
+    let now = app.now();
+    let asks = pace::Asks {
+        job: id,
+        in_campaign: pace::is_in_campaign(&sms.from, &sms.to),
+        carrier_id: sms.carrier_id,
+        number: sms.from,
+        rank: i16::from(job.is_patient),
+        share: job.by.map_or_else(String::new, |account| account.to_string()),
+        segments: sms.segment_count.max(1),
+    };
+    let granted = app.db.write(Lane::Any, move |db| pace::ask(db, now, rates, &asks)).await?;
+    Ok(!granted)
+}
+
 /// Sends one SMS. Safe to run twice: whoever finds the intent of a dead attempt does not send again.
 pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
     let job: SmsJob = serde_json::from_str(&claimed.payload)?;
@@ -46,33 +72,15 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
     if let Some(next) = wait_for_number(app, &job, now).await? {
         return Ok(next);
     }
+    if !claimed.granted && wait_for_turn(app, claimed.id, &job).await? {
+        return Ok(Next::Parked);
+    }
     let Some(parcel) = parcel_of(app, &job).await? else {
         let at = app.now().plus(queue::backoff(claimed.attempts));
         return Ok(Next::Again { at, why: "its pictures are still on their way in".to_owned() });
     };
     let media_urls = parcel.media_urls.clone();
-    let turn = app
-        .db
-        .write(lane(&job), move |db| {
-            let mut turn = outbox::begin_sending(db, now, id)?;
-            match &mut turn {
-                Turn::MayHaveGone(sms) => outbox::enqueue_settling(db, now, sms)?,
-                // Later attempts find the links in the text already.
-                Turn::Send(sms) if sms.attempts == 0 => {
-                    if let Some(text) = parcel.reworded(&sms.text) {
-                        if segments::Segments::check(&text).is_err() {
-                            outbox::failed(db, now, id, "message_too_long")?;
-                            return Ok(Turn::Settled);
-                        }
-                        outbox::reword(db, id, &text)?;
-                        sms.text = text;
-                    }
-                }
-                Turn::Send(_) | Turn::Settled => {}
-            }
-            Ok(turn)
-        })
-        .await?;
+    let turn = take_in_hand(app, &job, parcel).await?;
     let Turn::Send(sms) = turn else { return Ok(Next::Done) };
     let Some(carrier) = app.carriers.get(&sms.carrier_id) else {
         // A slip in the settings, as a rule: nothing is lost while it is put right.
@@ -98,9 +106,13 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
             let now = app.now();
             let state = outbox::state_from_receipt(accepted.state);
             let segments = accepted.segment_count.and_then(|n| i16::try_from(n).ok());
+            let scope = carrier.capabilities().stop_scope;
             app.db
                 .write(lane(&job), move |db| {
-                    outbox::sent(db, now, id, &accepted.carrier_message_id, state, segments)
+                    let sid = &accepted.carrier_message_id;
+                    outbox::sent(db, now, id, sid, state, segments)?;
+                    // Carriers are quick: what became of it may be known already.
+                    receipts::take_early(db, now, &sms.carrier_id, sid, scope)
                 })
                 .await?;
             app.metrics.message("outbound", "sent");
@@ -108,6 +120,32 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
         }
         Err(error) => after_refusal(app, &job, sms, error).await,
     }
+}
+
+/// Commits the intent to send, or finds out why not to.
+async fn take_in_hand(app: &App, job: &SmsJob, parcel: Parcel) -> Result<Turn> {
+    let (now, id) = (app.now(), job.sms);
+    app.db
+        .write(lane(job), move |db| {
+            let mut turn = outbox::begin_sending(db, now, id)?;
+            match &mut turn {
+                Turn::MayHaveGone(sms) => outbox::enqueue_settling(db, now, sms)?,
+                // Later attempts find the links in the text already.
+                Turn::Send(sms) if sms.attempts == 0 => {
+                    if let Some(text) = parcel.reworded(&sms.text) {
+                        if segments::Segments::check(&text).is_err() {
+                            outbox::failed(db, now, id, "message_too_long")?;
+                            return Ok(Turn::Settled);
+                        }
+                        outbox::reword(db, id, &text)?;
+                        sms.text = text;
+                    }
+                }
+                Turn::Send(_) | Turn::Settled => {}
+            }
+            Ok(turn)
+        })
+        .await
 }
 
 /// What goes beside the words; `None` while it is not there yet.
@@ -144,7 +182,8 @@ async fn after_refusal(app: &App, job: &SmsJob, sms: OutboundSms, error: SendErr
         Retry::After(pause) => Some(pause),
         Retry::Backoff => Some(queue::backoff(sms.attempts)),
     };
-    match pause.filter(|_| now.since(sms.created_at) < PATIENCE) {
+    let since = app.db.read(move |db| outbox::refused_since(db, id)).await?.unwrap_or(now);
+    match pause.filter(|_| now.since(since) < PATIENCE) {
         Some(pause) => {
             // Jitter of a quarter, so that those who were refused together do not come back together.
             let jitter = pause.mul_f64(f64::from(rand::random::<u8>()) / 1020.0);
@@ -190,9 +229,16 @@ pub async fn settle_sms(app: &App, claimed: &Claimed) -> Result<Next> {
     match carrier.find(&query).await {
         Ok(Found::Sent { carrier_message_id, state }) => {
             let state = outbox::state_from_receipt(state);
+            let (scope, carrier_id) = (carrier.capabilities().stop_scope, sms.carrier_id.clone());
             let settled = app
                 .db
-                .write(lane(&job), move |db| outbox::found(db, now, id, &carrier_message_id, state))
+                .write(lane(&job), move |db| {
+                    let settled = outbox::found(db, now, id, &carrier_message_id, state)?;
+                    if settled {
+                        receipts::take_early(db, now, &carrier_id, &carrier_message_id, scope)?;
+                    }
+                    Ok(settled)
+                })
                 .await?;
             Ok(if settled { Next::Done } else { ask_again(now, claimed, &sms) })
         }
@@ -207,6 +253,17 @@ fn ask_again(now: Timestamp, claimed: &Claimed, sms: &OutboundSms) -> Next {
     }
     tracing::warn!(sms.id = %sms.id, carrier = %sms.carrier_id, "an SMS stays unknown: the carrier cannot say whether it was sent");
     Next::Done
+}
+
+/// Takes words that were kept although their SMS is known, and forgets those that nobody came for.
+pub async fn sweep_receipts(app: &App) -> Result<()> {
+    let now = app.now();
+    for (carrier_id, sid) in app.db.read(receipts::overlooked).await? {
+        let scope = app.carriers.get(&carrier_id).map_or(StopScope::None, |c| c.capabilities().stop_scope);
+        let take = move |db: &mut Db| receipts::take_early(db, now, &carrier_id, &sid, scope);
+        app.db.write(Lane::Any, take).await?;
+    }
+    app.db.write(Lane::Any, move |db| receipts::prune(db, now)).await.map(drop)
 }
 
 /// Claims forgotten in one transaction.

@@ -22,7 +22,7 @@ use crate::events::EventKind;
 use crate::ids::{AccountId, MessageId, OutboundSmsId};
 use crate::phone::E164;
 use crate::queue;
-use crate::schema::{carrier_callbacks, outbound_sms};
+use crate::schema::{carrier_callbacks, outbound_sms, sms_refused};
 
 /// The kind of the job that sends.
 pub const SEND_SMS: &str = "send_sms";
@@ -61,6 +61,8 @@ impl Purpose {
 pub struct NewSms {
     /// Whose handset it goes to, when it is a user's.
     pub account: Option<AccountId>,
+    /// Who causes it: where there is a queue, everybody has the same share of it. `None`: the service.
+    pub by: Option<AccountId>,
     /// The message it carries.
     pub message: Option<MessageId>,
     /// Why.
@@ -109,6 +111,12 @@ pub struct SmsJob {
     pub sms: OutboundSmsId,
     /// Whose handset it goes to; the write lane.
     pub account: Option<AccountId>,
+    /// Who causes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<AccountId>,
+    /// Whether it lets others go first: a notice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_patient: bool,
     /// Its message has pictures or files.
     #[serde(default)]
     pub media: bool,
@@ -130,7 +138,8 @@ pub fn enqueue_with_media(db: &mut Db, now: Timestamp, sms: &NewSms) -> Result<O
 fn enqueue_parcel(db: &mut Db, now: Timestamp, sms: &NewSms, media: bool) -> Result<OutboundSmsId> {
     let id = OutboundSmsId::new(now);
     insert(db, now, id, sms)?;
-    let job = SmsJob { sms: id, account: sms.account, media, waits: None };
+    let is_patient = sms.purpose == Purpose::Notice;
+    let job = SmsJob { sms: id, account: sms.account, by: sms.by, is_patient, media, waits: None };
     queue::enqueue(db, now, SEND_SMS, Some(&sms.order_key), &job)?;
     Ok(id)
 }
@@ -138,7 +147,8 @@ fn enqueue_parcel(db: &mut Db, now: Timestamp, sms: &NewSms, media: bool) -> Res
 /// Queues the job of a message that has no number yet; it keeps the message's place in the conversation.
 pub fn enqueue_waiting(db: &mut Db, now: Timestamp, message: &Message, media: bool) -> Result<()> {
     let (sms, account) = (OutboundSmsId::new(now), Some(message.recipient));
-    let job = SmsJob { sms, account, media, waits: Some(message.id) };
+    let by = Some(message.sender);
+    let job = SmsJob { sms, account, by, is_patient: false, media, waits: Some(message.id) };
     queue::enqueue(db, now, SEND_SMS, Some(&message.conversation.to_string()), &job).map(drop)
 }
 
@@ -315,7 +325,20 @@ pub fn put_back(db: &mut Db, now: Timestamp, id: OutboundSmsId) -> Result<()> {
         .filter(outbound_sms::state.eq("sending"))
         .set((outbound_sms::state.eq("queued"), outbound_sms::updated_at.eq(now)))
         .execute(c))?;
+    each!(db, |c| diesel::insert_into(sms_refused::table)
+        .values((sms_refused::sms_id.eq(id), sms_refused::since.eq(now)))
+        .on_conflict_do_nothing()
+        .execute(c))?;
     Ok(())
+}
+
+/// Since when the carrier refuses it for now, if it does.
+pub fn refused_since(db: &mut Db, id: OutboundSmsId) -> Result<Option<Timestamp>> {
+    Ok(each!(db, |c| sms_refused::table
+        .filter(sms_refused::sms_id.eq(id))
+        .select(sms_refused::since)
+        .first(c)
+        .optional())?)
 }
 
 /// The carrier took it and gave it an id.
@@ -384,7 +407,8 @@ pub fn failed(db: &mut Db, now: Timestamp, id: OutboundSmsId, code: &str) -> Res
 
 /// Asks for an unknown to be settled by asking the carrier, some time after its callback should have come.
 pub fn enqueue_settling(db: &mut Db, now: Timestamp, sms: &OutboundSms) -> Result<()> {
-    let job = SmsJob { sms: sms.id, account: sms.account, media: false, waits: None };
+    let account = sms.account;
+    let job = SmsJob { sms: sms.id, account, by: None, is_patient: false, media: false, waits: None };
     queue::enqueue_at(db, now, now.plus(SETTLE_AFTER), SETTLE_SMS, None, &job)?;
     Ok(())
 }
@@ -638,6 +662,7 @@ fn find_by_carrier_id(db: &mut Db, carrier_id: &str, sid: &str) -> Result<Option
 
 /// Forgets SMS queued before `before`, at most `rows`; answers how many. What a message was, its row in `messages` knows.
 pub fn prune(db: &mut Db, before: Timestamp, rows: i64) -> Result<usize> {
+    each!(db, |c| diesel::delete(sms_refused::table).filter(sms_refused::since.lt(before)).execute(c))?;
     let old: Vec<OutboundSmsId> = each!(db, |c| outbound_sms::table
         .filter(outbound_sms::id.lt(OutboundSmsId::floor(before)))
         .filter(outbound_sms::state.ne("queued"))

@@ -171,6 +171,7 @@ fn tell_phone(
     };
     let sms = outbox::NewSms {
         account: Some(peer),
+        by: Some(account),
         message: None,
         purpose: outbox::Purpose::Message,
         order_key: message.conversation.to_string(),

@@ -134,6 +134,7 @@ pub fn receive_and_forward(db: &mut Db, item: &Arrived, media: &[InboundMedia]) 
     };
     let sms = outbox::NewSms {
         account: Some(item.route.peer),
+        by: Some(item.route.account),
         message: Some(message),
         purpose: outbox::Purpose::Message,
         order_key: item.route.conversation.to_string(),

@@ -231,6 +231,7 @@ fn compose_sms(db: &mut Db, message: &Message, peer_contact: ContactId) -> Resul
 fn to_sms(message: &Message, line: routes::SmsLine, text: String) -> outbox::NewSms {
     outbox::NewSms {
         account: Some(message.recipient),
+        by: Some(message.sender),
         message: Some(message.id),
         purpose: outbox::Purpose::Message,
         order_key: message.conversation.to_string(),

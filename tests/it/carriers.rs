@@ -205,6 +205,18 @@ async fn a_slow_carrier_and_a_dead_one_are_told_apart<V: Vendor>(line: &Line<V>)
     assert_eq!(line.pair.as_bob_sees(&lost).await["state"], "unknown");
 }
 
+async fn a_receipt_that_comes_before_the_answer_is_kept<V: Vendor>(line: &Line<V>) {
+    for blind in [false, true] {
+        line.fake.will(Act::TellFirst { word: V::words()[1], blind });
+        let said = line.pair.bob_writes("Quick").await;
+        line.work().await;
+        assert_eq!(line.pair.as_bob_sees(&said).await["state"], "delivered", "blind: {blind}");
+    }
+    // Of a message that nobody here knows: taken, and nothing comes of it.
+    let stranger = Sent { id: "99999999".to_owned(), echo: String::new(), ..line.last_sent() };
+    assert_eq!(line.receipt(&stranger, V::words()[1]).await, 200);
+}
+
 macro_rules! on_every_wire {
     ($($name:ident)+) => {
         $(mod $name {
@@ -247,6 +259,7 @@ on_every_wire! {
     an_answer_that_was_lost_is_settled_by_the_receipt
     a_busy_carrier_is_asked_again_when_it_said
     a_slow_carrier_and_a_dead_one_are_told_apart
+    a_receipt_that_comes_before_the_answer_is_kept
 }
 
 fn adapter<V: Vendor>(fake: &Fake<V>) -> Arc<dyn Carrier> {

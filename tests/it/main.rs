@@ -37,6 +37,7 @@ mod live;
 mod mail_peers;
 mod migrations;
 mod openapi;
+mod outbox;
 mod phone_book;
 mod presence;
 mod proofs;

@@ -256,6 +256,16 @@ vendor_story! {
         world.app.settle().await;
     }
 
+    async fn a_receipt_that_comes_before_the_answer_is_kept(world) {
+        let friends = world.friends().await;
+        for blind in [false, true] {
+            world.fake.next(Mood::TellFirst { word: "delivered", blind });
+            friends.bob_writes(json!({ "text": "Quick" })).await;
+            world.app.settle().await;
+            assert_eq!(friends.newest().await["state"], "delivered", "blind: {blind}");
+        }
+    }
+
     async fn refusals_are_told_apart(world) {
         let friends = world.friends().await;
         world.fake.next(Mood::Refuse { status: 422, code: 1120, retry_after: None });

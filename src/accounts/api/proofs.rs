@@ -123,6 +123,7 @@ fn send_code(db: &mut Db, now: Timestamp, account: AccountId, asked: &Asked, loc
     })?;
     let sms = NewSms {
         account: Some(account),
+        by: Some(account),
         message: None,
         purpose: Purpose::Verification,
         order_key: format!("code:{}", mobile.id),

@@ -78,9 +78,7 @@ pub(super) fn failed_state(code: u16) -> ReceiptState {
 /// Reads the error of a delivery receipt. What is not in the list: the carrier's and the network's faults pass, ours
 /// do not.
 pub(super) fn from_receipt(code: u16) -> CarrierError {
-    let at = CODES.binary_search_by_key(&code, |(code, _, _)| *code).ok();
-    let known = at.and_then(|at| CODES.get(at)).map(|(_, word, class)| (*word, *class));
-    let known = known.or(match code {
+    let known = answers::look_up(CODES, code).or(match code {
         4000..=4999 => Some(("undelivered", Class::Never)),
         5000..=5999 => Some(("carrier_broken", Class::Later)),
         _ => None,

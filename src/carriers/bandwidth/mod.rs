@@ -16,13 +16,13 @@ use secrecy::SecretString;
 use self::access::{Door as Lock, Tokens};
 use self::send::Api;
 use super::callback::MEDIA_MAX;
-use super::registry::OptionReader;
+use super::registry::{OptionReader, is_host_of};
 use super::{
     Accepted, BadSignature, CallbackRequest, Capabilities, Carrier, CarrierEvent, CarrierSettings, Door,
     Found, MediaAccess, NumberOrder, NumberQuery, NumberTrade, OfferedNumber, Ordered, OwnedNumbers,
     ParseError, Rates, SendError, SentQuery, SmsToSend, StopScope,
 };
-use crate::net::{Net, Url};
+use crate::net::Net;
 use crate::phone::E164;
 
 const API_BASE: &str = "https://api.bandwidth.com";
@@ -116,7 +116,7 @@ impl Carrier for Bandwidth {
             settles_unknown: true,
             text_chars_max: TEXT_CHARS_MAX,
             stop_scope: StopScope::None,
-            rates: Rates { number_per_minute: Some(60), account_per_minute: Some(60) },
+            rates: Rates { number_per_minute: Some(60), account_per_minute: Some(60), ..Rates::NONE },
             numbers: NumberTrade {
                 search: true,
                 order: self.api.site.is_some(),
@@ -149,8 +149,7 @@ impl Carrier for Bandwidth {
     }
 
     async fn media_access(&self, url: &str) -> Result<MediaAccess, SendError> {
-        let origin = |url: &str| Url::parse(url).ok().map(|url| url.origin());
-        if origin(url) != origin(&self.api.messaging) {
+        if !is_host_of(url, &self.api.messaging, &[]) {
             return Ok(MediaAccess::Open);
         }
         Ok(MediaAccess::Bearer(self.api.tokens.current().await?))

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::carriers::answers::{self, Class};
-use crate::carriers::{CarrierError, Retry, SendError};
+use crate::carriers::{CarrierError, SendError};
 use crate::net::Answer;
 
 /// Code, our word, class. In ascending order.
@@ -32,26 +32,9 @@ const CODES: &[(u32, &str, Class)] = &[
     (1000, "undelivered", Class::Later),
 ];
 
-/// What a code says: our word and its class.
-fn look_up(code: u32) -> Option<(&'static str, Class)> {
-    let at = CODES.binary_search_by_key(&code, |(code, _, _)| *code).ok()?;
-    CODES.get(at).map(|(_, word, class)| (*word, *class))
-}
-
-/// Settings that cannot work, found when they are used.
-pub(super) fn misconfigured(detail: impl Into<String>) -> SendError {
-    SendError {
-        retry: Retry::Backoff,
-        certain: true,
-        code: "carrier_misconfigured".to_owned(),
-        whole_carrier: true,
-        detail: detail.into(),
-    }
-}
-
 /// Reads the error of a delivery receipt.
 pub(super) fn from_receipt(code: &str) -> CarrierError {
-    answers::receipt_error(code, code.parse().ok().and_then(look_up))
+    answers::receipt_error(code, code.parse().ok().and_then(|code| answers::look_up(CODES, code)))
 }
 
 /// `{"api_id":"…","error":"…"}`; the error may be an object of fields.
@@ -77,6 +60,7 @@ pub(super) fn from_answer(answer: &Answer) -> SendError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::carriers::Retry;
 
     #[test]
     fn codes_are_in_order() {

@@ -170,7 +170,7 @@ impl Api {
         let post = application.message_method.is_none_or(|method| method.eq_ignore_ascii_case("POST"));
         if !url.ends_with(&wanted) || !post {
             let shown: String = url.chars().take(120).collect();
-            return Err(errors::misconfigured(format!(
+            return Err(answers::misconfigured(format!(
                 "the application's message_url must be your public address with {wanted} and its method POST; it is \
                  “{shown}”"
             )));

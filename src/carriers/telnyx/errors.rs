@@ -76,9 +76,7 @@ const CODES: &[(u32, &str, Class)] = &[
 ];
 
 fn look_up(code: &str) -> Option<(&'static str, Class)> {
-    let code: u32 = code.parse().ok()?;
-    let at = CODES.binary_search_by_key(&code, |(code, _, _)| *code).ok()?;
-    CODES.get(at).map(|(_, word, class)| (*word, *class))
+    answers::look_up(CODES, code.parse().ok()?)
 }
 
 /// Reads the error of a delivery receipt. 40300 comes for other things too, so its title must speak of STOP.

@@ -85,7 +85,7 @@ impl Carrier for Telnyx {
             text_chars_max: TEXT_CHARS_MAX,
             stop_scope: StopScope::Pool,
             // A long code outside the United States; inside it the campaign decides.
-            rates: Rates { number_per_minute: Some(6), account_per_minute: Some(3_000) },
+            rates: Rates { number_per_minute: Some(6), account_per_minute: Some(3_000), ..Rates::NONE },
             numbers: NumberTrade {
                 search: true,
                 order: true,

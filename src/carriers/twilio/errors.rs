@@ -61,14 +61,9 @@ const CODES: &[(u32, &str, Class)] = &[
     (30410, "carrier_busy", Class::Later),
 ];
 
-fn look_up(code: u32) -> Option<(&'static str, Class)> {
-    let at = CODES.binary_search_by_key(&code, |(code, _, _)| *code).ok()?;
-    CODES.get(at).map(|(_, word, class)| (*word, *class))
-}
-
 /// Reads the error of a delivery receipt.
 pub(super) fn from_receipt(code: &str) -> CarrierError {
-    answers::receipt_error(code, code.parse().ok().and_then(look_up))
+    answers::receipt_error(code, code.parse().ok().and_then(|code| answers::look_up(CODES, code)))
 }
 
 /// `{"code":21211,"message":"…","more_info":"…","status":400}`
@@ -82,7 +77,12 @@ struct Problem {
 pub(super) fn from_answer(answer: &Answer) -> SendError {
     let problem: Problem = answer.json().unwrap_or_default();
     let code = problem.code.map(|code| code.to_string());
-    answers::refusal(answer, code.as_deref(), problem.message.as_deref(), problem.code.and_then(look_up))
+    answers::refusal(
+        answer,
+        code.as_deref(),
+        problem.message.as_deref(),
+        problem.code.and_then(|code| answers::look_up(CODES, code)),
+    )
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::carriers::answers::{self, Class};
-use crate::carriers::{CarrierError, Retry, SendError};
+use crate::carriers::{CarrierError, SendError};
 use crate::net::Answer;
 
 /// Code, our word, class. In ascending order.
@@ -52,23 +52,6 @@ const CODES: &[(u32, &str, Class)] = &[
     (1360, "expired", Class::Later),
 ];
 
-/// What a code says: our word and its class.
-fn look_up(code: u32) -> Option<(&'static str, Class)> {
-    let at = CODES.binary_search_by_key(&code, |(code, _, _)| *code).ok()?;
-    CODES.get(at).map(|(_, word, class)| (*word, *class))
-}
-
-/// Settings that cannot work, found when they are used.
-pub(super) fn misconfigured(detail: impl Into<String>) -> SendError {
-    SendError {
-        retry: Retry::Backoff,
-        certain: true,
-        code: "carrier_misconfigured".to_owned(),
-        whole_carrier: true,
-        detail: detail.into(),
-    }
-}
-
 /// A problem; `title` is a text or a number, and sometimes the code itself.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Problem {
@@ -95,7 +78,7 @@ impl Problem {
 /// Reads the error of a status callback.
 pub(super) fn from_receipt(problem: &Problem) -> CarrierError {
     let code = problem.code().map(|code| code.to_string()).unwrap_or_default();
-    answers::receipt_error(&code, problem.code().and_then(look_up))
+    answers::receipt_error(&code, problem.code().and_then(|code| answers::look_up(CODES, code)))
 }
 
 /// Reads an answer that is not a success.
@@ -105,13 +88,14 @@ pub(super) fn from_answer(answer: &Answer) -> SendError {
     let said = [problem.title.as_str(), problem.detail.as_deref()];
     let said = said.into_iter().flatten().collect::<Vec<_>>().join(": ");
     let without_credit = (answer.status == 402).then_some(("carrier_account_without_credit", Class::Ours));
-    let known = problem.code().and_then(look_up).or(without_credit);
+    let known = problem.code().and_then(|code| answers::look_up(CODES, code)).or(without_credit);
     answers::refusal(answer, code.as_deref().or(Some("none")), Some(&said), known)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::carriers::Retry;
 
     #[test]
     fn codes_are_in_order() {

@@ -124,7 +124,7 @@ impl Carrier for Vonage {
             media_types: &["image/jpeg", "image/png", "image/gif", "video/mp4", "audio/mpeg", "text/vcard"],
             delivery_receipts: true,
             text_chars_max: 3_200,
-            rates: Rates { number_per_minute: Some(60), account_per_minute: Some(1_800) },
+            rates: Rates { number_per_minute: Some(60), account_per_minute: Some(1_800), ..Rates::NONE },
             numbers: NumberTrade {
                 search: true,
                 order: true,

@@ -129,7 +129,7 @@ fn content_of(sms: &SmsToSend) -> Value {
 impl Api {
     /// A request signed by the application.
     pub(super) fn token(&self) -> Result<SecretString, SendError> {
-        self.signer.token(self.clock.now()).ok_or_else(|| errors::misconfigured("no token can be signed"))
+        self.signer.token(self.clock.now()).ok_or_else(|| answers::misconfigured("no token can be signed"))
     }
 
     /// A request with the account's key and secret.
@@ -180,10 +180,12 @@ impl Api {
         let answer = self.must(self.basic(self.net.get(&url))).await?;
         let application: Application = answer.json().map_err(|_| answers::unreadable(&answer))?;
         if application.keys.public_key.is_some_and(|public| !self.signer.matches(&public)) {
-            return Err(errors::misconfigured("private_key does not belong to the application's public key"));
+            return Err(answers::misconfigured(
+                "private_key does not belong to the application's public key",
+            ));
         }
         let Some(messages) = application.capabilities.messages else {
-            return Err(errors::misconfigured("the application has no Messages capability; switch it on"));
+            return Err(answers::misconfigured("the application has no Messages capability; switch it on"));
         };
         let Webhooks { inbound_url, status_url } = messages.webhooks;
         for (what, address, door) in
@@ -192,7 +194,7 @@ impl Api {
             let wanted = format!("/carriers/{carrier_id}/{door}");
             if !address.ends_with(&wanted) {
                 let shown: String = address.chars().take(120).collect();
-                return Err(errors::misconfigured(format!(
+                return Err(answers::misconfigured(format!(
                     "the application's {what} URL must be your public address with {wanted}; it is “{shown}”"
                 )));
             }

@@ -324,7 +324,7 @@ pub(super) struct JobView {
     id: JobId,
     /// What it does.
     kind: String,
-    /// `ready`, `running` or `dead`.
+    /// `ready`, `running`, `parked` (waits for its turn at a carrier) or `dead`.
     state: String,
     /// How often it was tried.
     attempts: i32,
@@ -343,7 +343,7 @@ pub(super) struct JobView {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListJobs {
-    /// `ready`, `running` or `dead`.
+    /// `ready`, `running`, `parked` (waits for its turn at a carrier) or `dead`.
     state: Option<String>,
 }
 

@@ -153,6 +153,8 @@ impl Vendor for Bandwidth {
             ("callback_password", "a password for tests"),
             ("callback_password_secondary", "the next password"),
             ("site_id", "461"),
+            ("segments_per_minute", "0"),
+            ("number_segments_per_minute", "0"),
         ];
         let options = options.into_iter().map(|(k, v)| (k.to_owned(), v.into())).collect();
         CarrierSettings {

@@ -135,6 +135,8 @@ impl Vendor for Telnyx {
             ("public_key", public(1)),
             ("public_key_secondary", public(2)),
             ("messaging_profile_id", "740572b6-099c-44a1-89b9-6c92163bc68d".to_owned()),
+            ("segments_per_minute", "0".to_owned()),
+            ("number_segments_per_minute", "0".to_owned()),
         ];
         let options = options.into_iter().map(|(k, v)| (k.to_owned(), v.into())).collect();
         CarrierSettings {

@@ -1,7 +1,7 @@
 //! Carriers that are servers, one for each vendor's wire. They record what they are asked and misbehave on demand.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
 use actix_web::web::{self, Bytes, Data};
@@ -46,10 +46,14 @@ pub enum Act {
     Refuse { status: u16, header: Option<(&'static str, &'static str)>, body: String },
     /// Takes it, and the connection breaks before the answer is whole.
     AcceptAndDrop,
+    /// Takes it and says that it broke.
+    AcceptAndRefuse,
     /// The connection breaks and nothing was taken.
     Drop,
     /// Takes its time.
     Slow(Duration),
+    /// Tells what became of it before it answers; `blind`: and does not say which of ours it is.
+    TellFirst { word: &'static str, blind: bool },
 }
 
 /// A message that the carrier took.
@@ -74,6 +78,8 @@ pub struct State {
     pub always: Option<Act>,
     pub seen: Vec<Seen>,
     pub sent: Vec<Sent>,
+    /// Words that were told before the answer: (the carrier's id, word).
+    pub told: Vec<(String, &'static str)>,
     /// Where in `sent` the messages between two numbers are: (from, to).
     pub by_line: HashMap<(String, String), Vec<usize>>,
     pub numbers: Vec<String>,
@@ -176,11 +182,42 @@ async fn serve<V: Vendor>(state: Data<Mutex<State>>, request: HttpRequest, body:
             V::answer(&mut state.lock().unwrap(), &seen);
             return broken();
         }
+        Some(Act::AcceptAndRefuse) => {
+            V::answer(&mut state.lock().unwrap(), &seen);
+            return HttpResponse::InternalServerError().finish();
+        }
         Some(Act::Slow(pause)) => tokio::time::sleep(pause).await,
+        Some(Act::TellFirst { word, blind }) => {
+            let (reply, door, mut sent, now) = {
+                let mut state = state.lock().unwrap();
+                let reply = V::answer(&mut state, &seen);
+                let sent = state.sent.last().unwrap().clone();
+                state.told.push((sent.id.clone(), word));
+                (reply, format!("{}/status", state.callback_base), sent, state.now)
+            };
+            if blind {
+                sent.echo = String::new();
+            }
+            let body = V::receipt(&sent, word);
+            assert_eq!(call(&door, &body, V::signed(&body, now)).await, 200);
+            let answer = HttpResponse::build(reply.status.try_into().unwrap());
+            return { answer }.content_type(reply.content_type).body(reply.body);
+        }
         None => {}
     }
     let reply = V::answer(&mut state.lock().unwrap(), &seen);
     HttpResponse::build(reply.status.try_into().unwrap()).content_type(reply.content_type).body(reply.body)
+}
+
+async fn call(address: &str, body: &str, headers: Pairs) -> u16 {
+    // One for all tests, which have runtimes of their own: it keeps no connection.
+    static CLIENT: LazyLock<reqwest::Client> =
+        LazyLock::new(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap());
+    let mut request = CLIENT.post(address).header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    request.body(body.to_owned()).send().await.unwrap().status().as_u16()
 }
 
 /// An answer that breaks off.
@@ -219,11 +256,7 @@ impl<V: Vendor> Fake<V> {
     /// Calls one of our doors; the status of the answer.
     pub async fn calls(&self, door: &str, body: &str, headers: Vec<(String, String)>) -> u16 {
         let address = format!("{}/{door}", self.state().callback_base);
-        let mut request = reqwest::Client::new().post(address).header("content-type", "application/json");
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        request.body(body.to_owned()).send().await.unwrap().status().as_u16()
+        call(&address, body, headers).await
     }
 
     /// A genuine callback.

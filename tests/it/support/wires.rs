@@ -42,6 +42,8 @@ pub enum Mood {
     Slow(Duration),
     /// Says yes and nothing else.
     Mumble,
+    /// Tells what became of it before it answers; `blind`: and does not say which of ours it is.
+    TellFirst { word: &'static str, blind: bool },
 }
 
 /// A message that the carrier took.
@@ -95,15 +97,17 @@ impl Fake {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State::default()));
+        let secret = Arc::new(Mutex::new(SECRET.to_owned()));
         let (for_server, base) = (state.clone(), url.clone());
+        let pen = Pen { vendor, secret: secret.clone() };
         let server = HttpServer::new(move || {
-            let desk = Desk { vendor, base: base.clone(), state: for_server.clone() };
+            let desk = Desk { vendor, base: base.clone(), pen: pen.clone(), state: for_server.clone() };
             actix_web::App::new().app_data(web::Data::new(desk)).default_service(web::to(serve))
         });
         let server = server.workers(1).disable_signals().shutdown_timeout(1).listen(listener).unwrap().run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Fake { vendor, url, secret: Arc::new(Mutex::new(SECRET.to_owned())), state, handle }
+        Fake { vendor, url, secret, state, handle }
     }
 
     pub async fn down(&self) {
@@ -122,6 +126,8 @@ impl Fake {
                 ("signature_secret", SECRET),
                 ("signature_secret_secondary", NEXT_SECRET),
                 ("numbers_api_base", &numbers_base),
+                ("segments_per_minute", "0"),
+                ("number_segments_per_minute", "0"),
             ],
             Vendor::Plivo => vec![
                 ("auth_id", AUTH_ID),
@@ -204,6 +210,28 @@ impl Fake {
 
     /// A callback that says what became of a message, signed.
     pub fn status(&self, sent: &Sent, word: &str, code: &str) -> Callback {
+        self.pen().status(sent, word, code)
+    }
+
+    /// Signs a body for an address, as the vendor does.
+    pub fn sign(&self, url: &str, body: String) -> Callback {
+        self.pen().sign(url, body)
+    }
+
+    fn pen(&self) -> Pen {
+        Pen { vendor: self.vendor, secret: self.secret.clone() }
+    }
+}
+
+/// Writes the vendor's callbacks.
+#[derive(Clone)]
+struct Pen {
+    vendor: Vendor,
+    secret: Arc<Mutex<String>>,
+}
+
+impl Pen {
+    fn status(&self, sent: &Sent, word: &str, code: &str) -> Callback {
         match self.vendor {
             Vendor::Vonage => {
                 let mut body = json!({ "message_uuid": sent.id, "to": sent.to, "from": sent.from, "channel": "sms",
@@ -228,8 +256,7 @@ impl Fake {
         }
     }
 
-    /// Signs a body for an address, as the vendor does.
-    pub fn sign(&self, url: &str, body: String) -> Callback {
+    fn sign(&self, url: &str, body: String) -> Callback {
         let secret = self.secret.lock().unwrap().clone();
         let headers = match self.vendor {
             Vendor::Vonage => vec![("authorization".to_owned(), bearer(&secret, &claims(&body)))],
@@ -300,6 +327,7 @@ impl Callback {
 struct Desk {
     vendor: Vendor,
     base: String,
+    pen: Pen,
     state: Arc<Mutex<State>>,
 }
 
@@ -372,6 +400,16 @@ impl Desk {
             Some(Mood::Slow(pause)) => {
                 actix_web::rt::time::sleep(pause).await;
                 keep();
+                HttpResponse::Accepted().json(good)
+            }
+            Some(Mood::TellFirst { word, blind }) => {
+                keep();
+                let mut told = sent.clone();
+                if blind {
+                    told.reference = String::new();
+                    told.callback = told.callback.split('?').next().unwrap().to_owned();
+                }
+                assert_eq!(self.pen.status(&told, word, "").call().await, 200);
                 HttpResponse::Accepted().json(good)
             }
             Some(Mood::Mumble) => {
