@@ -471,7 +471,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_minute_has_more_than_its_allowance_and_a_burst(
-            rate in 1u32..2_000, pauses in proptest::collection::vec(0i64..20_000_000, 1..200)
+            rate in 1u32..200, pauses in proptest::collection::vec(0i64..20_000_000, 1..30)
         ) {
             let (mut line, mut now) = (bucket(rate), Timestamp(1_000 * SECOND));
             let mut left: Vec<i64> = Vec::new();
