@@ -39,11 +39,13 @@ pub enum EventKind {
     AccountUpdated = 8,
     /// An address book's name or members changed, or it is gone (`ref` is the book). Cards are told by the sync token.
     BookChanged = 9,
+    /// A call rings, is answered, held, over (`ref` is the call).
+    CallChanged = 10,
 }
 
 impl EventKind {
     /// All of them, for tables and documents.
-    pub const ALL: [EventKind; 9] = [
+    pub const ALL: [EventKind; 10] = [
         EventKind::MessageCreated,
         EventKind::MessageUpdated,
         EventKind::ConversationUpdated,
@@ -53,6 +55,7 @@ impl EventKind {
         EventKind::PresenceChanged,
         EventKind::AccountUpdated,
         EventKind::BookChanged,
+        EventKind::CallChanged,
     ];
 
     /// The name on the wire.
@@ -67,6 +70,7 @@ impl EventKind {
             EventKind::PresenceChanged => "presence.changed",
             EventKind::AccountUpdated => "account.updated",
             EventKind::BookChanged => "book.changed",
+            EventKind::CallChanged => "call.changed",
         }
     }
 

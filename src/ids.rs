@@ -202,6 +202,18 @@ id!(
     /// One conversation by voice.
     CallId, "call"
 );
+id!(
+    /// One end of a call.
+    CallLegId, "leg"
+);
+id!(
+    /// Sound that is kept: a greeting, a recording.
+    SoundId, "snd"
+);
+id!(
+    /// What a caller left when nobody answered.
+    VoicemailId, "vml"
+);
 
 #[cfg(test)]
 mod tests {

@@ -43,6 +43,7 @@ pub mod presence;
 pub mod consent;
 pub mod attachments;
 pub mod messaging;
+pub mod calls;
 
 // The top: sees everything, is seen only by the command line.
 pub mod live;

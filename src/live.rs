@@ -29,10 +29,10 @@ use crate::db::{Db, Lane};
 use crate::error::{Error, Result};
 use crate::events::{self, Event, EventKind};
 use crate::http::Problems;
-use crate::ids::{AccountId, AddressBookId, ContactId, ConversationId, MessageId, SessionId};
+use crate::ids::{AccountId, AddressBookId, CallId, ContactId, ConversationId, MessageId, SessionId};
 use crate::keys::{Purpose, same};
 use crate::whispers::Whisper;
-use crate::{accounts, contacts, messaging, presence};
+use crate::{accounts, calls, contacts, messaging, presence};
 
 /// How long a ticket opens the door.
 const TICKET_LIFE: Duration = Duration::from_secs(30);
@@ -345,6 +345,7 @@ struct Views {
     conversations: HashMap<ConversationId, Value>,
     presence: HashMap<ContactId, Value>,
     books: HashMap<AddressBookId, Value>,
+    calls: HashMap<CallId, Value>,
     account: Option<Value>,
 }
 
@@ -392,6 +393,12 @@ impl Views {
                 views.presence.insert(contact, json!({ "contact_id": contact, "presence": view }));
             }
         }
+        let rung: Vec<CallId> = subjects(&[EventKind::CallChanged]).into_iter().map(CallId).collect();
+        if !rung.is_empty() {
+            for view in calls::view::calls(db, account, &rung)? {
+                views.calls.insert(view.id, serde_json::to_value(view)?);
+            }
+        }
         if log.iter().any(|event| event.kind == EventKind::BookChanged) {
             for view in contacts::sharing::views(db, account)? {
                 views.books.insert(view.id, serde_json::to_value(view)?);
@@ -416,6 +423,7 @@ impl Views {
             EventKind::ContactDeleted => Some(json!({ "id": ContactId(subject?) })),
             EventKind::PresenceChanged => self.presence.get(&ContactId(subject?)).cloned(),
             EventKind::AccountUpdated => self.account.clone(),
+            EventKind::CallChanged => self.calls.get(&CallId(subject?)).cloned(),
             EventKind::BookChanged => {
                 let id = AddressBookId(subject?);
                 // What the account has no access to (any more) is gone for it.

@@ -13,13 +13,14 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::accounts::auth::Doors;
 use crate::accounts::idempotency;
 use crate::app::App;
+use crate::calls::control::Switchboard;
 use crate::contacts::carddav::{self, CardDav};
 use crate::http;
 use crate::live::{self, Live};
 use crate::messaging::arrivals::Arrivals;
 use crate::metrics::api::Readiness;
 use crate::{
-    accounts, attachments, carriers, consent, contacts, docs, messaging, metrics, numbers, presence,
+    accounts, attachments, calls, carriers, consent, contacts, docs, messaging, metrics, numbers, presence,
     web as client,
 };
 
@@ -34,6 +35,8 @@ pub struct Edges {
     pub arrivals: Arc<Arrivals>,
     /// The phones' way in.
     pub carddav: Arc<CardDav>,
+    /// This node's calls.
+    pub calls: Arc<Switchboard>,
     /// Live connections.
     pub live: Arc<Live>,
     /// Whether this process is on its way out.
@@ -48,6 +51,7 @@ impl Edges {
             doors: Doors::open(app),
             arrivals: Arc::new(Arrivals::open(app)),
             carddav: CardDav::open(app),
+            calls: Switchboard::open(app),
             live: Arc::default(),
             readiness: Arc::default(),
         }
@@ -59,6 +63,7 @@ impl Edges {
             .app_data(web::Data::from(self.doors.clone()))
             .app_data(web::Data::from(self.arrivals.clone()))
             .app_data(web::Data::from(self.carddav.clone()))
+            .app_data(web::Data::from(self.calls.clone()))
             .app_data(web::Data::from(self.live.clone()))
             .app_data(web::Data::from(self.readiness.clone()))
             .app_data(http::json_config())
@@ -81,6 +86,7 @@ fn rest(cfg: &mut ServiceConfig) {
         .configure(presence::api::routes)
         .configure(messaging::api::routes)
         .configure(consent::api::routes)
+        .configure(calls::api::routes)
         .configure(attachments::api::routes)
         .configure(live::routes)
         .configure(numbers::api::routes);

@@ -4,7 +4,11 @@
 //! missing translation does not compile. SMS texts are short: the English ones fit one GSM-7 segment, the Korean ones
 //! aim at 70 UCS-2 units (`messaging::segments` tests both).
 
+mod calls;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::calls::CallText;
 
 /// The longest name (characters) that we put into a text of ours; a longer one is cut.
 const NAME_CHARS_MAX: usize = 24;

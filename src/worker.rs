@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::messaging::arrivals::Arrivals;
 use crate::messaging::links::Links;
 use crate::queue::{self, Claimed, Next};
-use crate::{accounts, attachments, contacts, messaging, presence, push};
+use crate::{accounts, attachments, calls, contacts, messaging, presence, push};
 
 /// Jobs running at the same time at most.
 const RUNNING_MAX: usize = 64;
@@ -38,6 +38,7 @@ async fn run(app: &App, job: &Claimed) -> Result<Next> {
             messaging::pushes::run(app, job).await
         }
         push::SEND => contacts::pushes::run(app, job).await,
+        kind if calls::jobs::KINDS.contains(&kind) => calls::jobs::run(app, job).await,
         presence::clients::SWEEP => presence::clients::run(app, job).await.map(|()| Next::Done),
         kind => Err(Error::internal(format!("no handler for jobs of the kind {kind}"))),
     }
@@ -196,6 +197,7 @@ pub async fn sweep(app: &App) -> Result<()> {
     app.db.write(Lane::Any, move |db| messaging::pace::prune(db, now)).await?;
     messaging::jobs::sweep_receipts(app).await?;
     app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, SWEEP_ROWS)).await?;
+    app.db.write(Lane::Any, move |db| calls::quality::prune(db, now)).await?;
     app.db.write(Lane::Any, move |db| attachments::prune(db, now, SWEEP_ROWS)).await?;
     let today = move |db: &mut crate::db::Db| {
         accounts::limits::first_within(db, now, "forget_claims", "all", CLAIMS_EVERY)

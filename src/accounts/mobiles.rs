@@ -37,6 +37,11 @@ pub fn list(db: &mut Db, account: AccountId) -> Result<Vec<Mobile>> {
     store::list_mobiles(db, account)
 }
 
+/// Whose verified mobile a number is.
+pub fn holder_of(db: &mut Db, number: &E164) -> Result<Option<AccountId>> {
+    Ok(store::find_mobile_holder(db, number)?.map(|(account, _)| account))
+}
+
 /// A number that is to be proved, and what proves it.
 #[derive(Debug, Clone)]
 pub struct Asked {

@@ -1,5 +1,7 @@
 //! Carriers call us: verify, parse, hand over, answer. A carrier is answered only after the commit.
 
+mod voice;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -16,7 +18,7 @@ const CALLBACK_MAX: usize = 256 * 1024;
 
 /// The doors for carriers.
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(create_inbound_message).service(create_delivery_receipt);
+    cfg.service(create_inbound_message).service(create_delivery_receipt).configure(voice::routes);
 }
 
 struct RequestHeaders<'a>(&'a HttpRequest);

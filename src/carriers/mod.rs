@@ -22,6 +22,7 @@ pub mod registry;
 pub mod smpp;
 pub mod telnyx;
 pub mod twilio;
+pub mod voice;
 pub mod vonage;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub use self::link::{EventSink, LinkEvent};
 pub use self::outgoing::{Accepted, Found, Retry, SendError, SentQuery, SmsToSend};
 pub use self::receipt::ReceiptState;
 pub use self::registry::Registry;
+pub use self::voice::Voice;
 pub use crate::config::CarrierSettings;
 use crate::phone::E164;
 
@@ -125,6 +127,11 @@ pub trait Carrier: Send + Sync {
 
     /// How the octets of a [`link::InboundPart`] are read, for carriers that deliver long texts in parts.
     fn part_reader(&self) -> Option<fn(i32, &[u8]) -> String> {
+        None
+    }
+
+    /// Calls, for carriers that do them.
+    fn voice(&self) -> Option<&dyn Voice> {
         None
     }
 

@@ -88,6 +88,7 @@ impl Running {
         let app = &self.edges.app;
         self.tasks.push(rt::spawn(worker::work(app.clone(), self.stop.subscribe())));
         self.tasks.push(rt::spawn(worker::sweep_regularly(app.clone(), self.stop.subscribe())));
+        self.tasks.push(rt::spawn(self.edges.calls.clone().keep(self.stop.subscribe())));
         let arrivals = self.edges.arrivals.clone();
         self.tasks.push(rt::spawn(worker::listen(app.clone(), arrivals, self.stop.subscribe())));
     }

@@ -18,6 +18,7 @@ pub mod jobs;
 pub mod ledger;
 pub mod links;
 pub mod lookalikes;
+pub mod notes;
 pub mod outbox;
 pub mod pace;
 mod parcel;

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Message, Source, Via, reactions, store};
+use super::{Message, Source, Via, notes, reactions, store};
 use crate::accounts::idempotency::CLIENT_ID_PREFIX;
 use crate::attachments::view::{self as files, MediaView};
 use crate::db::Db;
@@ -41,6 +41,15 @@ pub struct MessageView {
     pub direction: String,
     /// `sms` when the telephone network carries it, else `chat`.
     pub via: String,
+    /// `text`, or `call` or `voicemail` for what was spoken.
+    #[serde(default = "text_kind")]
+    pub kind: String,
+    /// The call, when it is one.
+    #[serde(default)]
+    pub call: Option<CallNote>,
+    /// The voicemail, when it is one; the one who left it does not see it.
+    #[serde(default)]
+    pub voicemail: Option<VoicemailNote>,
     /// What it says.
     pub text: String,
     /// Pictures and files.
@@ -58,6 +67,38 @@ pub struct MessageView {
     pub reactions: Vec<ReactionView>,
     /// When it was written, RFC 3339.
     pub sent_at: String,
+}
+
+fn text_kind() -> String {
+    "text".to_owned()
+}
+
+/// A call that was, in a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallNote {
+    /// `call_…`
+    pub id: String,
+    /// Where it stands: `ended`.
+    pub state: String,
+    /// How long they talked.
+    pub seconds: i64,
+    /// Whether the asking account missed it.
+    pub missed: bool,
+    /// Why it was over, as in the call itself.
+    pub end_reason: Option<String>,
+}
+
+/// A voicemail, in a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct VoicemailNote {
+    /// `vml_…`
+    pub id: String,
+    /// How long it is.
+    pub seconds: i64,
+    /// Where it can be heard, with the account's token.
+    pub url: String,
+    /// Whether it was.
+    pub listened: bool,
 }
 
 /// An emoji on a message.
@@ -135,6 +176,9 @@ fn to_view(
         mine,
         direction: direction.to_owned(),
         via: if by_sms { "sms" } else { "chat" }.to_owned(),
+        kind: text_kind(),
+        call: None,
+        voicemail: None,
         text: message.text,
         media,
         state: message.state.as_str().to_owned(),
@@ -168,6 +212,20 @@ pub fn show(db: &mut Db, viewer: AccountId, messages: Vec<Message>) -> Result<Ve
     for view in &mut views {
         let put = all.remove(&view.id).unwrap_or_default().into_iter();
         view.reactions = put.map(|(who, emoji)| ReactionView { emoji, mine: who == viewer }).collect();
+    }
+    let mut notes = notes::of_messages(db, &ids)?;
+    for view in &mut views {
+        let Some((kind, data)) = notes.remove(&view.id) else { continue };
+        match kind.as_str() {
+            "voicemail" if !view.mine => view.voicemail = serde_json::from_value(data)?,
+            "voicemail" => {}
+            _ => {
+                let mut call: CallNote = serde_json::from_value(data)?;
+                call.missed = call.missed && !view.mine;
+                view.call = Some(call);
+            }
+        }
+        view.kind = kind;
     }
     Ok(views)
 }

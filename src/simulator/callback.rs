@@ -27,6 +27,8 @@ pub enum CallbackKind {
     Message,
     /// A receipt of an outbound message.
     Status,
+    /// A call.
+    Call,
 }
 
 /// How a callback is sent.

@@ -12,6 +12,7 @@
 pub mod api;
 pub mod behaviour;
 mod callback;
+pub mod calls;
 mod carddav_client;
 mod message;
 mod opt_out;
@@ -38,6 +39,7 @@ use tokio::sync::{Notify, Semaphore};
 pub use self::api::{routes, server};
 pub use self::behaviour::{AfterAccept, Behaviour, Handset, Refuse, Requests};
 pub use self::callback::{CallbackKind, CallbackRecord, Outcome};
+pub use self::calls::{PhoneCall, PhoneCallState};
 use self::carddav_client::CardDavClient;
 pub use self::message::{Direction, Media, Message, Status};
 use self::phones::Phone;
@@ -166,6 +168,7 @@ struct Inner {
     calls: Semaphore,
     streams: Arc<Semaphore>,
     wake: Notify,
+    exchange: calls::Exchange,
     started: AtomicBool,
 }
 
@@ -192,6 +195,7 @@ impl Simulator {
             calls: Semaphore::new(CALLS_MAX),
             streams: Arc::new(Semaphore::new(api::STREAMS_MAX)),
             wake: Notify::new(),
+            exchange: calls::Exchange::default(),
             started: AtomicBool::new(false),
         };
         Simulator { inner: Arc::new(inner) }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::calls::{PhoneCall, PhoneCallState};
 use super::carddav_client::CardDavClient;
 use super::message::Media;
 use super::vcard::Card;
@@ -19,6 +20,8 @@ const THREAD_MESSAGES_MAX: usize = 1_000;
 const THREADS_MAX: usize = 1_000;
 /// A page that was away for more events than this reads the phone anew.
 const EVENTS_MAX: usize = 512;
+/// Calls that a phone shows.
+const CALLS_MAX: usize = 50;
 /// The longest name of a phone, in characters.
 const NAME_MAX: usize = 64;
 
@@ -163,6 +166,8 @@ pub(super) struct Phone {
     /// One sync at a time; waits outside of the state's lock.
     pub client: Option<Arc<tokio::sync::Mutex<CardDavClient>>>,
     pub threads: BTreeMap<E164, Thread>,
+    /// Newest last.
+    pub calls: VecDeque<PhoneCall>,
     pub events: VecDeque<PhoneEvent>,
     /// The id of the newest event; those who listen wait for it to change.
     pub newest: watch::Sender<u64>,
@@ -203,6 +208,8 @@ pub struct PhoneView {
     pub contacts: Vec<PhoneContact>,
     /// The newest thread first.
     pub threads: Vec<ThreadView>,
+    /// Calls, newest last.
+    pub calls: Vec<PhoneCall>,
     /// The newest event that this view contains: listen from here on.
     pub last_event: u64,
 }
@@ -246,6 +253,7 @@ impl Phone {
             syncs: false,
             client: client.map(|client| Arc::new(tokio::sync::Mutex::new(client))),
             threads: BTreeMap::new(),
+            calls: VecDeque::new(),
             events: VecDeque::new(),
             newest: watch::Sender::new(0),
             next_message: 1,
@@ -410,8 +418,34 @@ impl Phone {
                 .into_iter()
                 .map(|(party, thread)| self.thread_view(party, thread.messages.iter().cloned().collect()))
                 .collect(),
+            calls: self.calls.iter().cloned().collect(),
             last_event: *self.newest.borrow(),
         }
+    }
+
+    /// A call begins, and the page is told.
+    pub fn add_call(&mut self, call: PhoneCall) {
+        self.tell("call", &call);
+        self.calls.push_back(call);
+        if self.calls.len() > CALLS_MAX {
+            self.calls.pop_front();
+        }
+    }
+
+    /// Something happens to a call, and the page is told.
+    pub fn change_call(&mut self, id: &str, change: impl FnOnce(&mut PhoneCall)) {
+        let Some(call) = self.calls.iter_mut().rev().find(|call| call.id == id) else { return };
+        change(call);
+        let call = call.clone();
+        self.tell("call", &call);
+    }
+
+    /// Whether somebody talks on it.
+    pub fn is_talking(&self) -> bool {
+        let busy = |call: &PhoneCall| {
+            matches!(call.state, PhoneCallState::Talking | PhoneCallState::Dialling | PhoneCallState::Ringing)
+        };
+        self.calls.iter().any(busy)
     }
 }
 

@@ -463,6 +463,11 @@ impl State {
         }
     }
 
+    /// Takes note of a callback about a call.
+    pub fn note_call(&mut self, request: &CallbackRequest, outcome: &Outcome, now: Timestamp) {
+        self.record(request, outcome, now);
+    }
+
     fn record(&mut self, request: &CallbackRequest, outcome: &Outcome, now: Timestamp) {
         self.callbacks.push_back(CallbackRecord {
             at: now,

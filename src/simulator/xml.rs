@@ -4,7 +4,7 @@
 
 use quick_xml::NsReader;
 use quick_xml::escape::resolve_predefined_entity;
-use quick_xml::events::{BytesRef, Event};
+use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
 
 use crate::error::{Error, Result};
@@ -30,6 +30,8 @@ pub struct Element {
     pub text: String,
     /// The elements directly inside.
     pub children: Vec<Element>,
+    /// Attributes without a namespace, as they are written.
+    pub attributes: Vec<(String, String)>,
 }
 
 impl Element {
@@ -46,6 +48,11 @@ impl Element {
     /// All children of that name.
     pub fn all<'a>(&'a self, namespace: &'a str, name: &'a str) -> impl Iterator<Item = &'a Element> {
         self.children.iter().filter(move |child| child.is(namespace, name))
+    }
+
+    /// An attribute's value.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The text without white space around it.
@@ -80,7 +87,8 @@ pub fn parse(octets: &[u8]) -> Result<Element> {
                     ResolveResult::Unknown(prefix) => return Err(broken(format!("unknown prefix {prefix}"))),
                 };
                 let name = start.local_name().as_ref().to_owned();
-                open.push(Element { namespace, name, ..Element::default() });
+                let attributes = attributes(start)?;
+                open.push(Element { namespace, name, attributes, ..Element::default() });
                 if matches!(event, Event::Empty(_)) {
                     close(&mut open)?;
                 }
@@ -96,6 +104,20 @@ pub fn parse(octets: &[u8]) -> Result<Element> {
     }
     let mut document = open.pop().filter(|_| open.is_empty()).ok_or_else(|| broken("ends too early"))?;
     document.children.pop().ok_or_else(|| broken("empty"))
+}
+
+/// Attributes of one element at most.
+const ATTRIBUTES_MAX: usize = 32;
+
+fn attributes(start: &BytesStart<'_>) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for attribute in start.attributes().take(ATTRIBUTES_MAX) {
+        let attribute = attribute.map_err(|e| broken(e.to_string()))?;
+        let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
+        let value = value.map_err(|e| broken(e.to_string()))?.into_owned();
+        found.push((attribute.key.as_ref().to_owned(), value));
+    }
+    Ok(found)
 }
 
 fn close(open: &mut Vec<Element>) -> Result<()> {

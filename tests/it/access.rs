@@ -9,16 +9,22 @@ use crate::support::app::Pair;
 
 /// Operations that nobody has to sign in for, and why that is right.
 const OPEN: &[(&str, &str)] = &[
-    ("post", "/v1/accounts"),                      // signing up
-    ("post", "/v1/sessions"),                      // signing in
-    ("post", "/v1/sessions/refresh"),              // the token is in the body
-    ("get", "/verify/{account}/{id}/{code}"),      // the code is in the link
-    ("post", "/verify/{account}/{id}/{code}"),     // likewise
-    ("get", "/setup/{ticket}"),                    // the ticket is the credential
-    ("get", "/setup/{ticket}/meari.mobileconfig"), // likewise
-    ("get", "/setup/{ticket}/qr.svg"),             // likewise
-    ("post", "/carriers/{carrier_id}/messages"),   // signed by the carrier
-    ("post", "/carriers/{carrier_id}/status"),     // likewise
+    ("post", "/v1/accounts"),                                 // signing up
+    ("post", "/v1/sessions"),                                 // signing in
+    ("post", "/v1/sessions/refresh"),                         // the token is in the body
+    ("get", "/verify/{account}/{id}/{code}"),                 // the code is in the link
+    ("post", "/verify/{account}/{id}/{code}"),                // likewise
+    ("get", "/setup/{ticket}"),                               // the ticket is the credential
+    ("get", "/setup/{ticket}/meari.mobileconfig"),            // likewise
+    ("get", "/setup/{ticket}/qr.svg"),                        // likewise
+    ("post", "/carriers/{carrier_id}/messages"),              // signed by the carrier
+    ("post", "/carriers/{carrier_id}/status"),                // likewise
+    ("post", "/carriers/{carrier_id}/voice"),                 // likewise
+    ("post", "/carriers/{carrier_id}/call-status"),           // likewise
+    ("post", "/carriers/{carrier_id}/voice/{leg_id}/next"),   // likewise
+    ("post", "/carriers/{carrier_id}/voice/{number}/hidden"), // likewise
+    ("get", "/carriers/{carrier_id}/media/{token}"),          // likewise, and the token is good once
+    ("get", "/v1/call-quality"),                              // averages of many, for everybody
 ];
 
 fn operations() -> Vec<(String, String)> {
@@ -37,7 +43,7 @@ fn method(name: &str) -> Method {
 }
 
 /// Something that exists and belongs to Alice or Bob, for the `{id}` of a path.
-async fn belongings(pair: &Pair) -> Vec<(&'static str, String)> {
+async fn belongings(app: &TestApp, pair: &Pair) -> Vec<(&'static str, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let said = pair.bob_writes("Between us").await;
     let password = pair.alice.post("/v1/me/app-passwords", json!({ "label": "Phone" })).await.expect(201);
@@ -55,7 +61,10 @@ async fn belongings(pair: &Pair) -> Vec<(&'static str, String)> {
     let path = format!("/v1/books/{}/members", text(&book["id"]));
     let invited = pair.alice.post(&path, invite).await.expect(201);
     let import = upload(&pair.alice).await;
+    let (call, voicemail) = crate::voicemails::left_by_bob(app, pair).await;
     vec![
+        ("/v1/calls/", call),
+        ("/v1/voicemails/", voicemail),
         ("/v1/media/", text(&picture["id"])),
         ("/v1/books/", text(&book["id"])),
         ("/v1/book-invitations/", text(&invited["id"])),
@@ -91,6 +100,12 @@ fn body(path: &str, said: &str) -> Value {
         "/v1/imports/{id}/apply" => json!({ "duplicates": "skip" }),
         "/v1/books/{id}/members" => json!({ "address": "meari:bob", "access": "read" }),
         "/v1/books/{id}/members/{member_id}" => json!({ "access": "read" }),
+        "/v1/calls/{id}/accept" | "/v1/calls/{id}/restart" | "/v1/calls/{id}/move" => {
+            json!({ "offer": "v=0" })
+        }
+        "/v1/calls/{id}/hold" | "/v1/calls/{id}/mute" | "/v1/calls/{id}/recording" => json!({ "on": true }),
+        "/v1/calls/{id}/digits" => json!({ "digits": "1" }),
+        "/v1/calls/{id}/recording/answer" => json!({ "agree": true }),
         "/v1/contacts/{id}" => json!({ "display_name": "Mine" }),
         "/v1/me/mobiles/{id}/verify" | "/v1/me/emails/{id}/verify" => json!({ "code": "123456" }),
         _ => json!({}),
@@ -124,7 +139,7 @@ async fn what_belongs_to_others_is_not_there() {
     let app = TestApp::on_sqlite().await;
     let pair = app.alice_and_bob().await;
     let mallory = app.person("mallory").await;
-    let belongings = belongings(&pair).await;
+    let belongings = belongings(&app, &pair).await;
     let mut tried = 0;
     for (verb, path) in operations() {
         if OPEN.contains(&(verb.as_str(), path.as_str())) {

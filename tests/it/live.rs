@@ -10,7 +10,7 @@ use crate::support::{Person, TestApp};
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 /// Opens the door as a browser does: with a ticket.
-async fn open(app: &TestApp, person: &Person, after: Option<i64>) -> Socket {
+pub async fn open(app: &TestApp, person: &Person, after: Option<i64>) -> Socket {
     let ticket = person.post("/v1/events/tickets", json!({})).await.expect(201);
     let after = after.map(|seq| format!("&after={seq}")).unwrap_or_default();
     let url = format!("ws{}/v1/events?ticket={}{after}", &app.url[4..], ticket["ticket"].as_str().unwrap());
@@ -29,7 +29,7 @@ async fn next(socket: &mut Socket) -> Value {
 }
 
 /// The next event of a type; others are passed over.
-async fn next_of(socket: &mut Socket, kind: &str) -> Value {
+pub async fn next_of(socket: &mut Socket, kind: &str) -> Value {
     loop {
         let event = next(socket).await;
         if event["type"] == kind {

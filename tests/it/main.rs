@@ -13,6 +13,8 @@ mod support;
 mod access;
 mod admin;
 mod accounts;
+mod calls;
+mod calls_many;
 mod card_files;
 mod carddav_discovery;
 mod carddav_limits;
@@ -54,4 +56,5 @@ mod twilio;
 #[macro_use]
 mod vendors;
 mod vendors_peers;
+mod voicemails;
 mod mms;

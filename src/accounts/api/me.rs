@@ -16,7 +16,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::http::Problems;
 use crate::ids::AccountId;
-use crate::{contacts, messaging, numbers, presence, push};
+use crate::{calls, contacts, messaging, numbers, presence, push};
 
 /// Show one's own account
 #[utoipa::path(
@@ -147,6 +147,7 @@ pub(super) async fn delete_me(
 /// Every slice erases what it holds of the account; the account itself goes last.
 pub(super) fn erase_everything(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
     push::erase(db, account)?;
+    calls::erase(db, account)?;
     messaging::erase(db, now, account)?;
     contacts::erase(db, now, account)?;
     presence::erase(db, account)?;

@@ -7,6 +7,7 @@ mod numbers;
 mod parse;
 mod send;
 mod signature;
+mod voice;
 
 use async_trait::async_trait;
 
@@ -18,7 +19,7 @@ use super::registry::{OptionReader, is_host_of};
 use super::{
     Accepted, BadSignature, CallbackError, CallbackRequest, Capabilities, Carrier, CarrierEvent,
     CarrierSettings, Door, Found, MediaAccess, NumberOrder, NumberQuery, NumberTrade, OfferedNumber, Ordered,
-    OwnedNumbers, ParseError, Rates, SendError, SentQuery, SmsToSend, StopScope,
+    OwnedNumbers, ParseError, Rates, SendError, SentQuery, SmsToSend, StopScope, Voice,
 };
 use crate::net::Net;
 use crate::phone::E164;
@@ -137,7 +138,7 @@ impl Carrier for Twilio {
             inbound_groups: false,
             delivery_receipts: true,
             settles_unknown: true,
-            voice: false,
+            voice: true,
             text_chars_max: TEXT_CHARS_MAX,
             stop_scope: StopScope::Number,
             // A long code; what goes out faster waits at the carrier, for four hours at most.
@@ -203,6 +204,10 @@ impl Carrier for Twilio {
             return Ok(MediaAccess::Open);
         }
         Ok(MediaAccess::Basic { user: self.api.user.clone(), password: self.api.password.clone() })
+    }
+
+    fn voice(&self) -> Option<&dyn Voice> {
+        Some(self)
     }
 
     async fn search_numbers(&self, query: &NumberQuery) -> Result<Vec<OfferedNumber>, SendError> {

@@ -1,6 +1,7 @@
 //! The doors of the simulator: the carrier's API, the phones, the bad days, and the page.
 
 mod account;
+mod calls;
 mod events;
 mod messages;
 mod numbers;
@@ -37,9 +38,11 @@ pub fn routes(simulator: Simulator) -> impl FnOnce(&mut ServiceConfig) {
                 web::scope("/2010-04-01/Accounts/{account}")
                     .configure(messages::routes)
                     .configure(numbers::routes)
+                    .configure(calls::carrier_routes)
                     .default_service(web::to(account::not_found)),
             )
             .configure(phones::routes)
+            .configure(calls::phone_routes)
             .configure(events::routes)
             .configure(world::routes)
             .configure(page::routes);

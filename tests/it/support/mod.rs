@@ -4,6 +4,8 @@
 
 pub mod app;
 pub mod bandwidth;
+pub mod browser;
+pub mod calling;
 pub mod client;
 pub mod database;
 pub mod dav;
@@ -14,6 +16,7 @@ pub mod telnyx;
 pub mod wire;
 
 pub use app::TestApp;
+pub use calling::eventually;
 pub use client::Person;
 
 /// Tells one story on both databases: `story! { async fn a_sentence(app) { … } }`.

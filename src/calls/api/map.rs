@@ -1,0 +1,154 @@
+//! The public call-quality map, and the operator's records.
+
+use actix_web::{get, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::accounts::auth::Admin;
+use crate::app::App;
+use crate::calls::quality::{self, Group, MINIMUM_CALLS, WINDOW};
+use crate::calls::records::{self, Record};
+use crate::calls::view::CallQuality;
+use crate::error::Result;
+use crate::http::{Page, Paging, Problems};
+use crate::ids::CallLegId;
+
+/// The doors of figures.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(find_call_quality).service(list_call_records);
+}
+
+/// Which part of the map.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OfRegion {
+    /// Only this region (ISO 3166, `US`).
+    region: Option<String>,
+}
+
+/// One network in one region.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct NetworkQuality {
+    /// The network: how the device was connected, or which carrier had the call.
+    pub network: String,
+    /// ISO 3166.
+    pub region: String,
+    /// How many calls.
+    pub calls: i64,
+    /// Their mean opinion (E-model), 1 to 4.5.
+    pub mos: f64,
+    /// What they lost on average, 0 to 1.
+    pub loss: f64,
+    /// How unevenly they came on average.
+    pub jitter_ms: f64,
+}
+
+impl From<Group> for NetworkQuality {
+    fn from(group: Group) -> Self {
+        let Group { network, region, calls, mos, loss, jitter_ms } = group;
+        NetworkQuality { network, region, calls, mos, loss, jitter_ms }
+    }
+}
+
+/// How calls sound, network by network.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct CallQualityMap {
+    /// RFC 3339.
+    pub from: String,
+    /// RFC 3339.
+    pub to: String,
+    /// Groups of fewer calls are left out, so that nobody finds a single one here.
+    pub minimum_calls: i64,
+    /// The largest group first.
+    pub networks: Vec<NetworkQuality>,
+}
+
+/// Shows how calls have sounded in the last 30 days, by network and region. Open to everybody.
+#[utoipa::path(tag = "calls", params(OfRegion), responses((status = 200, body = CallQualityMap), Problems))]
+#[get("/v1/call-quality")]
+async fn find_call_quality(
+    app: web::Data<App>,
+    of: web::Query<OfRegion>,
+) -> Result<web::Json<CallQualityMap>> {
+    let (now, region) = (app.now(), of.into_inner().region);
+    let since = now.minus(WINDOW);
+    let region = region.map(|region| region.to_ascii_uppercase());
+    let groups = app.db.read(move |db| quality::groups(db, since, region.as_deref(), MINIMUM_CALLS)).await?;
+    Ok(web::Json(CallQualityMap {
+        from: since.to_rfc3339(),
+        to: now.to_rfc3339(),
+        minimum_calls: MINIMUM_CALLS,
+        networks: groups.into_iter().map(NetworkQuality::from).collect(),
+    }))
+}
+
+/// What is left of one end of a call.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct CallRecord {
+    /// `leg_…`
+    pub id: String,
+    /// `call_…`
+    pub call_id: String,
+    /// `caller` or `callee`.
+    pub side: String,
+    /// `phone` or `browser`.
+    pub kind: String,
+    /// The carrier, or `browser`.
+    pub route: String,
+    /// The calling number, masked.
+    pub from: Option<String>,
+    /// The called number, masked.
+    pub to: Option<String>,
+    /// Why it ended.
+    pub cause: Option<String>,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339.
+    pub answered_at: Option<String>,
+    /// RFC 3339.
+    pub ended_at: Option<String>,
+    /// Seconds from its answer to its end.
+    pub seconds: Option<i64>,
+    /// `pcmu` or `opus`.
+    pub codec: Option<String>,
+    /// How good it was.
+    pub quality: Option<CallQuality>,
+}
+
+impl From<Record> for CallRecord {
+    fn from(record: Record) -> Self {
+        let leg = record.leg;
+        CallRecord {
+            id: leg.id.to_string(),
+            call_id: leg.call.to_string(),
+            side: leg.side.as_str().to_owned(),
+            kind: leg.kind.as_str().to_owned(),
+            route: record.route,
+            from: leg.from.map(|number| number.masked()),
+            to: leg.to.map(|number| number.masked()),
+            cause: leg.cause,
+            started_at: leg.created_at.to_rfc3339(),
+            answered_at: leg.answered_at.map(|at| at.to_rfc3339()),
+            ended_at: leg.ended_at.map(|at| at.to_rfc3339()),
+            seconds: record.seconds,
+            codec: record.codec,
+            quality: record.quality,
+        }
+    }
+}
+
+/// Lists what is left of calls, one record for each end, newest first.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(Paging),
+    responses((status = 200, body = Page<CallRecord>), Problems))]
+#[get("/v1/admin/call-records")]
+async fn list_call_records(
+    app: web::Data<App>,
+    _admin: Admin,
+    paging: web::Query<Paging>,
+) -> Result<web::Json<Page<CallRecord>>> {
+    let (limit, before) = (paging.limit()?, paging.after::<CallLegId>()?);
+    let found = app.db.read(move |db| records::list(db, before, limit + 1)).await?;
+    let items = found.into_iter().map(CallRecord::from).collect();
+    Ok(web::Json(Page::from_extra(items, limit, |record: &CallRecord| record.id.clone())))
+}

@@ -1,0 +1,270 @@
+//! What can be done while a call lasts.
+
+use actix_web::{HttpResponse, get, post, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::{AnsweredCall, Offer, connected, happen};
+use crate::accounts::auth::SignedIn;
+use crate::app::App;
+use crate::calls::control::Switchboard;
+use crate::calls::machine::{Event, State};
+use crate::calls::quality::{self, Reported};
+use crate::calls::view::CallView;
+use crate::calls::{self, move_to_client};
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::http::Problems;
+use crate::ids::CallId;
+
+/// Keys pressed at once.
+const DIGITS_MAX: usize = 32;
+
+/// The doors of a call that lasts.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(hold_call)
+        .service(mute_call)
+        .service(create_digits)
+        .service(restart_call)
+        .service(move_call)
+        .service(record_call)
+        .service(answer_recording)
+        .service(find_recording)
+        .service(create_quality_report);
+}
+
+/// A switch.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Switch {
+    /// On or off.
+    pub on: bool,
+}
+
+/// Puts the other side on hold, or takes it back.
+#[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 200, body = CallView), Problems))]
+#[post("/v1/calls/{id}/hold")]
+async fn hold_call(
+    app: web::Data<App>,
+    who: SignedIn,
+    id: web::Path<CallId>,
+    body: web::Json<Switch>,
+) -> Result<web::Json<CallView>> {
+    let on = body.on;
+    Ok(web::Json(happen(&app, who, *id, move |side| Event::Holds(side, on)).await?))
+}
+
+/// Keeps this side from being heard, whatever its client does, or lets it be heard again.
+#[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 200, body = CallView), Problems))]
+#[post("/v1/calls/{id}/mute")]
+async fn mute_call(
+    app: web::Data<App>,
+    who: SignedIn,
+    id: web::Path<CallId>,
+    body: web::Json<Switch>,
+) -> Result<web::Json<CallView>> {
+    let on = body.on;
+    Ok(web::Json(happen(&app, who, *id, move |side| Event::Mutes(side, on)).await?))
+}
+
+/// Keys to be pressed.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateDigits {
+    /// `0`–`9`, `*`, `#`, at most 32.
+    pub digits: String,
+}
+
+/// Presses keys towards the other side.
+#[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 204, description = "Pressed."), Problems))]
+#[post("/v1/calls/{id}/digits")]
+async fn create_digits(
+    app: web::Data<App>,
+    board: web::Data<Switchboard>,
+    who: SignedIn,
+    id: web::Path<CallId>,
+    body: web::Json<CreateDigits>,
+) -> Result<HttpResponse> {
+    let id = *id;
+    let call = app.db.read(move |db| calls::find(db, who.account, id)).await?;
+    let known = |b: u8| b.is_ascii_digit() || matches!(b, b'*' | b'#');
+    if body.digits.is_empty() || body.digits.len() > DIGITS_MAX || !body.digits.bytes().all(known) {
+        let detail = "Keys are 0 to 9, * and #, at most 32 of them.";
+        return Err(Error::invalid("digits", "bad_digits", detail));
+    }
+    let side = call.side_of(who.account).ok_or_else(|| Error::not_found("call"))?;
+    if call.machine().state != State::InProgress {
+        return Err(Error::conflict("not_now", "There is nobody who could hear keys."));
+    }
+    board.send_digits(id, side, &body.digits);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The server's answer to an offer.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+pub struct SdpAnswer {
+    /// SDP.
+    pub answer: String,
+}
+
+/// Takes another offer of the same browser, whose network has changed (ICE restart); nobody hears a gap.
+#[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 200, body = SdpAnswer), Problems))]
+#[post("/v1/calls/{id}/restart")]
+async fn restart_call(
+    app: web::Data<App>,
+    board: web::Data<Switchboard>,
+    who: SignedIn,
+    id: web::Path<CallId>,
+    body: web::Json<Offer>,
+) -> Result<web::Json<SdpAnswer>> {
+    let id = *id;
+    let call = app.db.read(move |db| calls::find(db, who.account, id)).await?;
+    Offer::check(&body.offer)?;
+    let side = call.side_of(who.account).ok_or_else(|| Error::not_found("call"))?;
+    let mine = Some(calls::machine::End::Client(who.session));
+    if call.machine().state == State::Ended {
+        return Err(Error::conflict("call_over", "The call is over."));
+    }
+    if call.machine().party(side).end != mine {
+        return Err(Error::conflict("answered_elsewhere", "Another device has the call."));
+    }
+    let answer = board.reconnect_browser(id, side, &body.offer).await?;
+    Ok(web::Json(SdpAnswer { answer }))
+}
+
+/// This client takes the running call over from another device of the same person.
+#[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 200, body = AnsweredCall), Problems))]
+#[post("/v1/calls/{id}/move")]
+async fn move_call(
+    app: web::Data<App>,
+    board: web::Data<Switchboard>,
+    who: SignedIn,
+    id: web::Path<CallId>,
+    body: web::Json<Offer>,
+) -> Result<web::Json<AnsweredCall>> {
+    let (now, id, board) = (app.now(), *id, board.into_inner());
+    let check = app.db.read(move |db| calls::find(db, who.account, id)).await?;
+    Offer::check(&body.offer)?;
+    drop(check);
+    let take_over = move |db: &mut Db| move_to_client(db, now, who.account, id, who.session);
+    let placed = app.db.write(who.account, take_over).await?;
+    Ok(web::Json(connected(&app, &board, who, placed, &body.offer).await?))
+}
+
+/// Asks the other side whether the call may be recorded, or ends the recording.
+#[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 200, body = CallView), Problems))]
+#[post("/v1/calls/{id}/recording")]
+async fn record_call(
+    app: web::Data<App>,
+    who: SignedIn,
+    id: web::Path<CallId>,
+    body: web::Json<Switch>,
+) -> Result<web::Json<CallView>> {
+    let (id, on) = (*id, body.on);
+    let call = app.db.read(move |db| calls::find(db, who.account, id)).await?;
+    if on && call.facts.wideband {
+        return Err(Error::conflict("cannot_record", "This call's sound cannot be recorded."));
+    }
+    Ok(web::Json(happen(&app, who, id, move |side| Event::Records(side, on)).await?))
+}
+
+/// The answer to a wish to record.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordingAnswer {
+    /// Whether it may be recorded.
+    pub agree: bool,
+}
+
+/// Agrees to a recording that the other side has asked for, or does not.
+#[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 200, body = CallView), Problems))]
+#[post("/v1/calls/{id}/recording/answer")]
+async fn answer_recording(
+    app: web::Data<App>,
+    who: SignedIn,
+    id: web::Path<CallId>,
+    body: web::Json<RecordingAnswer>,
+) -> Result<web::Json<CallView>> {
+    let agree = body.agree;
+    Ok(web::Json(happen(&app, who, *id, move |side| Event::Agrees(side, agree)).await?))
+}
+
+/// What was recorded of a call, for either of the two.
+#[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 200, description = "A WAV file.", content_type = "audio/wav"),
+        (status = 206, description = "A part of it."), (status = 416, description = "No such part."), Problems))]
+#[get("/v1/calls/{id}/recording")]
+async fn find_recording(
+    app: web::Data<App>,
+    who: SignedIn,
+    id: web::Path<CallId>,
+    request: actix_web::HttpRequest,
+) -> Result<HttpResponse> {
+    let id = *id;
+    let wav = app.db.read(move |db| calls::recording(db, who.account, id)).await?;
+    Ok(super::mailbox::wav(&request, wav))
+}
+
+/// What a browser tells of the sound that it got.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(default)]
+pub struct QualityReport {
+    /// `packetsReceived`.
+    pub packets_received: u64,
+    /// `packetsLost`; browsers may count below zero.
+    pub packets_lost: i64,
+    /// `jitter`.
+    pub jitter_ms: f64,
+    /// `jitterBufferDelay / jitterBufferEmittedCount`.
+    pub jitter_buffer_ms: f64,
+    /// `concealedSamples`.
+    pub concealed: u64,
+    /// `totalSamplesReceived`.
+    pub samples: u64,
+    /// `roundTripTime`.
+    pub rtt_ms: Option<f64>,
+    /// How the device is connected: `wifi`, `cellular`, `ethernet`.
+    pub local_network: Option<String>,
+    /// How the sound goes: `host`, `srflx`, `prflx`, `relay`.
+    pub candidate_type: Option<String>,
+}
+
+/// Tells how the sound arrives: every few seconds while the call lasts, and once at its end.
+#[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 204, description = "Noted."), Problems))]
+#[post("/v1/calls/{id}/quality")]
+async fn create_quality_report(
+    app: web::Data<App>,
+    who: SignedIn,
+    id: web::Path<CallId>,
+    body: web::Json<QualityReport>,
+) -> Result<HttpResponse> {
+    let (now, id, report) = (app.now(), *id, body.into_inner());
+    let reported = Reported {
+        packets_received: report.packets_received,
+        packets_lost: u64::try_from(report.packets_lost).unwrap_or(0),
+        jitter_ms: report.jitter_ms,
+        jitter_buffer_ms: report.jitter_buffer_ms,
+        concealed: report.concealed,
+        samples: report.samples,
+        rtt_ms: report.rtt_ms,
+    };
+    let measured = reported.measured(report.local_network);
+    let write = move |db: &mut Db| {
+        let call = calls::find(db, who.account, id)?;
+        match calls::browser_leg(db, &call, who.account)? {
+            Some(leg) => quality::keep(db, now, &call, &leg, &measured),
+            None => Ok(()),
+        }
+    };
+    app.db.write(who.account, write).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

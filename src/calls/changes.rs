@@ -1,0 +1,239 @@
+//! What happens to a call becomes rows: one UPDATE guarded by the version that was read, and in the same transaction
+//! the events that clients see, the jobs that reach carriers, and what stands in the conversation afterwards.
+
+use serde_json::json;
+
+use super::machine::{Effect, End, EndReason, Event, Refusal, Side, State};
+use super::{Call, Leg, LegKind, LegState, jobs, store};
+use crate::clock::Timestamp;
+use crate::db::{Db, Topics};
+use crate::error::{Error, Result};
+use crate::events::{self, EventKind};
+use crate::ids::{AccountId, CallId};
+use crate::messaging::notes::{self, Note};
+use crate::queue;
+
+/// Who loses a race reads anew so often; two sides and a carrier cannot collide more.
+const TRIES_MAX: usize = 16;
+/// Calls swept up in one transaction.
+const SWEEP_ROWS: i64 = 100;
+/// No call lasts longer; the carrier is told so too.
+pub(super) const CALL_MAX: std::time::Duration = std::time::Duration::from_secs(4 * 3_600);
+/// A node that has not touched its calls for so long is dead.
+pub(super) const ALIVE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// The error for an event that comes too late.
+pub(super) fn refused(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::AnsweredElsewhere => {
+            Error::conflict("answered_elsewhere", "The call was answered on another device.")
+        }
+        Refusal::Over => Error::conflict("call_over", "The call is over."),
+        Refusal::NotNow => Error::conflict("not_now", "That cannot be done in this state of the call."),
+    }
+}
+
+/// Whether it only means that an event came too late to matter.
+pub fn is_late(error: &Error) -> bool {
+    matches!(error.code(), "answered_elsewhere" | "call_over" | "not_now")
+}
+
+/// An error that only means that an event came too late is none.
+pub fn unless_late(error: Error) -> Result<()> {
+    if is_late(&error) { Ok(()) } else { Err(error) }
+}
+
+/// Lets something happen to a call; answers what it has become.
+///
+/// # Errors
+/// `answered_elsewhere`, `call_over`, `not_now`: it came too late, and nothing changed.
+pub fn apply(db: &mut Db, now: Timestamp, id: CallId, event: Event) -> Result<Call> {
+    change(db, now, id, |call| {
+        let (machine, effects) = call.facts.machine.after(event).map_err(refused)?;
+        call.facts.machine = machine;
+        Ok(effects)
+    })
+}
+
+/// Changes a call by hand, guarded like every other change. `body` may run several times.
+pub(super) fn change(
+    db: &mut Db,
+    now: Timestamp,
+    id: CallId,
+    mut body: impl FnMut(&mut Call) -> Result<Vec<Effect>>,
+) -> Result<Call> {
+    for _ in 0..TRIES_MAX {
+        let before = store::find(db, id)?.ok_or_else(|| Error::not_found("call"))?;
+        let mut after = before.clone();
+        let effects = body(&mut after)?;
+        if after == before && effects.is_empty() {
+            return Ok(before);
+        }
+        stamp(&mut after, now);
+        if after != before && !store::update(db, &after)? {
+            continue;
+        }
+        if after != before {
+            after.version += 1;
+        }
+        for effect in &effects {
+            carry_out(db, now, &mut after, *effect)?;
+        }
+        tell(db, now, &after)?;
+        return Ok(after);
+    }
+    Err(Error::unavailable("call_busy", "Too much happens to this call at once. Try again."))
+}
+
+/// The times that follow from the state.
+fn stamp(call: &mut Call, now: Timestamp) {
+    let machine = &call.facts.machine;
+    if machine.state == State::InProgress && call.answered_at.is_none() {
+        call.answered_at = Some(now);
+    }
+    if machine.state == State::Ended && call.ended_at.is_none() {
+        call.ended_at = Some(now);
+    }
+    if machine.state != State::Ringing {
+        call.ring_until = None;
+    }
+}
+
+/// Both sides hear that the call has changed.
+pub(super) fn tell(db: &mut Db, now: Timestamp, call: &Call) -> Result<()> {
+    let mut sides = vec![call.caller];
+    if call.callee != call.caller {
+        sides.push(call.callee);
+    }
+    let subject = Some(*call.id.as_bytes());
+    let news: Vec<_> = sides.into_iter().map(|account| (account, EventKind::CallChanged, subject)).collect();
+    events::append_each(db, now, &news, Topics::EVENTS)
+}
+
+fn carry_out(db: &mut Db, now: Timestamp, call: &mut Call, effect: Effect) -> Result<()> {
+    match effect {
+        Effect::StopPhones => {
+            let keep = call.facts.machine.callee.end;
+            for leg in store::list_legs(db, &[call.id])? {
+                if leg.side == Side::Callee && leg.kind == LegKind::Phone && keep != Some(End::Phone(leg.id))
+                {
+                    stop_leg(db, now, &leg, "cancelled")?;
+                }
+            }
+            Ok(())
+        }
+        Effect::StopPhone(id) => match store::find_leg(db, id)? {
+            Some(leg) => stop_leg(db, now, &leg, "cancelled"),
+            None => Ok(()),
+        },
+        Effect::Close => close(db, now, call),
+    }
+}
+
+/// Ends a leg, at the carrier too when it may ring or talk there.
+fn stop_leg(db: &mut Db, now: Timestamp, leg: &Leg, cause: &str) -> Result<()> {
+    store::end_leg(db, leg.id, cause, now)?;
+    if leg.kind == LegKind::Phone && leg.state != LegState::Waiting {
+        // Also when it counts as over: whoever tells us of it now says that it is not.
+        queue::enqueue(db, now, jobs::HANG_UP, None, &jobs::OfLeg { leg: leg.id })?;
+    }
+    Ok(())
+}
+
+fn close(db: &mut Db, now: Timestamp, call: &mut Call) -> Result<()> {
+    let reason = call.facts.machine.reason.unwrap_or(EndReason::Lost);
+    for leg in store::list_legs(db, &[call.id])? {
+        if leg.state != LegState::Ended {
+            stop_leg(db, now, &leg, reason.as_str())?;
+        }
+    }
+    // What was left after the beep stands there itself.
+    let Some(conversation) = call.conversation.filter(|_| reason != EndReason::Voicemail) else {
+        return Ok(());
+    };
+    let missed = call.facts.machine.is_missed() && !call.facts.unheard;
+    let note = Note {
+        conversation,
+        sender: call.caller,
+        recipient: call.callee,
+        kind: "call",
+        data: json!({
+            "id": call.id,
+            "state": State::Ended.as_str(),
+            "seconds": call.seconds(),
+            "missed": missed,
+            "end_reason": reason.as_str(),
+        }),
+        text: summary(call, reason),
+        unread: missed,
+    };
+    let message = notes::write(db, now, &note)?;
+    if message.is_some() {
+        call.message = message;
+        if store::update(db, call)? {
+            call.version += 1;
+        }
+    }
+    Ok(())
+}
+
+/// For clients that do not know calls.
+fn summary(call: &Call, reason: EndReason) -> String {
+    let seconds = call.seconds();
+    match reason {
+        EndReason::HungUp | EndReason::Lost if call.answered_at.is_some() => {
+            format!("Call, {}:{:02}", seconds / 60, seconds % 60)
+        }
+        EndReason::Declined => "Declined call".to_owned(),
+        _ => "Missed call".to_owned(),
+    }
+}
+
+/// One call, for whoever takes part.
+pub fn find(db: &mut Db, account: AccountId, id: CallId) -> Result<Call> {
+    let call = store::find(db, id)?.filter(|call| call.side_of(account).is_some());
+    call.ok_or_else(|| Error::not_found("call"))
+}
+
+/// What an account has called and been called, newest first.
+pub fn list(db: &mut Db, account: AccountId, before: Option<CallId>, limit: i64) -> Result<Vec<Call>> {
+    store::list(db, account, before, limit)
+}
+
+/// The newest browser's leg on an account's side.
+pub fn browser_leg(db: &mut Db, call: &Call, account: AccountId) -> Result<Option<Leg>> {
+    let side = call.side_of(account);
+    let legs = store::list_legs(db, &[call.id])?;
+    Ok(legs.into_iter().rfind(|leg| Some(leg.side) == side && leg.kind == LegKind::Browser))
+}
+
+/// What both agreed to keep of a call, as a WAV file.
+pub fn recording(db: &mut Db, account: AccountId, id: CallId) -> Result<Vec<u8>> {
+    find(db, account, id)?;
+    store::find_recording(db, account, id)?.ok_or_else(|| Error::not_found("recording"))
+}
+
+/// The node that carries these calls lives.
+pub fn keep_alive(db: &mut Db, now: Timestamp, calls: &[CallId]) -> Result<()> {
+    store::keep_alive(db, calls, now.plus(ALIVE))
+}
+
+/// Ends calls that nobody takes care of any more, and those that last too long; answers how many.
+pub fn sweep(db: &mut Db, now: Timestamp) -> Result<usize> {
+    let mut due = store::list_stuck(db, now, SWEEP_ROWS)?;
+    due.extend(store::list_endless(db, now.minus(CALL_MAX), SWEEP_ROWS)?);
+    let mut count = 0;
+    for id in due {
+        match apply(db, now, id, Event::Swept(EndReason::Lost)) {
+            Ok(_) => count += 1,
+            Err(error) if is_late(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
+}
+
+/// What an account alone has of calls goes with it.
+pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
+    store::erase(db, account)
+}

@@ -1,0 +1,649 @@
+//! The switchboard: this node's live calls. It hears what was committed, reads the call anew and makes the sound match:
+//! who hears ringing, who hears whom, what is recorded. And it tells the call what happens to its legs. A change may
+//! come from anywhere (a client, a carrier, a job, another node): the way here is always the database.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::changes::{self, is_late};
+use super::machine::{End, Event, Hears, Machine, Recording as Wish, Side, State};
+use super::quality::{self, Measured};
+use super::{Call, Leg, LegKind, LegState, Placed, Sound as KeptSound, hooks, settings, store, voicemail};
+use crate::app::App;
+use crate::db::{Db, Lane, Signal};
+use crate::error::{Error, Result};
+use crate::ids::{AccountId, CallId, CallLegId, SoundId};
+use crate::media::{
+    CloseReason, Codec, Engine, LegEvent, LegId, QualitySample, RecordLimits, Recording, SocketLeg, Sound,
+    Times,
+};
+
+/// How often this node says that it lives, and looks for calls of nodes that do not.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// Nobody speaks for so long: the message after the beep is over.
+const SILENCE_MILLIS: u32 = 5_000;
+/// A name is short.
+const NAME_MILLIS_MAX: u32 = 4_000;
+/// And followed by silence.
+const NAME_SILENCE_MILLIS: u32 = 1_500;
+/// A recording of a whole call.
+const RECORDING_MILLIS_MAX: u32 = 2 * 3_600 * 1_000;
+
+/// One end that is connected here.
+#[derive(Debug)]
+struct Joined {
+    row: CallLegId,
+    leg: LegId,
+    side: Side,
+    end: End,
+    kind: LegKind,
+    up: bool,
+    hears: Option<Hears>,
+    muted: bool,
+}
+
+/// How far the caller is with what he hears and says while nobody talks to him.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing of the kind.
+    None,
+    /// He hears the greeting.
+    Greeting,
+    /// The beep before his message.
+    Beep,
+    /// His message.
+    Message,
+    /// The beep before his name.
+    NameBeep,
+    /// His name.
+    Name,
+}
+
+/// A call whose sound is here.
+#[derive(Debug)]
+struct Live {
+    caller: AccountId,
+    callee: AccountId,
+    version: i64,
+    answered: bool,
+    wideband: bool,
+    ends: Vec<Joined>,
+    bridged: Option<(LegId, LegId)>,
+    stage: Stage,
+    recording: Option<LegId>,
+}
+
+impl Live {
+    fn end(&self, side: Side) -> Option<&Joined> {
+        self.ends.iter().find(|joined| joined.side == side)
+    }
+}
+
+/// What is read of a call to make its sound match.
+struct Picture {
+    call: Call,
+    greeting: Option<Vec<u8>>,
+    seconds_max: u16,
+}
+
+/// This node's live calls.
+pub struct Switchboard {
+    app: App,
+    engine: Engine,
+    node: String,
+    calls: Mutex<HashMap<CallId, Live>>,
+    /// Legs whose whole call is recorded by consent; anything else that was recorded and comes late is thrown away.
+    consented: Mutex<HashSet<LegId>>,
+}
+
+impl Switchboard {
+    /// A switchboard that listens to the app's changes. Needs a tokio runtime around it.
+    pub fn open(app: &App) -> Arc<Switchboard> {
+        let board = Arc::new(Switchboard {
+            app: app.clone(),
+            engine: app.media.clone(),
+            node: format!("{:016x}", rand::random::<u64>()),
+            calls: Mutex::default(),
+            consented: Mutex::default(),
+        });
+        let (sender, receiver) = mpsc::unbounded_channel();
+        app.on_signal(move |signal| {
+            if let Signal::Account { account, .. } = signal {
+                // Closed only when the process ends.
+                let _ = sender.send(*account);
+            }
+        });
+        tokio::spawn(listen(Arc::downgrade(&board), receiver));
+        board
+    }
+
+    /// The name of this node, as stored with its calls.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Calls whose sound is here.
+    pub fn live_count(&self) -> usize {
+        self.calls().len()
+    }
+
+    fn calls(&self) -> MutexGuard<'_, HashMap<CallId, Live>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Connects a browser as one end of a call; answers the SDP.
+    pub async fn connect_browser(self: &Arc<Self>, placed: &Placed, offer: &str) -> Result<String> {
+        let codecs: &[Codec] = if placed.call.facts.wideband { &[Codec::Opus] } else { &[Codec::Pcmu] };
+        let (leg, answer) = self.engine.open_browser(offer, codecs).await?;
+        self.join(&placed.call, &placed.leg, placed.side, leg).await?;
+        Ok(answer)
+    }
+
+    /// A browser's network has changed.
+    pub async fn reconnect_browser(&self, call: CallId, side: Side, offer: &str) -> Result<String> {
+        let leg = self.calls().get(&call).and_then(|live| live.end(side)).map(|joined| joined.leg);
+        let leg = leg.ok_or_else(|| Error::conflict("not_here", "The call's sound is not here."))?;
+        self.engine.renegotiate(leg, offer).await
+    }
+
+    /// Connects a telephone's media socket; `None` when nobody waits for it any more.
+    pub async fn connect_phone(self: &Arc<Self>, leg: &Leg) -> Result<Option<SocketLeg>> {
+        let (now, row) = (self.app.now(), leg.clone());
+        let call = self
+            .app
+            .db
+            .write(Lane::Any, move |db| match row.side {
+                // Its sound comes only when it was picked up, and may come before that is told.
+                Side::Callee => hooks::picked_up(db, now, &row).map(Some),
+                Side::Caller => store::find(db, row.call),
+            })
+            .await?;
+        let Some(call) = call.filter(|call| {
+            let end = call.machine().party(leg.side).end;
+            call.machine().state != State::Ended && end == Some(End::Phone(leg.id))
+        }) else {
+            return Ok(None);
+        };
+        let (id, socket) = self.engine.open_socket()?;
+        self.join(&call, leg, leg.side, id).await?;
+        Ok(Some(socket))
+    }
+
+    /// Presses keys towards the other side.
+    pub fn send_digits(&self, call: CallId, from: Side, digits: &str) {
+        let leg = self.calls().get(&call).and_then(|live| live.end(from.other())).map(|joined| joined.leg);
+        if let Some(leg) = leg {
+            digits.chars().for_each(|digit| self.engine.send_digit(leg, digit));
+        }
+    }
+
+    /// A telephone's socket has no way for keys: they are heard instead.
+    pub fn play_key(&self, row: CallLegId, digit: char) {
+        let calls = self.calls();
+        let leg = calls.values().flat_map(|live| &live.ends).find(|joined| joined.row == row);
+        if let Some(leg) = leg.map(|joined| joined.leg) {
+            // The leg may be over: then nobody waits for the tone.
+            let _ = self.engine.play(leg, Sound::Key(digit), Times::ONCE);
+        }
+    }
+
+    /// The leg of the client that talks on a side, for its figures.
+    pub fn leg_of(&self, call: CallId, side: Side) -> Option<CallLegId> {
+        self.calls().get(&call).and_then(|live| live.end(side)).map(|joined| joined.row)
+    }
+
+    async fn join(self: &Arc<Self>, call: &Call, row: &Leg, side: Side, leg: LegId) -> Result<()> {
+        let end = call.machine().party(side).end;
+        let events = self.engine.events(leg).ok_or_else(|| Error::internal("a new leg has no events"))?;
+        let Some(end) = end else {
+            self.engine.close(leg);
+            return Err(changes::refused(super::machine::Refusal::Over));
+        };
+        let joined =
+            Joined { row: row.id, leg, side, end, kind: row.kind, up: false, hears: None, muted: false };
+        {
+            let mut calls = self.calls();
+            let live = calls.entry(call.id).or_insert_with(|| Live {
+                caller: call.caller,
+                callee: call.callee,
+                version: 0,
+                answered: false,
+                wideband: call.facts.wideband,
+                ends: Vec::new(),
+                bridged: None,
+                stage: Stage::None,
+                recording: None,
+            });
+            // Whoever was there before has left: his leg is closed, and that is no news for the call.
+            for old in live.ends.extract_if(.., |old| old.side == side) {
+                self.engine.close(old.leg);
+            }
+            live.ends.push(joined);
+        }
+        let wideband = call.facts.wideband;
+        tokio::spawn(Arc::clone(self).follow(call.id, row.clone(), side, leg, (events, wideband)));
+        self.settle(call.id).await;
+        Ok(())
+    }
+
+    /// Reads a call anew and makes the sound match.
+    async fn settle(&self, id: CallId) {
+        let read = self.app.db.read(move |db| picture(db, id)).await;
+        match read {
+            Ok(Some(picture)) => {
+                let due = self.arrange(&picture);
+                if let Some(event) = due
+                    && let Err(error) = Box::pin(self.tell(id, event)).await
+                {
+                    tracing::warn!(call.id = %id, reason = %error.report(), "a call could not be ended");
+                }
+            }
+            Ok(None) => self.drop_call(id),
+            Err(error) => {
+                tracing::warn!(call.id = %id, reason = %error.report(), "a call could not be read");
+            }
+        }
+    }
+
+    fn drop_call(&self, id: CallId) {
+        if let Some(live) = self.calls().remove(&id) {
+            live.ends.iter().for_each(|joined| self.engine.close(joined.leg));
+        }
+    }
+
+    /// Makes the sound match; answers what follows from it, if anything.
+    fn arrange(&self, picture: &Picture) -> Option<Event> {
+        let call = &picture.call;
+        let machine = call.machine();
+        if machine.state == State::Ended {
+            self.drop_call(call.id);
+            return None;
+        }
+        let mut calls = self.calls();
+        let live = calls.get_mut(&call.id).filter(|live| call.version >= live.version)?;
+        live.version = call.version;
+        live.answered = matches!(machine.state, State::Connecting | State::InProgress);
+        for gone in live.ends.extract_if(.., |joined| machine.party(joined.side).end != Some(joined.end)) {
+            self.engine.close(gone.leg);
+        }
+        self.bridge(live, machine);
+        for side in [Side::Caller, Side::Callee] {
+            self.sound(live, side, picture);
+        }
+        self.record(live, machine);
+        let waits = machine.state == State::Voicemail && live.end(Side::Caller).is_some();
+        (call.facts.caller_gone && !waits).then_some(Event::HangsUp(Side::Caller))
+    }
+
+    /// Lets the two hear each other, or no longer.
+    fn bridge(&self, live: &mut Live, machine: &Machine) {
+        let both = |side: Side| machine.hears(side) == Hears::TheOther;
+        let legs = live.end(Side::Caller).zip(live.end(Side::Callee));
+        let wanted = legs
+            .filter(|(a, b)| a.up && b.up && both(Side::Caller) && both(Side::Callee))
+            .map(|(a, b)| (a.leg, b.leg));
+        if wanted == live.bridged {
+            return;
+        }
+        if let Some((a, _)) = live.bridged {
+            self.engine.unbridge(a);
+        }
+        live.bridged = wanted;
+        if let Some((a, b)) = wanted
+            && let Err(error) = self.engine.bridge(a, b)
+        {
+            tracing::warn!(reason = %error.report(), "two ends could not be joined");
+        }
+    }
+
+    /// Gives one side what it has to hear, when that has changed.
+    fn sound(&self, live: &mut Live, side: Side, picture: &Picture) {
+        let machine = picture.call.machine();
+        let hears = machine.hears(side);
+        let muted = machine.party(side).muted;
+        let Some(joined) = live.ends.iter_mut().find(|joined| joined.side == side) else { return };
+        if joined.muted != muted {
+            joined.muted = muted;
+            self.engine.mute(joined.leg, muted);
+        }
+        if joined.hears == Some(hears) {
+            return;
+        }
+        joined.hears = Some(hears);
+        let (leg, kind) = (joined.leg, joined.kind);
+        let region = region_code(&picture.call.facts.region);
+        let play = |sound, times| {
+            if let Err(error) = self.engine.play(leg, sound, times) {
+                tracing::debug!(reason = %error.report(), "a leg ended before it was played to");
+            }
+        };
+        if side == Side::Caller {
+            if matches!(live.stage, Stage::Message | Stage::Name) {
+                self.engine.stop_recording(leg);
+            }
+            live.stage = Stage::None;
+        }
+        match hears {
+            Hears::TheOther => {}
+            Hears::Silence => self.engine.stop_playing(leg),
+            Hears::Ringback => play(Sound::Ringback(region), Times::Forever),
+            Hears::NamePrompt => {
+                live.stage = Stage::NameBeep;
+                play(Sound::Beep, Times::ONCE);
+            }
+            Hears::HoldTone => play(Sound::HoldTone, Times::Forever),
+            Hears::Greeting => match (&picture.greeting, kind) {
+                (Some(mulaw), _) => {
+                    live.stage = Stage::Greeting;
+                    play(Sound::Pcmu(mulaw.as_slice().into()), Times::ONCE);
+                }
+                // The carrier speaks: without its socket it asks what next, and comes back with another.
+                (None, LegKind::Phone) if !picture.call.facts.greeted => {
+                    live.ends.retain(|joined| joined.leg != leg);
+                    self.engine.close(leg);
+                }
+                (None, _) => {
+                    live.stage = Stage::Beep;
+                    play(Sound::Beep, Times::ONCE);
+                }
+            },
+        }
+    }
+
+    fn record(&self, live: &mut Live, machine: &Machine) {
+        let wanted = match machine.recording {
+            Wish::On(_) if !live.wideband => live.bridged.map(|(caller, _)| caller),
+            Wish::On(_) | Wish::Asked(_) | Wish::Off => None,
+        };
+        match (wanted, live.recording) {
+            (Some(leg), None) => {
+                live.recording = Some(leg);
+                self.consented.lock().unwrap_or_else(PoisonError::into_inner).insert(leg);
+                let limits = RecordLimits {
+                    millis_max: RECORDING_MILLIS_MAX,
+                    silence_millis: None,
+                    stop_on_hash: false,
+                    both: true,
+                };
+                if let Err(error) = self.engine.record(leg, limits) {
+                    tracing::debug!(reason = %error.report(), "a leg ended before it was recorded");
+                }
+            }
+            (None, Some(leg)) if !matches!(machine.recording, Wish::On(_)) => {
+                live.recording = None;
+                self.engine.stop_recording(leg);
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells the call what happens to one leg, until it is over.
+    async fn follow(
+        self: Arc<Self>,
+        call: CallId,
+        row: Leg,
+        side: Side,
+        leg: LegId,
+        (mut events, wideband): (mpsc::Receiver<LegEvent>, bool),
+    ) {
+        let mut sample = None;
+        while let Some(event) = events.recv().await {
+            let outcome = match event {
+                LegEvent::Up => self.up(call, row.id, side, leg).await,
+                LegEvent::Silent if row.kind == LegKind::Browser && self.is_current(call, leg) => {
+                    self.tell(call, Event::Loses(side)).await
+                }
+                LegEvent::Silent | LegEvent::Sounding | LegEvent::Digit(_) => Ok(()),
+                LegEvent::Played => {
+                    self.played(call, leg).await;
+                    Ok(())
+                }
+                LegEvent::Recorded(recording) => self.recorded(call, leg, recording).await,
+                LegEvent::Quality(newest) => {
+                    sample = Some(newest);
+                    Ok(())
+                }
+                LegEvent::Closed(reason) => {
+                    let kept = self.keep_quality(&row, sample, wideband).await;
+                    let told = self.closed(call, side, leg, reason).await;
+                    if let Err(error) = kept.and(told) {
+                        tracing::warn!(call.id = %call, reason = %error.report(), "a leg's end is not written");
+                    }
+                    return;
+                }
+            };
+            if let Err(error) = outcome {
+                tracing::warn!(call.id = %call, reason = %error.report(), "a leg's news is not written");
+            }
+        }
+    }
+
+    fn is_current(&self, call: CallId, leg: LegId) -> bool {
+        self.calls().get(&call).is_some_and(|live| live.ends.iter().any(|joined| joined.leg == leg))
+    }
+
+    /// Lets something happen to a call; what comes too late is nothing.
+    async fn tell(&self, id: CallId, event: Event) -> Result<()> {
+        let now = self.app.now();
+        let applied = self.app.db.write(Lane::Any, move |db| changes::apply(db, now, id, event)).await;
+        self.settle(id).await;
+        match applied {
+            Err(error) if !is_late(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn up(&self, call: CallId, row: CallLegId, side: Side, leg: LegId) -> Result<()> {
+        if let Some(live) = self.calls().get_mut(&call) {
+            live.ends.iter_mut().filter(|joined| joined.leg == leg).for_each(|joined| joined.up = true);
+        }
+        let now = self.app.now();
+        self.app.db.write(Lane::Any, move |db| store::set_leg_state(db, row, LegState::Up, now)).await?;
+        if !self.is_current(call, leg) {
+            return Ok(());
+        }
+        self.tell(call, Event::SoundUp(side)).await
+    }
+
+    /// The greeting is over, or the beep.
+    async fn played(&self, call: CallId, leg: LegId) {
+        let seconds = match self.app.db.read(move |db| picture(db, call)).await {
+            Ok(Some(picture)) => picture.seconds_max,
+            Ok(None) | Err(_) => return,
+        };
+        let mut calls = self.calls();
+        let Some(live) =
+            calls.get_mut(&call).filter(|live| live.end(Side::Caller).is_some_and(|j| j.leg == leg))
+        else {
+            return;
+        };
+        let outcome = match live.stage {
+            Stage::Greeting => {
+                live.stage = Stage::Beep;
+                self.engine.play(leg, Sound::Beep, Times::ONCE)
+            }
+            Stage::Beep => {
+                live.stage = Stage::Message;
+                let limits = RecordLimits {
+                    millis_max: u32::from(seconds) * 1_000,
+                    silence_millis: Some(SILENCE_MILLIS),
+                    stop_on_hash: true,
+                    both: false,
+                };
+                self.engine.record(leg, limits)
+            }
+            Stage::NameBeep => {
+                live.stage = Stage::Name;
+                let limits = RecordLimits {
+                    millis_max: NAME_MILLIS_MAX,
+                    silence_millis: Some(NAME_SILENCE_MILLIS),
+                    stop_on_hash: true,
+                    both: false,
+                };
+                self.engine.record(leg, limits)
+            }
+            Stage::None | Stage::Message | Stage::Name => Ok(()),
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(reason = %error.report(), "the caller left before the beep");
+        }
+    }
+
+    async fn recorded(&self, id: CallId, leg: LegId, recording: Recording) -> Result<()> {
+        let stage = {
+            let mut calls = self.calls();
+            let live = calls.get_mut(&id);
+            let stage = live.as_ref().map_or(Stage::None, |live| live.stage);
+            if let Some(live) = live.filter(|live| live.recording == Some(leg)) {
+                live.recording = None;
+            }
+            stage
+        };
+        let now = self.app.now();
+        if stage == Stage::Name {
+            let (wav, millis) = (recording.wav(), recording.millis);
+            let keep = move |db: &mut Db| voicemail::keep_name(db, now, id, millis, &wav);
+            let kept = self.app.db.write(Lane::Any, keep).await;
+            self.settle(id).await;
+            return kept.map(drop).or_else(changes::unless_late);
+        }
+        if stage != Stage::Message {
+            if !self.consented.lock().unwrap_or_else(PoisonError::into_inner).remove(&leg) {
+                return Ok(());
+            }
+            let (wav, millis) = (recording.wav(), i32::try_from(recording.millis).unwrap_or(i32::MAX));
+            return self.app.db.write(Lane::Any, move |db| keep_recording(db, now, id, &wav, millis)).await;
+        }
+        if !recording.heard || recording.millis < voicemail::MILLIS_MIN {
+            return self.tell(id, Event::HangsUp(Side::Caller)).await;
+        }
+        let (wav, millis) = (recording.wav(), recording.millis);
+        let kept =
+            self.app.db.write(Lane::Any, move |db| voicemail::keep(db, now, id, millis, wav.clone())).await;
+        self.settle(id).await;
+        match kept {
+            Err(error) if !is_late(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn closed(&self, call: CallId, side: Side, leg: LegId, reason: CloseReason) -> Result<()> {
+        let current = {
+            let mut calls = self.calls();
+            let left = calls.get_mut(&call).map(|live| live.ends.extract_if(.., |j| j.leg == leg).count());
+            left.is_some_and(|count| count > 0)
+        };
+        // Whoever was closed because he had left, or because it is over, is no news.
+        if !current {
+            return Ok(());
+        }
+        let event = match reason {
+            CloseReason::Asked | CloseReason::HungUp => Event::HangsUp(side),
+            CloseReason::Gone | CloseReason::NeverConnected | CloseReason::Failed => Event::Loses(side),
+        };
+        self.tell(call, event).await
+    }
+
+    async fn keep_quality(&self, row: &Leg, sample: Option<QualitySample>, wideband: bool) -> Result<()> {
+        let Some(sample) = sample else { return Ok(()) };
+        let measured = Measured::of_sample(&sample, if wideband { "opus" } else { "pcmu" });
+        let (now, row) = (self.app.now(), row.clone());
+        let write = move |db: &mut Db| {
+            let Some(call) = store::find(db, row.call)? else { return Ok(()) };
+            quality::keep(db, now, &call, &row, &measured)?;
+            changes::tell(db, now, &call)
+        };
+        self.app.db.write(Lane::Any, write).await
+    }
+
+    /// Says that this node lives, and ends calls that nobody takes care of.
+    pub async fn look_after(&self) -> Result<()> {
+        let now = self.app.now();
+        // A call whose ends do not come is not alive.
+        let alive = |live: &Live| {
+            live.end(Side::Caller).is_some() && (!live.answered || live.end(Side::Callee).is_some())
+        };
+        let mine: Vec<CallId> =
+            self.calls().iter().filter(|(_, live)| alive(live)).map(|(id, _)| *id).collect();
+        self.app.db.write(Lane::Any, move |db| changes::keep_alive(db, now, &mine)).await?;
+        let swept = self.app.db.write(Lane::Any, move |db| changes::sweep(db, now)).await?;
+        if swept > 0 {
+            tracing::warn!(count = swept, "calls that nobody took care of were ended");
+        }
+        Ok(())
+    }
+
+    /// Looks after this node's calls until `stop` turns true.
+    pub async fn keep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {
+                    if let Err(error) = self.look_after().await {
+                        tracing::warn!(reason = %error.report(), "calls could not be looked after");
+                    }
+                }
+                _ = stop.changed() => return,
+            }
+        }
+    }
+}
+
+/// Settles every live call of an account that has changed.
+async fn listen(board: Weak<Switchboard>, mut changed: mpsc::UnboundedReceiver<AccountId>) {
+    while let Some(account) = changed.recv().await {
+        let Some(board) = board.upgrade() else { return };
+        let due: Vec<CallId> = board
+            .calls()
+            .iter()
+            .filter(|(_, live)| live.caller == account || live.callee == account)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            board.settle(id).await;
+        }
+    }
+}
+
+fn picture(db: &mut Db, id: CallId) -> Result<Option<Picture>> {
+    let Some(call) = store::find(db, id)? else { return Ok(None) };
+    let mut picture = Picture { call, greeting: None, seconds_max: settings::VOICEMAIL_SECONDS_MAX };
+    if picture.call.machine().state == State::Voicemail {
+        let callee = picture.call.callee;
+        picture.greeting = settings::greeting(db, callee)?;
+        picture.seconds_max = settings::load(db, callee)?.voicemail.seconds_max;
+    }
+    Ok(Some(picture))
+}
+
+/// What both agreed to keep belongs to both.
+fn keep_recording(
+    db: &mut Db,
+    now: crate::clock::Timestamp,
+    id: CallId,
+    wav: &[u8],
+    millis: i32,
+) -> Result<()> {
+    let Some(call) = store::find(db, id)? else { return Ok(()) };
+    for account in [call.caller, call.callee] {
+        let sound = KeptSound {
+            id: SoundId::new(now),
+            account,
+            call: Some(id),
+            purpose: "recording",
+            millis,
+            wav: wav.to_vec(),
+            created_at: now,
+        };
+        store::insert_sound(db, &sound)?;
+    }
+    Ok(())
+}
+
+/// Two letters for the engine.
+fn region_code(region: &str) -> [u8; 2] {
+    <[u8; 2]>::try_from(region.as_bytes()).unwrap_or(*b"US")
+}

@@ -1,0 +1,286 @@
+//! Carriers call us about calls: a call comes in, asks what next, has news; and the socket over which its sound comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use actix_ws::AggregatedMessage;
+use futures_util::StreamExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::{CALLBACK_MAX, RequestHeaders};
+use crate::app::App;
+use crate::calls::control::Switchboard;
+use crate::calls::{Leg, hooks};
+use crate::carriers::voice::{CallEvent, FromWire, MediaWire, Step, ToWire};
+use crate::carriers::{CallbackRequest, Carrier};
+use crate::db::Lane;
+use crate::error::{Error, Result};
+use crate::http::Problems;
+use crate::media::{SocketLeg, WireIn, WireOut};
+use crate::phone::E164;
+
+/// Bytes of one frame: a second of sound in base64 has eleven thousand.
+const FRAME_MAX: usize = 64 * 1024;
+/// The first frames must say which call it is.
+const START_WITHIN: Duration = Duration::from_secs(10);
+
+/// The doors for calls.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(create_incoming_call)
+        .service(create_call_status)
+        .service(create_next_step)
+        .service(create_hidden_caller)
+        .service(open_media);
+}
+
+/// Finds the carrier and checks the signature before anything is read; the scheme of a socket is its own.
+fn verified(
+    app: &App,
+    carrier_id: &str,
+    request: &HttpRequest,
+    body: &[u8],
+    is_socket: bool,
+) -> Result<(Arc<dyn Carrier>, String)> {
+    let carrier = app.carriers.get(carrier_id).cloned().ok_or_else(|| Error::not_found("carrier"))?;
+    if carrier.voice().is_none() {
+        return Err(Error::not_found("carrier"));
+    }
+    if body.len() > CALLBACK_MAX {
+        return Err(Error::invalid("body", "too_large", "A callback has at most 256 KiB."));
+    }
+    let uri = request.uri();
+    let path = uri.path_and_query().map_or(uri.path(), |p| p.as_str());
+    let url = format!("{}{path}", app.settings.public_url);
+    // “https” and “http” become “wss” and “ws”.
+    let url = if is_socket { url.replacen("http", "ws", 1) } else { url };
+    let headers = RequestHeaders(request);
+    let method = request.method().as_str();
+    let callback = CallbackRequest { method, url: &url, headers: &headers, body, now: app.now() };
+    if let Err(reason) = carrier.verify(&callback) {
+        tracing::warn!(carrier = carrier_id, %reason, "a callback was refused");
+        return Err(Error::forbidden("bad_signature", "The signature is missing or not good."));
+    }
+    Ok((carrier, url))
+}
+
+/// Verifies and reads a callback about a call.
+fn read(
+    app: &App,
+    carrier_id: &str,
+    request: &HttpRequest,
+    body: &[u8],
+) -> Result<(Arc<dyn Carrier>, CallEvent)> {
+    let (carrier, url) = verified(app, carrier_id, request, body, false)?;
+    let headers = RequestHeaders(request);
+    let method = request.method().as_str();
+    let callback = CallbackRequest { method, url: &url, headers: &headers, body, now: app.now() };
+    let voice = carrier.voice().ok_or_else(|| Error::not_found("carrier"))?;
+    let event = voice.parse_call(&callback).map_err(|reason| {
+        tracing::warn!(carrier = carrier_id, %reason, "a genuine callback cannot be read");
+        Error::invalid("body", "bad_callback", format!("The callback cannot be read: {reason}."))
+    })?;
+    Ok((carrier, event))
+}
+
+fn answered(carrier: &dyn Carrier, steps: &[Step]) -> Result<HttpResponse> {
+    let voice = carrier.voice().ok_or_else(|| Error::not_found("carrier"))?;
+    let document = voice.document(steps);
+    Ok(HttpResponse::Ok().insert_header(("content-type", document.content_type)).body(document.body))
+}
+
+/// A call comes in: who is meant rings, and the caller hears it.
+#[utoipa::path(tag = "carriers", params(("carrier_id" = String, Path, description = "The carrier's id in the settings.")),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "What to do with the call, in the carrier's own language."), Problems))]
+#[post("/carriers/{carrier_id}/voice")]
+async fn create_incoming_call(
+    app: web::Data<App>,
+    board: web::Data<Switchboard>,
+    carrier_id: web::Path<String>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse> {
+    let (carrier, event) = read(&app, &carrier_id, &request, &body)?;
+    let steps = hooks::called(&app, board.node(), &carrier_id, event).await?;
+    answered(carrier.as_ref(), &steps)
+}
+
+/// News of a call.
+#[utoipa::path(tag = "carriers", params(("carrier_id" = String, Path, description = "The carrier's id in the settings.")),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Noted; in the carrier's own language."), Problems))]
+#[post("/carriers/{carrier_id}/call-status")]
+async fn create_call_status(
+    app: web::Data<App>,
+    board: web::Data<Switchboard>,
+    carrier_id: web::Path<String>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse> {
+    let (carrier, event) = read(&app, &carrier_id, &request, &body)?;
+    let steps = hooks::called(&app, board.node(), &carrier_id, event).await?;
+    answered(carrier.as_ref(), &steps)
+}
+
+/// A call that we hold asks what next.
+#[utoipa::path(tag = "carriers",
+    params(("carrier_id" = String, Path, description = "The carrier's id in the settings."),
+        ("leg_id" = String, Path, description = "Our name for the call.")),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "What to do with the call, in the carrier's own language."), Problems))]
+#[post("/carriers/{carrier_id}/voice/{leg_id}/next")]
+async fn create_next_step(
+    app: web::Data<App>,
+    board: web::Data<Switchboard>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse> {
+    let (carrier_id, _) = path.into_inner();
+    let (carrier, event) = read(&app, &carrier_id, &request, &body)?;
+    let steps = hooks::called(&app, board.node(), &carrier_id, event).await?;
+    answered(carrier.as_ref(), &steps)
+}
+
+/// A caller who hides his number has typed who he is.
+#[utoipa::path(tag = "carriers",
+    params(("carrier_id" = String, Path, description = "The carrier's id in the settings."),
+        ("number" = String, Path, description = "The number that was dialled, digits only.")),
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "What to do with the call, in the carrier's own language."), Problems))]
+#[post("/carriers/{carrier_id}/voice/{number}/hidden")]
+async fn create_hidden_caller(
+    app: web::Data<App>,
+    board: web::Data<Switchboard>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse> {
+    let (carrier_id, number) = path.into_inner();
+    let (carrier, event) = read(&app, &carrier_id, &request, &body)?;
+    let to = E164::parse(&format!("+{number}")).map_err(|_| Error::not_found("number"))?;
+    let steps = hooks::hidden(&app, board.node(), &carrier_id, &to, event).await?;
+    answered(carrier.as_ref(), &steps)
+}
+
+/// The socket for a call's sound: signed by the carrier, opened once with the key that was made for this call.
+#[utoipa::path(tag = "carriers",
+    params(("carrier_id" = String, Path, description = "The carrier's id in the settings."),
+        ("token" = String, Path, description = "The key, good once and for a minute.")),
+    responses((status = 101, description = "A WebSocket in the carrier's own language."), Problems))]
+#[get("/carriers/{carrier_id}/media/{token}")]
+async fn open_media(
+    app: web::Data<App>,
+    board: web::Data<Switchboard>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse> {
+    let (carrier_id, token) = path.into_inner();
+    let (carrier, _) = verified(&app, &carrier_id, &request, &[], true)?;
+    let (now, keys) = (app.now(), app.keys.clone());
+    let spend = move |db: &mut crate::db::Db| hooks::open_socket(db, now, &keys, &carrier_id, &token);
+    let closed = || Error::forbidden("bad_token", "This address is good for one call, once, for a minute.");
+    let leg = app.db.write(Lane::Any, spend).await?.ok_or_else(closed)?;
+    let board = board.into_inner();
+    let socket = board.connect_phone(&leg).await?.ok_or_else(closed)?;
+    let wire = carrier.voice().ok_or_else(|| Error::not_found("carrier"))?.wire();
+    let (response, session, stream) = actix_ws::handle(&request, body)
+        .map_err(|_| Error::invalid("upgrade", "not_a_websocket", "This address speaks WebSocket only."))?;
+    let stream = stream.max_frame_size(FRAME_MAX).aggregate_continuations().max_continuation_size(FRAME_MAX);
+    let carried = Carried { board, leg, socket, wire, session };
+    actix_web::rt::spawn(carried.run(stream));
+    Ok(response)
+}
+
+/// A socket that carries sound.
+struct Carried {
+    board: Arc<Switchboard>,
+    leg: Leg,
+    socket: SocketLeg,
+    wire: Box<dyn MediaWire>,
+    session: actix_ws::Session,
+}
+
+impl Carried {
+    async fn run(mut self, mut stream: actix_ws::AggregatedMessageStream) {
+        let mut started = false;
+        let start = tokio::time::sleep(START_WITHIN);
+        tokio::pin!(start);
+        loop {
+            tokio::select! {
+                out = self.socket.to_wire.recv() => match out {
+                    Some(out) if self.give(&out).await => {}
+                    _ => break,
+                },
+                message = stream.next() => match message {
+                    Some(Ok(AggregatedMessage::Text(text))) => match self.take(&text) {
+                        Some(is_start) => started |= is_start,
+                        None => break,
+                    },
+                    Some(Ok(AggregatedMessage::Ping(bytes))) => {
+                        if self.session.pong(&bytes).await.is_err() {
+                            break;
+                        }
+                    }
+                    Some(Ok(AggregatedMessage::Binary(_) | AggregatedMessage::Pong(_))) => {}
+                    Some(Ok(AggregatedMessage::Close(_)) | Err(_)) | None => break,
+                },
+                () = &mut start, if !started => break,
+            }
+        }
+        // The way in is dropped with us: the leg has hung up, unless it was we who closed it.
+        let _ = self.session.close(None).await;
+    }
+
+    /// Writes one thing; false when the socket is to be closed.
+    async fn give(&mut self, out: &WireOut) -> bool {
+        let frame = match out {
+            WireOut::Audio(mulaw) => self.wire.write(&ToWire::Audio(mulaw)),
+            WireOut::Mark(name) => self.wire.write(&ToWire::Mark(name)),
+            WireOut::Clear => self.wire.write(&ToWire::Clear),
+            WireOut::Digit(digit) => {
+                let frame = self.wire.write(&ToWire::Digit(*digit));
+                if frame.is_none() {
+                    self.board.play_key(self.leg.id, *digit);
+                }
+                frame
+            }
+            WireOut::Stop => return false,
+        };
+        match frame {
+            Some(frame) => self.session.text(frame).await.is_ok(),
+            None => true,
+        }
+    }
+
+    /// Reads one frame: whether it was the beginning; `None` when the socket is to be closed.
+    fn take(&mut self, text: &str) -> Option<bool> {
+        let given = match self.wire.read(text) {
+            Ok(FromWire::Started { carrier_call_id }) => {
+                let known = self.leg.carrier_call_id.as_deref();
+                if known.is_some_and(|known| known != carrier_call_id) {
+                    tracing::warn!(leg.id = %self.leg.id, "a media socket belongs to another call");
+                    return None;
+                }
+                return Some(true);
+            }
+            Ok(FromWire::Audio { timestamp_ms, mulaw }) => WireIn::Audio { timestamp_ms, mulaw },
+            Ok(FromWire::Digit(digit)) => WireIn::Digit(digit),
+            Ok(FromWire::Mark(name)) => WireIn::Mark(name),
+            Ok(FromWire::Nothing) => return Some(false),
+            Ok(FromWire::Stopped) => {
+                let _ = self.socket.from_wire.send(WireIn::Stop);
+                return None;
+            }
+            Err(reason) => {
+                tracing::warn!(leg.id = %self.leg.id, %reason, "a media frame cannot be read");
+                return None;
+            }
+        };
+        // A frame that the engine does not take is lost: better than one that comes late.
+        let _ = self.socket.from_wire.send(given);
+        Some(false)
+    }
+}

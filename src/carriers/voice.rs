@@ -1,0 +1,233 @@
+//! Calls, in our words: what a carrier tells of them, what it shall do with them, and the sound that it sends and takes
+//! over a socket of its own. A carrier that can do this answers [`Carrier::voice`](super::Carrier::voice).
+//!
+//! A call that comes in is answered with steps. Sound travels over a socket that the carrier opens to the address in
+//! [`Step::Sound`]; when either side closes it, the carrier goes on with the next step, which is always
+//! [`Step::GoTo`]: it asks us again, and we answer by where the call stands now.
+
+use async_trait::async_trait;
+
+use super::{CallbackRequest, ParseError, SendError};
+use crate::ids::CallLegId;
+use crate::phone::{E164, RemoteParty};
+use crate::texts::Locale;
+
+/// A call that comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncomingCall {
+    /// The carrier's name for it; the same when it asks again.
+    pub carrier_call_id: String,
+    /// Who calls.
+    pub from: RemoteParty,
+    /// Our number.
+    pub to: E164,
+    /// Whether the caller's number is his, as the network says: SHAKEN attestation `A`, `B` or `C` when it was verified.
+    pub attestation: Option<char>,
+    /// The number that was dialled first, when the call was forwarded to us.
+    pub forwarded_from: Option<E164>,
+}
+
+/// How far a call that we asked for has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// On its way.
+    Dialling,
+    /// It rings.
+    Ringing,
+    /// It was picked up.
+    Answered,
+}
+
+/// How a carrier's call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallEnd {
+    /// After it was answered.
+    Completed,
+    /// The line is busy, or the person declined.
+    Busy,
+    /// Nobody picked up.
+    NoAnswer,
+    /// We took it back.
+    Cancelled,
+    /// It could not be set up.
+    Failed,
+}
+
+/// A carrier's word on a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallNews {
+    /// The carrier's name for the call.
+    pub carrier_call_id: String,
+    /// Our own name for it, which travelled with the address.
+    pub reference: Option<CallLegId>,
+    /// Its place among all words on this call, where the carrier counts them.
+    pub sequence: Option<i32>,
+    /// What it is.
+    pub what: CallWord,
+}
+
+/// What a carrier says of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallWord {
+    /// It comes along.
+    Progress(Progress),
+    /// It is over.
+    Ended(CallEnd),
+}
+
+/// What a carrier tells us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallEvent {
+    /// A call comes in and waits for our answer.
+    Incoming(IncomingCall),
+    /// News of one.
+    News(CallNews),
+    /// A call that we hold asks what next, perhaps with the digits that were typed.
+    Next {
+        /// The carrier's name for the call.
+        carrier_call_id: String,
+        /// What was typed, if that was asked for.
+        digits: Option<String>,
+    },
+}
+
+/// One thing that a carrier shall do with a call; after the last one it hangs up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Speak.
+    Say {
+        /// What.
+        text: String,
+        /// In which language.
+        locale: Locale,
+    },
+    /// Wait.
+    Pause {
+        /// How long.
+        seconds: u8,
+    },
+    /// Send us the sound and play ours, until one side closes the socket.
+    Sound {
+        /// Where the carrier opens the socket, `wss://…` without a query.
+        url: String,
+    },
+    /// Speak and take what is typed; without any digits the next step follows.
+    Ask {
+        /// What to say.
+        text: String,
+        /// In which language.
+        locale: Locale,
+        /// Where the digits go.
+        url: String,
+        /// How many there are at most.
+        digits_max: u8,
+        /// How long it waits for each.
+        seconds: u8,
+    },
+    /// Ask us again.
+    GoTo {
+        /// Where.
+        url: String,
+    },
+    /// Do not answer the call, so that it costs nobody anything. Only alone.
+    Reject {
+        /// Whether the caller hears that the line is busy.
+        busy: bool,
+    },
+    /// Hang up.
+    HangUp,
+}
+
+/// Steps in the carrier's language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Its media type.
+    pub content_type: &'static str,
+    /// The document.
+    pub body: String,
+}
+
+/// A call that a carrier shall make.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CallToMake {
+    /// Our name for it; comes back with every word on it.
+    pub id: CallLegId,
+    /// Our number.
+    pub from: E164,
+    /// The handset.
+    pub to: E164,
+    /// What happens when it is picked up.
+    pub steps: Vec<Step>,
+    /// Where news of it go, without the reference.
+    pub status_callback: String,
+    /// How long it may ring.
+    pub ring_seconds: u16,
+    /// How long it may last.
+    pub seconds_max: u32,
+}
+
+/// Something that came over a carrier's media socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromWire {
+    /// The stream begins.
+    Started {
+        /// Which call the carrier says it is.
+        carrier_call_id: String,
+    },
+    /// Sound of the caller.
+    Audio {
+        /// Since the stream began.
+        timestamp_ms: u64,
+        /// µ-law, 8 kHz.
+        mulaw: Vec<u8>,
+    },
+    /// He typed a digit.
+    Digit(char),
+    /// What we sent before the mark has been played.
+    Mark(String),
+    /// The stream is over.
+    Stopped,
+    /// Nothing of interest.
+    Nothing,
+}
+
+/// Something for a carrier's media socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToWire<'a> {
+    /// Sound to play, µ-law at 8 kHz.
+    Audio(&'a [u8]),
+    /// Tell us when everything before it has been played.
+    Mark(&'a str),
+    /// Throw away what has not been played.
+    Clear,
+    /// A digit, where the carrier can send one.
+    Digit(char),
+}
+
+/// A carrier's way of wrapping sound; one value for each socket.
+pub trait MediaWire: Send {
+    /// Reads one text frame.
+    fn read(&mut self, frame: &str) -> Result<FromWire, ParseError>;
+
+    /// Writes one text frame; `None` when the carrier has no way to say it, or not yet.
+    fn write(&mut self, out: &ToWire<'_>) -> Option<String>;
+}
+
+/// What a carrier that does calls can do.
+#[async_trait]
+pub trait Voice: Send + Sync {
+    /// Reads a callback that was verified.
+    fn parse_call(&self, request: &CallbackRequest<'_>) -> Result<CallEvent, ParseError>;
+
+    /// Steps in the carrier's language.
+    fn document(&self, steps: &[Step]) -> Document;
+
+    /// How sound is wrapped on a new socket.
+    fn wire(&self) -> Box<dyn MediaWire>;
+
+    /// Makes a call; answers the carrier's name for it.
+    async fn dial(&self, call: &CallToMake) -> Result<String, SendError>;
+
+    /// Ends a call, whether it rings or talks; one that is over is ended already.
+    async fn hang_up(&self, carrier_call_id: &str) -> Result<(), SendError>;
+}
