@@ -1,7 +1,7 @@
 //! How good calls were: kept by leg, shown to the two, and to everybody as averages of groups that are large enough to
 //! hide any single one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -236,26 +236,36 @@ pub fn groups(db: &mut Db, since: Timestamp, region: Option<&str>, minimum: i64)
     Ok(grouped(&rows, minimum))
 }
 
+/// The sums of one group.
+#[derive(Default)]
+struct Sums {
+    calls: HashSet<CallId>,
+    legs: f64,
+    mos: f64,
+    loss: f64,
+    jitter: f64,
+}
+
 fn grouped(rows: &[Row], minimum: i64) -> Vec<Group> {
-    let mut groups: BTreeMap<(&str, &str), (HashMap<CallId, ()>, f64, f64, f64, f64)> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, &str), Sums> = BTreeMap::new();
     for row in rows {
-        let group = groups.entry((&row.network, &row.region)).or_default();
+        let sums = groups.entry((&row.network, &row.region)).or_default();
         // Both ends of one call are one call: the minimum counts calls.
-        group.0.insert(row.call_id, ());
-        group.1 += 1.0;
-        group.2 += f64::from(row.mos_hundredths) / 100.0;
-        group.3 += f64::from(row.loss_ppm) / 1_000_000.0;
-        group.4 += f64::from(row.jitter_ms);
+        sums.calls.insert(row.call_id);
+        sums.legs += 1.0;
+        sums.mos += f64::from(row.mos_hundredths) / 100.0;
+        sums.loss += f64::from(row.loss_ppm) / 1_000_000.0;
+        sums.jitter += f64::from(row.jitter_ms);
     }
     let mut shown: Vec<Group> = groups
         .into_iter()
-        .map(|((network, region), (calls, n, mos, loss, jitter))| Group {
+        .map(|((network, region), sums)| Group {
             network: network.to_owned(),
             region: region.to_owned(),
-            calls: i64::try_from(calls.len()).unwrap_or(i64::MAX),
-            mos: (mos / n * 100.0).round() / 100.0,
-            loss: (loss / n * 10_000.0).round() / 10_000.0,
-            jitter_ms: (jitter / n * 10.0).round() / 10.0,
+            calls: i64::try_from(sums.calls.len()).unwrap_or(i64::MAX),
+            mos: (sums.mos / sums.legs * 100.0).round() / 100.0,
+            loss: (sums.loss / sums.legs * 10_000.0).round() / 10_000.0,
+            jitter_ms: (sums.jitter / sums.legs * 10.0).round() / 10.0,
         })
         .filter(|group| group.calls >= minimum)
         .collect();

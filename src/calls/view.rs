@@ -234,6 +234,19 @@ pub fn calls(db: &mut Db, viewer: AccountId, ids: &[CallId]) -> Result<Vec<CallV
     show(db, viewer, None, &found)
 }
 
+/// Calls of an account in its archive, at most so many.
+const EXPORT_MAX: i64 = 10_000;
+
+/// The account's calls, for its owner.
+pub fn export(db: &mut Db, account: AccountId) -> Result<serde_json::Value> {
+    let calls = store::list(db, account, None, EXPORT_MAX)?;
+    let mut views = Vec::with_capacity(calls.len());
+    for chunk in calls.chunks(500) {
+        views.extend(show(db, account, None, chunk)?);
+    }
+    Ok(serde_json::to_value(views)?)
+}
+
 fn contacts_of(db: &mut Db, viewer: AccountId, ids: &[ContactId]) -> Result<HashMap<ContactId, CallContact>> {
     let rows: Vec<(ContactId, String, Option<String>, String, String)> = each!(db, |c| contacts::table
         .filter(contacts::account_id.eq(viewer))

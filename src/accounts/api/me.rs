@@ -182,6 +182,7 @@ fn export_everything(db: &mut Db, now: Timestamp, account: AccountId) -> Result<
         "contacts": contacts::export(db, account)?,
         "presence": presence::export(db, now, account)?,
         "messages": messaging::export(db, account)?,
+        "calls": calls::view::export(db, account)?,
     }))
 }
 

@@ -36,7 +36,8 @@ fn endings_are_as_the_table_says() {
     use EndReason::*;
     let accept = Event::Accepts(session());
     let (up, heard) = (Event::SoundUp(Side::Caller), Event::SoundUp(Side::Callee));
-    let table: Vec<(&str, bool, Vec<Event>, State, Option<EndReason>, bool)> = vec![
+    type Row = (&'static str, bool, Vec<Event>, State, Option<EndReason>, bool);
+    let table: Vec<Row> = vec![
         (
             "talk, the callee ends",
             true,

@@ -214,18 +214,19 @@ impl Stream<'_> {
     /// Takes one frame of the customer's; a malformed one ends the stream, as the carrier warns.
     async fn take(&mut self, text: &str) -> bool {
         let Ok(frame) = serde_json::from_str::<Value>(text) else { return false };
-        if frame["streamSid"].as_str() != Some(&self.sid) {
+        let text = |at: &str| frame.pointer(at).and_then(Value::as_str);
+        if text("/streamSid") != Some(&self.sid) {
             return false;
         }
-        match frame["event"].as_str() {
+        match text("/event") {
             Some("media") => {
-                let payload = frame["media"]["payload"].as_str().and_then(|text| STANDARD.decode(text).ok());
+                let payload = text("/media/payload").and_then(|text| STANDARD.decode(text).ok());
                 let Some(mulaw) = payload else { return false };
                 self.playback.push(&mulaw);
                 true
             }
             Some("mark") => {
-                let Some(name) = frame["mark"]["name"].as_str() else { return false };
+                let Some(name) = text("/mark/name") else { return false };
                 self.playback.marks.push_back((self.playback.buffer.len(), name.to_owned()));
                 true
             }
