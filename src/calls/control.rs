@@ -157,8 +157,15 @@ impl Switchboard {
             .db
             .write(Lane::Any, move |db| match row.side {
                 // Its sound comes only when it was picked up, and may come before that is told.
-                Side::Callee => hooks::picked_up(db, now, &row).map(Some),
-                Side::Caller => store::find(db, row.call),
+                Side::Callee => {
+                    let call = hooks::picked_up(db, now, &row)?;
+                    hooks::answer_consent(db, now, &row, false)?;
+                    store::find(db, call.id)
+                }
+                Side::Caller => {
+                    hooks::answer_consent(db, now, &row, false)?;
+                    store::find(db, row.call)
+                }
             })
             .await?;
         let Some(call) = call.filter(|call| {
@@ -274,6 +281,7 @@ impl Switchboard {
             self.sound(live, side, picture);
         }
         self.record(live, machine);
+        self.ask_phone(live, call);
         let waits = machine.state == State::Voicemail && live.end(Side::Caller).is_some();
         (call.facts.caller_gone && !waits).then_some(Event::HangsUp(Side::Caller))
     }
@@ -351,6 +359,21 @@ impl Switchboard {
                 }
             },
         }
+    }
+
+    /// A telephone that shall agree to a recording is asked by its carrier: without its socket it asks what next.
+    fn ask_phone(&self, live: &mut Live, call: &Call) {
+        let Wish::Asked(asker) = call.machine().recording else { return };
+        if call.facts.consent_asked {
+            return;
+        }
+        let phone = |joined: &Joined| joined.side != asker && joined.kind == LegKind::Phone && joined.up;
+        let Some(at) = live.ends.iter().position(phone) else { return };
+        let joined = live.ends.remove(at);
+        if let Some((leg, _)) = live.bridged.take() {
+            self.engine.unbridge(leg);
+        }
+        self.engine.close(joined.leg);
     }
 
     fn record(&self, live: &mut Live, machine: &Machine) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::changes::{self, is_late};
 use super::jobs::late;
-use super::machine::{EndReason, Event, Hears, Side, State};
+use super::machine::{EndReason, Event, Hears, Recording, Side, State};
 use super::place::{Caller, PhoneCaller, place};
 use super::{Call, Leg, LegState, settings, store};
 use crate::accounts::{self, limits};
@@ -30,6 +30,8 @@ const TOKEN_LIFE: Duration = Duration::from_secs(60);
 const HIDDEN_DIGITS_MAX: u8 = 24;
 /// Between two keys.
 const HIDDEN_SECONDS: u8 = 8;
+/// How long somebody may think about being recorded.
+const CONSENT_SECONDS: u8 = 6;
 /// Hidden callers who are asked, by the number that they dial.
 const HIDDEN_LIMIT: limits::Limit = limits::Limit {
     name: "calls_hidden",
@@ -157,7 +159,7 @@ pub async fn called(app: &App, node: &str, carrier_id: &str, event: CallEvent) -
             app.db.write(Lane::Any, move |db| heard(db, now, &carrier, &news)).await?;
             Ok(Vec::new())
         }
-        CallEvent::Next { carrier_call_id, .. } => next(app, carrier_id, &carrier_call_id).await,
+        CallEvent::Next { carrier_call_id, digits } => next(app, carrier_id, &carrier_call_id, digits).await,
     }
 }
 
@@ -248,6 +250,12 @@ async fn steps_for(app: &App, carrier_id: &str, leg: CallLegId) -> Result<Vec<St
     Ok(match answer {
         Next::Over => vec![Step::HangUp],
         Next::Sound => sound().to_vec(),
+        Next::Question(text, locale) => {
+            let url = next_url(app, carrier_id, leg);
+            let mut steps = vec![Step::Ask { text, locale, url, digits_max: 1, seconds: CONSENT_SECONDS }];
+            steps.extend(sound());
+            steps
+        }
         Next::Words(text, locale) => {
             let mut steps = vec![Step::Say { text, locale }];
             steps.extend(sound());
@@ -261,6 +269,7 @@ enum Next {
     Over,
     Sound,
     Words(String, Locale),
+    Question(String, Locale),
 }
 
 fn look(db: &mut Db, now: Timestamp, id: CallLegId, token: &[u8]) -> Result<Next> {
@@ -275,6 +284,9 @@ fn look(db: &mut Db, now: Timestamp, id: CallLegId, token: &[u8]) -> Result<Next
     if leg.side == Side::Caller && call.machine().hears(Side::Caller) == Hears::NamePrompt {
         let locale = accounts::load(db, call.caller)?.locale;
         return Ok(Next::Words(CallText::SayYourName.render(locale), locale));
+    }
+    if call.machine().recording == Recording::Asked(leg.side.other()) && !call.facts.consent_asked {
+        return ask_consent(db, now, &call, leg.side);
     }
     let greets = leg.side == Side::Caller && call.machine().hears(Side::Caller) == Hears::Greeting;
     if !greets || call.facts.greeted || settings::greeting(db, call.callee)?.is_some() {
@@ -294,9 +306,50 @@ fn look(db: &mut Db, now: Timestamp, id: CallLegId, token: &[u8]) -> Result<Next
     Ok(Next::Words(text, account.locale))
 }
 
-async fn next(app: &App, carrier_id: &str, carrier_call_id: &str) -> Result<Vec<Step>> {
+/// A telephone is asked whether the call may be recorded.
+fn ask_consent(db: &mut Db, now: Timestamp, call: &Call, side: Side) -> Result<Next> {
+    changes::change(db, now, call.id, |call| {
+        call.facts.consent_asked = true;
+        Ok(Vec::new())
+    })?;
+    let (me, other) = match side {
+        Side::Caller => (call.caller, call.callee),
+        Side::Callee => (call.callee, call.caller),
+    };
+    let locale = accounts::load(db, me)?.locale;
+    let name = accounts::load(db, other)?.display_name;
+    Ok(Next::Question(CallText::RecordingConsent { name: &name }.render(locale), locale))
+}
+
+/// What a telephone has answered to that; silence is no consent.
+pub(super) fn answer_consent(db: &mut Db, now: Timestamp, leg: &Leg, agree: bool) -> Result<()> {
+    let Some(call) = store::find(db, leg.call)?.filter(|call| call.facts.consent_asked) else {
+        return Ok(());
+    };
+    if call.machine().recording == Recording::Asked(leg.side.other()) {
+        late(changes::apply(db, now, call.id, Event::Agrees(leg.side, agree)).map(drop))?;
+    }
+    late(
+        changes::change(db, now, call.id, |call| {
+            call.facts.consent_asked = false;
+            Ok(Vec::new())
+        })
+        .map(drop),
+    )
+}
+
+async fn next(
+    app: &App,
+    carrier_id: &str,
+    carrier_call_id: &str,
+    digits: Option<String>,
+) -> Result<Vec<Step>> {
     let (carrier, call) = (carrier_id.to_owned(), carrier_call_id.to_owned());
     let leg = app.db.read(move |db| store::find_leg_of_carrier(db, &carrier, &call)).await?;
+    if let (Some(leg), Some(digits)) = (leg.clone(), digits) {
+        let now = app.now();
+        app.db.write(Lane::Any, move |db| answer_consent(db, now, &leg, digits == "1")).await?;
+    }
     match leg {
         Some(leg) => steps_for(app, carrier_id, leg.id).await,
         None => Ok(vec![Step::HangUp]),

@@ -73,6 +73,8 @@ pub struct Facts {
     pub greeted: bool,
     /// Whether the carrier has said that the caller is gone: what he said after the beep may still be on its way.
     pub caller_gone: bool,
+    /// Whether the telephone at one end has been asked to agree to a recording.
+    pub consent_asked: bool,
     /// Whether both ends are browsers that take Opus; else everything is G.711, which can be recorded.
     pub wideband: bool,
     /// What stands of the caller's name that he said, when he was asked to.

@@ -189,6 +189,7 @@ fn prepare(
             unheard: blocked,
             greeted: false,
             caller_gone: false,
+            consent_asked: false,
             said: None,
         },
     };

@@ -15,6 +15,11 @@ pub enum CallText<'a> {
     WrongPin,
     /// Spoken to a caller who shall say who he is.
     SayYourName,
+    /// Spoken to a telephone while somebody waits for the answer.
+    RecordingConsent {
+        /// Who wants to record the call.
+        name: &'a str,
+    },
     /// Spoken before the beep, when the account has written no greeting of its own.
     Greeting {
         /// Who does not answer.
@@ -68,6 +73,9 @@ impl CallText<'_> {
                     .to_owned()
             }
             CallText::WrongPin => "That is not right. Goodbye.".to_owned(),
+            CallText::RecordingConsent { name } => {
+                format!("{} would like to record this call. Press 1 to agree.", Short(name))
+            }
             CallText::SayYourName => "Please say your name after the beep.".to_owned(),
             CallText::Greeting { name } => {
                 format!("{} cannot answer right now. Please speak after the beep.", Short(name))
@@ -101,6 +109,9 @@ impl CallText<'_> {
                     .to_owned()
             }
             CallText::WrongPin => "입력하신 정보가 올바르지 않습니다. 안녕히 계세요.".to_owned(),
+            CallText::RecordingConsent { name } => {
+                format!("{}님이 이 통화를 녹음하려고 합니다. 동의하시면 1번을 눌러 주세요.", Short(name))
+            }
             CallText::SayYourName => "신호음 후에 이름을 말씀해 주세요.".to_owned(),
             CallText::Greeting { name } => {
                 format!("{}님이 지금 전화를 받을 수 없습니다. 신호음 후에 말씀해 주세요.", Short(name))

@@ -190,6 +190,25 @@ story! {
         app.calls_are_over().await;
     }
 
+    async fn a_phone_is_asked_before_a_call_is_recorded(app) {
+        let Pair { bob, phone, number, .. } = app.alice_and_bob().await;
+        let handset = app.phone_dials(&phone, &number);
+        let ringing = bob.call_is(app, &["ringing"]).await;
+        let _browser = bob.accepts(&ringing, BROWSER_HZ).await;
+        handset.ear.hears(BROWSER_HZ).await;
+        bob.to_call(&ringing, "recording", json!({ "on": true })).await.expect(200);
+        eventually("the phone is asked", async || handset.shows().spoken.iter().any(|said| said.contains("record this call"))).await;
+        handset.presses("1");
+        eventually("the phone has agreed", async || {
+            bob.get("/v1/calls?limit=1").await["items"][0]["recording"] == "on"
+        })
+        .await;
+        handset.ear.clear();
+        handset.ear.hears(BROWSER_HZ).await;
+        bob.to_call(&ringing, "hang-up", json!({})).await.expect(200);
+        app.calls_are_over().await;
+    }
+
     async fn quality_is_kept_shown_and_hidden_in_the_crowd(app) {
         let Pair { bob, phone, number, .. } = app.alice_and_bob().await;
         let handset = app.phone_dials(&phone, &number);
