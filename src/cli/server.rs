@@ -48,7 +48,9 @@ impl Running {
     /// Puts the edges in front of `app`; nothing runs yet.
     pub fn new(app: &App) -> Result<Running, Failure> {
         let (edges, stop) = (Edges::open(app), watch::channel(false).0);
-        Ok(Running { edges, http: None, tasks: Vec::new(), stop, signals: Stop::listen()? })
+        // Whoever carries calls must say so, with or without jobs.
+        let tasks = vec![rt::spawn(edges.calls.clone().keep(stop.subscribe()))];
+        Ok(Running { edges, http: None, tasks, stop, signals: Stop::listen()? })
     }
 
     /// Serves HTTP on `listener`, with TLS when it is given; `more` mounts what only this command has.
@@ -88,7 +90,6 @@ impl Running {
         let app = &self.edges.app;
         self.tasks.push(rt::spawn(worker::work(app.clone(), self.stop.subscribe())));
         self.tasks.push(rt::spawn(worker::sweep_regularly(app.clone(), self.stop.subscribe())));
-        self.tasks.push(rt::spawn(self.edges.calls.clone().keep(self.stop.subscribe())));
         let arrivals = self.edges.arrivals.clone();
         self.tasks.push(rt::spawn(worker::listen(app.clone(), arrivals, self.stop.subscribe())));
     }
