@@ -157,6 +157,7 @@ fn tell_others(db: &mut Db, now: Timestamp, call: &Call, id: VoicemailId, second
         let text = CallText::VoicemailNotice { name: &name, seconds }.render(locale);
         let sms = outbox::NewSms {
             account: Some(account),
+            by: None,
             message: None,
             purpose: outbox::Purpose::Notice,
             order_key: line.to.as_str().to_owned(),
