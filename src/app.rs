@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::Notify;
 
 use crate::carriers::Registry;
+use crate::carriers::health::Tallies;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::db::{Database, Options, Signal};
@@ -53,6 +54,8 @@ pub struct Parts {
     pub push: push::Sender,
     /// The audio of calls; it starts at the first leg.
     pub media: Engine,
+    /// What the carriers did, until the next round takes it.
+    pub tallies: Tallies,
     /// What is counted for the operator.
     pub metrics: Metrics,
     /// Rung when there is work in the queue.
@@ -94,6 +97,7 @@ impl App {
             mail,
             push,
             media,
+            tallies: Tallies::default(),
             metrics: Metrics::default(),
             jobs: Notify::new(),
             listeners: RwLock::default(),

@@ -13,6 +13,8 @@ use secrecy::SecretString;
 
 pub use read::Fault;
 
+use crate::money::Money;
+
 /// Where settings are looked for when nobody says.
 pub const DEFAULT_FILE: &str = "meari.toml";
 
@@ -34,6 +36,15 @@ pub enum LogFormat {
     Pretty,
     /// One JSON object per line.
     Json,
+}
+
+/// What an operator wants to have at hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// ISO 3166 region.
+    pub region: String,
+    /// Numbers that even the account with the most contacts could still be given.
+    pub spare: i64,
 }
 
 /// One carrier as the operator wrote it down.
@@ -102,6 +113,18 @@ pub struct Settings {
     pub service_name: String,
     /// Whether `serve` runs jobs too.
     pub run_worker: bool,
+    /// Countries (ISO 3166) to whose mobiles codes are sent; empty: all.
+    pub countries: Vec<String>,
+    /// How often a message goes from one of our numbers to another one, in minutes; 0: never.
+    pub carrier_loop_minutes: u32,
+    /// Numbers that are kept at hand in each region, ordered automatically.
+    pub number_reserve: Vec<Wish>,
+    /// Which carrier they are ordered from; by default the first that sells numbers.
+    pub number_reserve_carrier: Option<String>,
+    /// What they may cost in a month; none are ordered without it.
+    pub number_reserve_budget: Option<Money>,
+    /// Whether orders are only written down and not made.
+    pub number_reserve_dry_run: bool,
     /// Whether pushes may go to addresses inside the operator's network, and without TLS.
     pub push_to_private_addresses: bool,
 }
@@ -129,6 +152,12 @@ impl Default for Settings {
             carriers: Vec::new(),
             service_name: "Meari".to_owned(),
             run_worker: true,
+            countries: Vec::new(),
+            carrier_loop_minutes: 0,
+            number_reserve: Vec::new(),
+            number_reserve_carrier: None,
+            number_reserve_budget: None,
+            number_reserve_dry_run: true,
             push_to_private_addresses: false,
         }
     }

@@ -199,6 +199,10 @@ id!(
     MediaId, "med"
 );
 id!(
+    /// Something that an operator should look at.
+    AlarmId, "alm"
+);
+id!(
     /// One conversation by voice.
     CallId, "call"
 );

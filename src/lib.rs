@@ -36,6 +36,8 @@ pub mod app;
 pub mod doorbell;
 
 // Slices: one directory for each domain, the same file names for the same roles.
+pub mod alarms;
+pub mod watch;
 pub mod accounts;
 pub mod numbers;
 pub mod contacts;

@@ -92,6 +92,12 @@ pub struct Snapshot {
     pub contacts_waiting: i64,
     /// The most pairs any account has in use or at rest.
     pub largest_holding: i64,
+    /// Carriers: (id, 0 down or written off, 1 degraded, 2 well).
+    pub carriers: Vec<(String, i64)>,
+    /// SMS that wait for their turn: (carrier, count).
+    pub sms_waiting: Vec<(String, i64)>,
+    /// Open alarms: (kind, count).
+    pub alarms: Vec<(String, i64)>,
     /// Ends of calls that are open on this node.
     pub call_legs: i64,
     /// 20 ms frames of calls: what became of them, and how many.
@@ -169,6 +175,23 @@ fn register_snapshot(registry: &mut Registry, now: &Snapshot) {
         numbers.get_or_create(&NumberLabels { region: region.clone(), state: state.clone() }).set(*count);
     }
     registry.register("numbers", "Numbers of the pool", numbers);
+    let named = [
+        (
+            "carrier_health",
+            "How a carrier is: 0 down or written off, 1 degraded, 2 well",
+            "carrier",
+            &now.carriers,
+        ),
+        ("sms_waiting", "SMS that wait for their turn at a carrier", "carrier", &now.sms_waiting),
+        ("alarms", "Open alarms; they want an operator", "kind", &now.alarms),
+    ];
+    for (name, help, label, values) in named {
+        let family: Family<Vec<(String, String)>, Gauge> = Family::default();
+        for (value, count) in values {
+            family.get_or_create(&vec![(label.to_owned(), value.clone())]).set(*count);
+        }
+        registry.register(name, help, family);
+    }
 }
 
 fn register_process(registry: &mut Registry) {

@@ -85,6 +85,15 @@ impl E164 {
         }
     }
 
+    /// Whether calls and texts to it cost extra, as far as numbering plans say.
+    pub fn is_premium(&self) -> bool {
+        if matches!(self.area(), Some("900" | "976")) {
+            return true;
+        }
+        let Ok(number) = phonenumber::parse(None, &self.0) else { return false };
+        number.number_type(&phonenumber::metadata::DATABASE) == phonenumber::Type::PremiumRate
+    }
+
     /// The form people read: `+1 202-555-0123`.
     pub fn to_human(&self) -> String {
         match phonenumber::parse(None, &self.0) {

@@ -20,7 +20,7 @@ use crate::live::{self, Live};
 use crate::messaging::arrivals::Arrivals;
 use crate::metrics::api::Readiness;
 use crate::{
-    accounts, attachments, calls, carriers, consent, contacts, docs, messaging, metrics, numbers, presence,
+    accounts, alarms, attachments, calls, carriers, consent, contacts, docs, messaging, metrics, numbers, presence,
     web as client,
 };
 
@@ -88,6 +88,7 @@ fn rest(cfg: &mut ServiceConfig) {
         .configure(consent::api::routes)
         .configure(calls::api::routes)
         .configure(attachments::api::routes)
+        .configure(alarms::api::routes)
         .configure(live::routes)
         .configure(numbers::api::routes);
 }

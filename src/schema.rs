@@ -158,6 +158,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    number_orders (reference) {
+        reference -> Text,
+        carrier_id -> Text,
+        region -> Text,
+        number -> Text,
+        state -> Text,
+        cost_micros -> BigInt,
+        currency -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     assignments (account_id, id) {
         account_id -> Binary,
         id -> Binary,
@@ -444,6 +457,63 @@ diesel::table! {
         is_absent -> Bool,
         is_opted_out -> Bool,
         at -> BigInt,
+    }
+}
+
+diesel::table! {
+    carrier_tallies (carrier_id, minute) {
+        carrier_id -> Text,
+        minute -> BigInt,
+        accepted -> BigInt,
+        refused -> BigInt,
+        busy -> BigInt,
+        broken -> BigInt,
+        ours -> BigInt,
+        delivered -> BigInt,
+        undelivered -> BigInt,
+        inbound -> BigInt,
+        answer_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    carrier_health (carrier_id) {
+        carrier_id -> Text,
+        state -> Text,
+        since -> BigInt,
+        why -> Text,
+        dead_since -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    carrier_loops (word) {
+        word -> Text,
+        carrier_id -> Text,
+        sent_at -> BigInt,
+        arrived_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    alarms (id) {
+        id -> Binary,
+        kind -> Text,
+        subject -> Text,
+        detail -> Text,
+        count -> BigInt,
+        first_at -> BigInt,
+        last_at -> BigInt,
+        acknowledged_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    code_ranges (range, hour) {
+        range -> Text,
+        hour -> BigInt,
+        asked -> BigInt,
+        proved -> BigInt,
     }
 }
 

@@ -150,6 +150,7 @@ pub async fn drain(app: &App) -> usize {
 pub async fn sweep_regularly(app: App, mut stop: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(SWEEP_EVERY);
     let mut touch = tokio::time::interval(presence::clients::SWEEP_EVERY);
+    let mut watch = tokio::time::interval(crate::watch::EVERY);
     loop {
         tokio::select! {
             _ = touch.tick() => {
@@ -161,6 +162,12 @@ pub async fn sweep_regularly(app: App, mut stop: watch::Receiver<bool>) {
             _ = tick.tick() => {
                 if let Err(error) = sweep(&app).await {
                     tracing::warn!(reason = %error.report(), "old rows could not be swept up");
+                }
+            }
+            _ = watch.tick() => {
+                let watched = messaging::rounds::watch_carriers(&app).await;
+                if let Err(error) = watched.and(messaging::rounds::look_after_numbers(&app).await) {
+                    tracing::warn!(reason = %error.report(), "the carriers could not be looked after");
                 }
             }
             _ = stop.changed() => return,
@@ -196,6 +203,9 @@ pub async fn sweep(app: &App) -> Result<()> {
     app.db.write(Lane::Any, move |db| messaging::outbox::prune(db, now.minus(SMS_KEPT), SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| messaging::pace::prune(db, now)).await?;
     messaging::jobs::sweep_receipts(app).await?;
+    app.db.write(Lane::Any, move |db| crate::watch::prune(db, now)).await?;
+    app.db.write(Lane::Any, move |db| accounts::ranges::prune(db, now)).await?;
+    app.db.write(Lane::Any, move |db| crate::alarms::prune(db, now.minus(SMS_KEPT), SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| calls::quality::prune(db, now)).await?;
     app.db.write(Lane::Any, move |db| attachments::prune(db, now, SWEEP_ROWS)).await?;

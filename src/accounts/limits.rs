@@ -34,6 +34,8 @@ pub const CODES_NUMBER: Limit = limit("codes_number", "too_many_codes", 3, 10);
 pub const CODES_ACCOUNT: Limit = limit("codes_account", "too_many_codes", 10, 60);
 /// Codes to numbers with the same first digits: premium ranges are pumped this way.
 pub const CODES_PREFIX: Limit = limit("codes_prefix", "too_many_codes", 30, 60);
+/// Codes to one country, so that a flood to a far one is noticed before its bill.
+pub const CODES_COUNTRY: Limit = limit("codes_country", "too_many_codes", 600, 60);
 /// Codes asked for from one address of the internet.
 pub const CODES_ADDRESS: Limit = limit("codes_address", "too_many_codes", 30, 60);
 /// Guesses at codes by one account, beyond the few that each code allows.

@@ -5,8 +5,11 @@
 
 use std::net::IpAddr;
 
-use super::limits::{self, CHECKS_ACCOUNT, CODES_ACCOUNT, CODES_ADDRESS, CODES_NUMBER, CODES_PREFIX};
+use super::limits::{
+    self, CHECKS_ACCOUNT, CODES_ACCOUNT, CODES_ADDRESS, CODES_COUNTRY, CODES_NUMBER, CODES_PREFIX,
+};
 use super::proofs::{CODE_LIFETIME, Guess, ProofState, busy};
+use super::ranges;
 use super::store_proofs as store;
 use crate::clock::Timestamp;
 use crate::db::{Db, Topics};
@@ -18,8 +21,6 @@ use crate::phone::E164;
 
 /// Mobiles of an account at most: who has more phones than that is not a person.
 pub const MOBILES_MAX: usize = 5;
-/// Digits that numbers of one range share, with the plus: calling code and the beginning of the number.
-const PREFIX_CHARS: usize = 8;
 
 /// A mobile number of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct Asked {
     /// To be shown to the owner: texting it from the mobile to one of our numbers proves the number too, and costs us
     /// nothing that could be pumped.
     pub word: String,
+    /// Whether the code may be sent: not to a range that somebody has pumped.
+    pub may_send: bool,
 }
 
 /// Adds a number, or asks anew for one that is not proved yet.
@@ -71,11 +74,12 @@ pub fn ask(
     if known.is_none() && held.len() >= MOBILES_MAX {
         return Err(Error::conflict("too_many_mobiles", "There are five numbers already. Remove one first."));
     }
-    let prefix: String = number.as_str().chars().take(PREFIX_CHARS).collect();
     limits::take(db, now, &CODES_NUMBER, number.as_str())?;
     limits::take(db, now, &CODES_ACCOUNT, &account.to_string())?;
-    limits::take(db, now, &CODES_PREFIX, &prefix)?;
+    limits::take(db, now, &CODES_PREFIX, &ranges::range_of(number))?;
+    limits::take(db, now, &CODES_COUNTRY, &number.region())?;
     limits::take(db, now, &CODES_ADDRESS, &limits::subject_of(from))?;
+    let may_send = ranges::asked(db, now, number, known.is_none())?;
     let id = known.map_or_else(|| HandsetId::new(now), |mobile| mobile.id);
     if known.is_none() {
         store::insert_mobile(db, now, account, id, number)?;
@@ -84,7 +88,12 @@ pub fn ask(
     let (code, word) = (random_code(), random_word());
     let hashes = (hash(keys, id, &code), word_hash(keys, &word));
     store::set_mobile_code(db, account, id, &hashes, now.plus(CODE_LIFETIME))?;
-    Ok(Asked { mobile: Mobile { id, number: number.clone(), state: ProofState::Pending }, code, word })
+    Ok(Asked {
+        mobile: Mobile { id, number: number.clone(), state: ProofState::Pending },
+        code,
+        word,
+        may_send,
+    })
 }
 
 /// Spaces and capitals do not matter in what a person types on a phone.
@@ -189,6 +198,7 @@ fn verify(db: &mut Db, now: Timestamp, account: AccountId, mobile: &Mobile) -> R
         changed(db, now, other)?;
     }
     store::verify_mobile(db, now, account, mobile.id)?;
+    ranges::proved(db, now, &mobile.number)?;
     changed(db, now, account)?;
     Ok(holder.map(|(other, _)| other))
 }

@@ -19,6 +19,7 @@ pub mod mobiles;
 pub mod pages;
 pub mod passwords;
 pub mod proofs;
+pub mod ranges;
 pub mod session;
 pub mod setup;
 pub mod setup_tickets;

@@ -14,6 +14,7 @@ pub mod callback;
 pub mod capabilities;
 mod form;
 pub mod goods;
+pub mod health;
 pub mod link;
 pub mod outgoing;
 pub mod plivo;

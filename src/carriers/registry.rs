@@ -6,6 +6,7 @@ use std::sync::Arc;
 use secrecy::ExposeSecret as _;
 
 use super::{Carrier, CarrierSettings, Rates, bandwidth, plivo, smpp, telnyx, twilio, vonage};
+use crate::money::{Currency, Money};
 use crate::net::{Net, Url};
 
 /// Makes a carrier from its kind's name and its settings, or says what is wrong with them.
@@ -47,6 +48,7 @@ const ID_CHARS_MAX: usize = 32;
 pub struct Registry {
     carriers: BTreeMap<String, Arc<dyn Carrier>>,
     rates: BTreeMap<String, Rates>,
+    prices: BTreeMap<String, Money>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -71,6 +73,7 @@ impl Registry {
             let rates = rates_of(entry, carrier.capabilities().rates).map_err(named)?;
             registry.add(carrier)?;
             registry.rates.insert(entry.id.clone(), rates);
+            registry.prices.extend(price_of(entry).map(|price| (entry.id.clone(), price)));
         }
         Ok(registry)
     }
@@ -116,11 +119,28 @@ impl Registry {
         self.rates.get(id).copied().unwrap_or(Rates::NONE)
     }
 
+    /// The carriers with a price for a segment, the cheapest first; none when the prices cannot be compared.
+    pub fn cheapest_first(&self) -> Vec<String> {
+        let mut all: Vec<(&String, &Money)> = self.prices.iter().collect();
+        all.sort_by_key(|(_, price)| price.micros);
+        let mut currencies = all.iter().map(|(_, price)| price.currency);
+        let first = currencies.next();
+        if currencies.any(|currency| Some(currency) != first) {
+            return Vec::new();
+        }
+        all.into_iter().map(|(id, _)| id.clone()).collect()
+    }
+
     /// The carriers whose speed has a limit.
     pub fn limited(&self) -> impl Iterator<Item = (&str, Rates)> {
         let all = self.rates.iter().map(|(id, rates)| (id.as_str(), *rates));
         all.filter(|(_, rates)| *rates != Rates::NONE)
     }
+}
+
+fn price_of(entry: &CarrierSettings) -> Option<Money> {
+    let (amount, currency) = entry.options.get(PRICE_PER_SEGMENT)?.expose_secret().trim().split_once(' ')?;
+    Money::parse(amount, Currency::parse(currency)?)
 }
 
 fn rates_of(entry: &CarrierSettings, usual: Rates) -> Result<Rates, String> {

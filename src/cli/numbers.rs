@@ -8,10 +8,11 @@ use super::{Failure, Outcome, open, table};
 use crate::app::App;
 use crate::contacts::jobs::{FILL_WAITING, FillWaiting};
 use crate::db::Lane;
+use crate::error::Error;
 use crate::numbers::plan::{Demand, plan};
 use crate::numbers::{self, Capabilities, Import};
 use crate::phone::E164;
-use crate::queue;
+use crate::{messaging, queue};
 
 /// Lines of a file at most: ten times the largest pool that plan has ever asked for.
 const LINES_MAX: usize = 100_000;
@@ -37,6 +38,17 @@ pub enum Command {
     },
     /// List the numbers of the pool
     List,
+    /// Say that numbers are another carrier's now, because they were ported
+    ///
+    /// Whoever has them keeps them, and what waits leaves through that carrier.
+    Port {
+        /// The carrier's id in the settings
+        #[arg(long)]
+        to: String,
+        /// The numbers, like +12025550150
+        #[arg(required = true)]
+        numbers: Vec<String>,
+    },
     /// Say how many numbers one region needs, and why
     ///
     /// A number must differ only among the contacts of one account, so the pool follows the account with the most
@@ -77,6 +89,7 @@ pub async fn run(config: Option<&Path>, command: Command) -> Outcome {
     match command {
         Command::Import { file } => import(config, &file).await,
         Command::List => list(config).await,
+        Command::Port { to, numbers } => port(config, &to, &numbers).await,
         Command::Plan(options) => show_plan(config, &options).await,
     }
 }
@@ -183,6 +196,37 @@ async fn list(config: Option<&Path>) -> Outcome {
     } else {
         print!("{}", table::render(["E164", "REGION", "CARRIER", "CAPABILITIES", "STATE"], &rows));
     }
+    Ok(())
+}
+
+async fn port(config: Option<&Path>, to: &str, listed: &[String]) -> Outcome {
+    let settings = open::settings(config)?;
+    if !settings.carriers.iter().any(|carrier| carrier.id == to) {
+        let known: Vec<&str> = settings.carriers.iter().map(|carrier| carrier.id.as_str()).collect();
+        return Err(Failure::new(
+            format!("There is no carrier {to:?} in the settings."),
+            format!("Name one of: {}.", known.join(", ")),
+        ));
+    }
+    let parse = |text: &String| {
+        E164::parse(text).map_err(|_| {
+            Failure::new(format!("{text:?} is not a number in E.164 form."), "Example: +12025550150")
+        })
+    };
+    let wanted: Vec<E164> = listed.iter().map(parse).collect::<Result<_, _>>()?;
+    let app = open::app(settings)?;
+    let (now, to, count) = (app.now(), to.to_owned(), wanted.len());
+    let write = move |db: &mut crate::db::Db| {
+        for number in &wanted {
+            let found = numbers::find(db, number)?.ok_or_else(|| Error::not_found("number"))?;
+            messaging::port_number(db, now, found.id, &to)?;
+        }
+        Ok(())
+    };
+    app.db.write(Lane::Any, write).await?;
+    println!(
+        "{count} numbers leave through the new carrier; enter our addresses there (`meari doctor` checks them)."
+    );
     Ok(())
 }
 

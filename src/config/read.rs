@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use toml::Value;
 
-use super::{CarrierSettings, LogFormat, Registration, Settings};
+use super::{CarrierSettings, LogFormat, Registration, Settings, Wish};
+use crate::money::{Currency, Money};
 
 /// Names the file itself.
 pub(super) const FILE_VARIABLE: &str = "MEARI_CONFIG";
@@ -255,11 +256,51 @@ const KEYS: &[Key] = &[
         s.run_worker = raw.flag()?;
         Some(())
     }),
+    key("countries", "two-letter countries with spaces between", "US KR", |s, raw| {
+        let text = raw.text()?;
+        let all: Vec<String> = text.split([' ', ',']).filter(|w| !w.is_empty()).map(str::to_owned).collect();
+        let good = |word: &String| word.len() == 2 && word.bytes().all(|b| b.is_ascii_uppercase());
+        s.countries = Some(all).filter(|all| all.iter().all(good))?;
+        Some(())
+    }),
+    key("carrier_loop_minutes", "minutes, 0 to 1440", "60", |s, raw| {
+        s.carrier_loop_minutes = raw.scalar()?.parse().ok().filter(|minutes| *minutes <= 1_440)?;
+        Some(())
+    }),
+    key("number_reserve", "regions with a number each", "US=20 KR=5", |s, raw| {
+        s.number_reserve = parse_wishes(&raw.text()?)?;
+        Some(())
+    }),
+    key("number_reserve_carrier", "a carrier's id", "main", |s, raw| {
+        s.number_reserve_carrier = Some(raw.text().filter(|id| !id.is_empty())?);
+        Some(())
+    }),
+    key("number_reserve_budget", "an amount and a currency", "50.00 USD", |s, raw| {
+        let text = raw.text()?;
+        let (amount, currency) = text.trim().split_once(' ')?;
+        s.number_reserve_budget = Some(Money::parse(amount, Currency::parse(currency)?)?);
+        Some(())
+    }),
+    key("number_reserve_dry_run", "true or false", "false", |s, raw| {
+        s.number_reserve_dry_run = raw.flag()?;
+        Some(())
+    }),
     key("push_to_private_addresses", "true or false", "false", |s, raw| {
         s.push_to_private_addresses = raw.flag()?;
         Some(())
     }),
 ];
+
+/// Reads `US=20 KR=5`.
+pub(super) fn parse_wishes(text: &str) -> Option<Vec<Wish>> {
+    let wish = |word: &str| {
+        let (region, spare) = word.split_once('=')?;
+        let is_region = region.len() == 2 && region.bytes().all(|b| b.is_ascii_uppercase());
+        let spare = spare.parse().ok().filter(|spare| (0..=10_000).contains(spare))?;
+        is_region.then(|| Wish { region: region.to_owned(), spare })
+    };
+    text.split([' ', ',']).filter(|word| !word.is_empty()).map(wish).collect()
+}
 
 /// Reads the text of the file, then the variables (sorted, all beginning with `MEARI_`) over it.
 pub(super) fn settings(file: &str, env: &[(String, String)]) -> Result<Settings, Vec<Fault>> {
@@ -514,4 +555,19 @@ fn is_database(text: &str) -> bool {
 fn is_carrier_id(id: &str) -> bool {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !id.is_empty() && id.len() <= 32 && id.chars().all(good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_are_read() {
+        let wish = |region: &str, spare| Wish { region: region.to_owned(), spare };
+        assert_eq!(parse_wishes("US=20, KR=5"), Some(vec![wish("US", 20), wish("KR", 5)]));
+        assert_eq!(parse_wishes(""), Some(Vec::new()));
+        for bad in ["US", "us=3", "USA=3", "US=-1", "US=many", "US=20000"] {
+            assert_eq!(parse_wishes(bad), None, "{bad}");
+        }
+    }
 }

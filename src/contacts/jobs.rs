@@ -31,19 +31,25 @@ pub const RETIRE_LATE: &str = "contacts.retire_late";
 /// When that look is taken: no transaction that began before the first one is still open then.
 const RETIRE_LATE_AFTER: Duration = Duration::from_secs(60);
 
+/// A carrier is written off: all its numbers are taken out of service: [`RetireCarrier`].
+pub const RETIRE_CARRIER: &str = "contacts.retire_carrier";
+/// Numbers taken out of service in one run of it.
+const RETIRED_PER_RUN: i64 = 50;
+
 /// A file of cards is written into its book: [`ApplyImport`].
 pub const APPLY_IMPORT: &str = "contacts.apply_import";
 /// Cards go to their owner by letter: [`card_mail::MailCards`].
 pub const MAIL_CARDS: &str = "contacts.mail_cards";
 
 /// All kinds this slice runs.
-pub const KINDS: [&str; 8] = [
+pub const KINDS: [&str; 9] = [
     GIVE_NUMBERS,
     FILL_WAITING,
     PEER_CHANGED,
     PURGE_CONVERSATIONS,
     REPLACE_NUMBERS,
     RETIRE_LATE,
+    RETIRE_CARRIER,
     APPLY_IMPORT,
     MAIL_CARDS,
 ];
@@ -97,6 +103,25 @@ pub struct ReplaceNumbers {
 pub struct RetireLate {
     /// The number.
     pub number: NumberId,
+}
+
+/// Payload of [`RETIRE_CARRIER`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RetireCarrier {
+    /// Its id.
+    pub carrier_id: String,
+}
+
+/// Some of a carrier's numbers, and the rest by the next job.
+fn retire_carrier(db: &mut Db, now: Timestamp, job: &RetireCarrier) -> Result<()> {
+    let numbers = numbers::list_of_carrier(db, &job.carrier_id, RETIRED_PER_RUN)?;
+    for number in &numbers {
+        retire_number(db, now, number.id)?;
+    }
+    if !numbers.is_empty() {
+        queue::enqueue(db, now, RETIRE_CARRIER, None, job)?;
+    }
+    Ok(())
 }
 
 /// Takes a number out of service for good, and enqueues what follows for those who knew a contact by it.
@@ -162,6 +187,10 @@ pub async fn run(app: &App, job: &Claimed) -> Result<()> {
                 enqueue_replacements(db, now, &holders)
             };
             app.db.write(Lane::Any, look).await
+        }
+        RETIRE_CARRIER => {
+            let (payload, now): (RetireCarrier, _) = (serde_json::from_str(&job.payload)?, app.now());
+            app.db.write(Lane::Any, move |db| retire_carrier(db, now, &payload)).await
         }
         APPLY_IMPORT => {
             let ApplyImport { account, id } = serde_json::from_str(&job.payload)?;

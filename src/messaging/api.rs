@@ -1,6 +1,7 @@
 //! Conversations and messages over REST.
 
 mod admin;
+mod carriers;
 mod push;
 
 use std::time::Duration;
@@ -38,7 +39,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(admin::find_sms)
         .service(admin::decide_sms)
         .service(admin::list_traffic)
-        .service(admin::list_carriers)
+        .service(carriers::list_carriers)
+        .service(carriers::update_carrier)
         .service(admin::list_jobs)
         .service(update_reaction)
         .service(delete_reaction)

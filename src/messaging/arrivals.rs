@@ -8,11 +8,11 @@ use moka::sync::Cache;
 use super::outbox::{self, NewSms, Purpose};
 use super::receive::{self, Arrived, Received};
 use super::routes::{Meaning, Route, Routes, SmsLine, resolve_many};
-use super::{bridge, consenting, reactions, receipts, receive_and_forward, tapbacks};
+use super::{bridge, consenting, reactions, receipts, receive_and_forward, rounds, tapbacks};
 use crate::accounts::limits::{self, Limit};
 use crate::accounts::mobiles;
 use crate::app::App;
-use crate::carriers::{CarrierEvent, DeliveryReceipt, InboundSms, StopScope};
+use crate::carriers::{CarrierEvent, DeliveryReceipt, InboundSms, ReceiptState, StopScope};
 use crate::clock::Timestamp;
 use crate::db::{Db, HotOperation, HotRead, Lane};
 use crate::error::{Kind, Result};
@@ -77,6 +77,7 @@ impl Arrivals {
             tracing::info!(carrier = carrier_id, "an SMS from no telephone was passed over");
             return Ok(());
         };
+        app.tallies.note(carrier_id, |tally| tally.inbound += 1);
         if let Some(word) = consenting::word(&sms) {
             consenting::hear(app, carrier_id, &sms, &from, word).await?;
         }
@@ -174,11 +175,15 @@ impl Arrivals {
             Meaning::Nobody { locale, .. } => Locale::parse(locale).unwrap_or_default(),
             Meaning::Stranger if from.region() == "KR" => Locale::Ko,
             Meaning::Stranger => Locale::En,
-            Meaning::Contact(_) | Meaning::Ourselves | Meaning::NotOurs => {
-                tracing::warn!(
-                    carrier = carrier_id,
-                    "an SMS for a number that is not ours, or from one that is, was passed over"
-                );
+            Meaning::Ourselves => {
+                let (now, text) = (app.now(), sms.text.clone());
+                if !app.db.write(Lane::Any, move |db| rounds::heard_ourselves(db, now, &text)).await? {
+                    tracing::warn!(carrier = carrier_id, "an SMS from one of our numbers was passed over");
+                }
+                return Ok(());
+            }
+            Meaning::Contact(_) | Meaning::NotOurs => {
+                tracing::warn!(carrier = carrier_id, "an SMS for a number that is not ours was passed over");
                 return Ok(());
             }
         };
@@ -209,12 +214,17 @@ impl Arrivals {
     /// The network's word on an SMS of ours.
     pub async fn receipt(&self, app: &App, carrier_id: &str, receipt: DeliveryReceipt) -> Result<()> {
         let now = app.now();
-        let carrier_id = carrier_id.to_owned();
+        let (carrier, carrier_id) = (carrier_id.to_owned(), carrier_id.to_owned());
         let state = receipt.state;
         let scope = app.carriers.get(&carrier_id).map_or(StopScope::None, |c| c.capabilities().stop_scope);
         let is_news =
             app.db.write(Lane::Any, move |db| receipts::take(db, now, &carrier_id, &receipt, scope)).await?;
         if is_news {
+            app.tallies.note(&carrier, |tally| match state {
+                ReceiptState::Delivered => tally.delivered += 1,
+                ReceiptState::Undelivered | ReceiptState::Failed => tally.undelivered += 1,
+                ReceiptState::Queued | ReceiptState::Sending | ReceiptState::Sent => {}
+            });
             app.metrics.message("outbound", outbox::state_from_receipt(state).as_str());
         }
         Ok(())

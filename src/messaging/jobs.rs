@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::consenting;
+use super::moving::{self, Move};
 use super::outbox::{self, OutboundSms, SmsJob, Turn};
 use super::parcel::{self, Parcel};
 use super::{Waited, pace, place_waiting, receipts, segments, store};
@@ -11,7 +12,6 @@ use crate::carriers::{Found, Rates, Retry, SendError, SentQuery, SmsToSend, Stop
 use crate::clock::Timestamp;
 use crate::db::{Db, Lane};
 use crate::error::Result;
-use crate::ids::JobId;
 use crate::queue::{self, Claimed, Next};
 
 /// When a message that has no number yet is looked at again.
@@ -40,20 +40,31 @@ async fn wait_for_number(app: &App, job: &SmsJob, now: Timestamp) -> Result<Opti
     })
 }
 
-/// Whether the job has to wait for its turn, because the carrier takes no more just now; it is parked then.
-async fn wait_for_turn(app: &App, id: JobId, job: &SmsJob) -> Result<bool> {
-    if app.carriers.limited().next().is_none() {
-        return Ok(false);
-    }
-    let sms_id = job.sms;
-    let Some(sms) = app.db.read(move |db| outbox::find(db, sms_id)).await? else { return Ok(false) };
-    let rates = app.carriers.rates(&sms.carrier_id);
-    if rates == Rates::NONE || sms.state != "queued" {
-        return Ok(false);
-    }
+/// Before an SMS leaves: by which line, and whether it is its turn. What is to be done in place of sending it.
+async fn before_leaving(app: &App, claimed: &Claimed, job: &SmsJob) -> Result<Option<Next>> {
+    let (id, is_code, cheapest_first) = (job.sms, job.is_code, app.carriers.cheapest_first());
+    let read = app.db.read(move |db| moving::find(db, id, is_code, &cheapest_first));
+    let Some((mut sms, wanted)) = read.await? else { return Ok(None) };
     let now = app.now();
+    match wanted {
+        Move::None => {}
+        Move::Wait => {
+            return Ok(Some(Next::Again {
+                at: now.plus(NUMBER_PAUSE),
+                why: "no number any more".to_owned(),
+            }));
+        }
+        Move::To(line) => {
+            (sms.carrier_id, sms.from) = (line.carrier_id.clone(), line.from.clone());
+            app.db.write(lane(job), move |db| moving::move_to(db, now, id, &line)).await?;
+        }
+    }
+    let rates = app.carriers.rates(&sms.carrier_id);
+    if claimed.granted || rates == Rates::NONE || sms.state != "queued" {
+        return Ok(None);
+    }
     let asks = pace::Asks {
-        job: id,
+        job: claimed.id,
         in_campaign: pace::is_in_campaign(&sms.from, &sms.to),
         carrier_id: sms.carrier_id,
         number: sms.from,
@@ -62,7 +73,7 @@ async fn wait_for_turn(app: &App, id: JobId, job: &SmsJob) -> Result<bool> {
         segments: sms.segment_count.max(1),
     };
     let granted = app.db.write(Lane::Any, move |db| pace::ask(db, now, rates, &asks)).await?;
-    Ok(!granted)
+    Ok((!granted).then_some(Next::Parked))
 }
 
 /// Sends one SMS. Safe to run twice: whoever finds the intent of a dead attempt does not send again.
@@ -72,8 +83,8 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
     if let Some(next) = wait_for_number(app, &job, now).await? {
         return Ok(next);
     }
-    if !claimed.granted && wait_for_turn(app, claimed.id, &job).await? {
-        return Ok(Next::Parked);
+    if let Some(next) = before_leaving(app, claimed, &job).await? {
+        return Ok(next);
     }
     let Some(parcel) = parcel_of(app, &job).await? else {
         let at = app.now().plus(queue::backoff(claimed.attempts));
@@ -101,7 +112,10 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
         media_urls,
         status_callback: format!("{}/carriers/{}/status", app.settings.public_url, sms.carrier_id),
     };
-    match carrier.send(&outgoing).await {
+    let outcome = carrier.send(&outgoing).await;
+    let took = app.now().since(now);
+    app.tallies.note(&sms.carrier_id, |tally| tally.note_send(outcome.as_ref().map(drop), took));
+    match outcome {
         Ok(accepted) => {
             let now = app.now();
             let state = outbox::state_from_receipt(accepted.state);

@@ -233,6 +233,54 @@ fn floor_of(at: Timestamp) -> Uuid {
     Uuid::from_u64_pair(at.unix_millis() << 16, 0)
 }
 
+/// What became of the SMS from one of our numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberFigures {
+    /// Which.
+    pub number: E164,
+    /// That arrived.
+    pub delivered: i64,
+    /// That did not.
+    pub undelivered: i64,
+    /// Of those: blocked or filtered on the way.
+    pub blocked: i64,
+}
+
+impl NumberFigures {
+    /// Whether carriers seem to hold something against the number. A few failures say nothing.
+    pub fn is_unwell(&self) -> bool {
+        let decided = self.delivered + self.undelivered;
+        decided >= 20 && (self.undelivered * 2 > decided || self.blocked * 5 > decided)
+    }
+}
+
+/// What became of the SMS since an instant, by number.
+pub fn by_number(db: &mut Db, since: Timestamp) -> Result<Vec<NumberFigures>> {
+    type Row = (E164, String, Option<String>, i64);
+    let rows: Vec<Row> = each!(db, |c| outbound_sms::table
+        .filter(outbound_sms::id.ge(OutboundSmsId(floor_of(since))))
+        .filter(outbound_sms::state.eq_any(["delivered", "read", "undelivered", "failed"]))
+        .group_by((outbound_sms::from_number, outbound_sms::state, outbound_sms::error_code))
+        .select((outbound_sms::from_number, outbound_sms::state, outbound_sms::error_code, count_star()))
+        .order(outbound_sms::from_number.asc())
+        .load(c))?;
+    let mut all: Vec<NumberFigures> = Vec::new();
+    for (number, state, error, count) in rows {
+        if all.last().is_none_or(|last| last.number != number) {
+            all.push(NumberFigures { number, delivered: 0, undelivered: 0, blocked: 0 });
+        }
+        let Some(last) = all.last_mut() else { continue };
+        match state.as_str() {
+            "delivered" | "read" => last.delivered += count,
+            _ => last.undelivered += count,
+        }
+        if matches!(error.as_deref(), Some("blocked" | "filtered")) {
+            last.blocked += count;
+        }
+    }
+    Ok(all)
+}
+
 /// When each carrier last called us.
 pub fn last_calls(db: &mut Db) -> Result<Vec<(String, Timestamp)>> {
     let rows: Vec<(String, Option<Timestamp>)> = each!(db, |c| carrier_callbacks::table
@@ -255,6 +303,22 @@ pub fn in_flight(db: &mut Db) -> Result<Vec<(String, String, i64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_unwell_when_half_is_lost_or_a_fifth_blocked() {
+        let table = [
+            (100, 0, 0, false),
+            (5, 14, 14, false),
+            (9, 11, 0, true),
+            (10, 10, 4, false),
+            (75, 25, 21, true),
+        ];
+        for (delivered, undelivered, blocked, wanted) in table {
+            let number = E164::parse("+12025550123").unwrap();
+            let figures = NumberFigures { number, delivered, undelivered, blocked };
+            assert_eq!(figures.is_unwell(), wanted, "{figures:?}");
+        }
+    }
 
     #[test]
     fn the_floor_is_below_every_identifier_of_its_instant() {

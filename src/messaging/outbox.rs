@@ -41,6 +41,8 @@ pub enum Purpose {
     Verification,
     /// A word from the service itself.
     Notice,
+    /// From one of our numbers to another, to see whether it arrives.
+    Loop,
     /// The answer to STOP, START or HELP; the only thing that goes to who said STOP.
     Consent,
 }
@@ -51,6 +53,7 @@ impl Purpose {
             Purpose::Message => "message",
             Purpose::Verification => "verification",
             Purpose::Notice => "notice",
+            Purpose::Loop => "loop",
             Purpose::Consent => "consent",
         }
     }
@@ -117,6 +120,9 @@ pub struct SmsJob {
     /// Whether it lets others go first: a notice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_patient: bool,
+    /// Whether it may leave from any number: a code.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_code: bool,
     /// Its message has pictures or files.
     #[serde(default)]
     pub media: bool,
@@ -138,8 +144,15 @@ pub fn enqueue_with_media(db: &mut Db, now: Timestamp, sms: &NewSms) -> Result<O
 fn enqueue_parcel(db: &mut Db, now: Timestamp, sms: &NewSms, media: bool) -> Result<OutboundSmsId> {
     let id = OutboundSmsId::new(now);
     insert(db, now, id, sms)?;
-    let is_patient = sms.purpose == Purpose::Notice;
-    let job = SmsJob { sms: id, account: sms.account, by: sms.by, is_patient, media, waits: None };
+    let job = SmsJob {
+        sms: id,
+        account: sms.account,
+        by: sms.by,
+        is_patient: matches!(sms.purpose, Purpose::Notice | Purpose::Loop),
+        is_code: sms.purpose == Purpose::Verification,
+        media,
+        waits: None,
+    };
     queue::enqueue(db, now, SEND_SMS, Some(&sms.order_key), &job)?;
     Ok(id)
 }
@@ -148,7 +161,7 @@ fn enqueue_parcel(db: &mut Db, now: Timestamp, sms: &NewSms, media: bool) -> Res
 pub fn enqueue_waiting(db: &mut Db, now: Timestamp, message: &Message, media: bool) -> Result<()> {
     let (sms, account) = (OutboundSmsId::new(now), Some(message.recipient));
     let by = Some(message.sender);
-    let job = SmsJob { sms, account, by, is_patient: false, media, waits: Some(message.id) };
+    let job = SmsJob { sms, account, by, is_patient: false, is_code: false, media, waits: Some(message.id) };
     queue::enqueue(db, now, SEND_SMS, Some(&message.conversation.to_string()), &job).map(drop)
 }
 
@@ -408,7 +421,15 @@ pub fn failed(db: &mut Db, now: Timestamp, id: OutboundSmsId, code: &str) -> Res
 /// Asks for an unknown to be settled by asking the carrier, some time after its callback should have come.
 pub fn enqueue_settling(db: &mut Db, now: Timestamp, sms: &OutboundSms) -> Result<()> {
     let account = sms.account;
-    let job = SmsJob { sms: sms.id, account, by: None, is_patient: false, media: false, waits: None };
+    let job = SmsJob {
+        sms: sms.id,
+        account,
+        by: None,
+        is_patient: false,
+        is_code: false,
+        media: false,
+        waits: None,
+    };
     queue::enqueue_at(db, now, now.plus(SETTLE_AFTER), SETTLE_SMS, None, &job)?;
     Ok(())
 }

@@ -13,12 +13,15 @@ use actix_web::{HttpMessage, HttpResponse};
 use super::Snapshot;
 use crate::accounts::auth::WhoCalled;
 use crate::app::App;
+use crate::carriers::health::Health;
 use crate::contacts::carddav;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::http::RequestId;
 use crate::live::Live;
-use crate::{contacts, numbers, queue};
+use crate::messaging::pace;
+use crate::watch::{self, CarrierState};
+use crate::{alarms, contacts, numbers, queue};
 
 /// A database that takes longer is not one to send people to.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -98,8 +101,20 @@ fn read_snapshot(db: &mut Db) -> Result<Snapshot> {
         numbers: numbers::counts(db)?,
         contacts_waiting: contacts::count_waiting(db)?,
         largest_holding: numbers::largest_holding(db)?,
+        carriers: watch::states(db)?.iter().map(|s| (s.carrier_id.clone(), health(s))).collect(),
+        sms_waiting: pace::waiting(db)?.into_iter().map(|(carrier, count, _)| (carrier, count)).collect(),
+        alarms: alarms::counts(db)?,
         ..Snapshot::default()
     })
+}
+
+fn health(state: &CarrierState) -> i64 {
+    match state.health {
+        _ if state.is_avoided() => 0,
+        Health::Down => 0,
+        Health::Degraded => 1,
+        Health::Well => 2,
+    }
 }
 
 /// Middleware, the outermost: counts every request and logs a line for it, with its route and without its path.

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::forecast::{self, Held};
+use super::reserve;
 use super::{Capabilities, Import, Number, NumberState};
 use crate::accounts::auth::Admin;
 use crate::app::App;
@@ -14,8 +15,9 @@ use crate::db::Lane;
 use crate::error::{Error, Result};
 use crate::http::{Page, Paging, Problems};
 use crate::ids::NumberId;
+use crate::money::{Currency, Money};
 use crate::phone::E164;
-use crate::{contacts, numbers, queue};
+use crate::{contacts, messaging, numbers, queue};
 
 /// Numbers in one import at most.
 const IMPORT_MAX: usize = 10_000;
@@ -27,6 +29,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(list_usage)
         .service(list_forecasts)
         .service(update_number)
+        .service(create_port)
+        .service(list_orders)
         .service(delete_number);
 }
 
@@ -285,6 +289,79 @@ async fn update_number(
         Ok(number)
     });
     Ok(web::Json(NumberView::from(written.await?)))
+}
+
+/// Where a number went.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreatePort {
+    /// The carrier's id in the settings.
+    pub carrier: String,
+}
+
+/// Says that a number is another carrier's now. Whoever has it keeps it, and what waits leaves through that one.
+#[utoipa::path(tag = "admin", params(("id" = String, Path)), security(("bearer" = [])),
+    responses((status = 200, body = NumberView), Problems))]
+#[post("/v1/admin/numbers/{id}/port")]
+async fn create_port(
+    app: web::Data<App>,
+    _admin: Admin,
+    path: web::Path<String>,
+    body: web::Json<CreatePort>,
+) -> Result<web::Json<NumberView>> {
+    let id: NumberId = path.parse().map_err(|_| Error::not_found("number"))?;
+    let (now, carrier) = (app.now(), body.into_inner().carrier);
+    if app.carriers.get(&carrier).is_none() {
+        let detail = "No carrier of this id is in the settings.";
+        return Err(Error::invalid("carrier", "unknown_carrier", detail));
+    }
+    let written = app.db.write(Lane::Any, move |db| messaging::port_number(db, now, id, &carrier));
+    Ok(web::Json(NumberView::from(written.await?)))
+}
+
+/// A number that was ordered for the reserve.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct OrderView {
+    /// Our reference at the carrier.
+    pub reference: String,
+    /// The carrier.
+    pub carrier: String,
+    /// ISO 3166 region.
+    pub region: String,
+    /// E.164.
+    pub number: String,
+    /// `planned` (a dry run), `pending`, `done` or `refused`.
+    pub state: String,
+    /// What it costs in the first month.
+    pub cost: String,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+}
+
+/// Numbers that were ordered for the reserve.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct OrdersView {
+    /// The newest first, at most 500.
+    pub items: Vec<OrderView>,
+}
+
+/// Lists the numbers that were ordered for the reserve, or would have been.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = OrdersView), Problems))]
+#[get("/v1/admin/numbers/orders")]
+async fn list_orders(app: web::Data<App>, _admin: Admin) -> Result<web::Json<OrdersView>> {
+    let view = |order: reserve::Order| OrderView {
+        cost: Currency::parse(&order.currency)
+            .map(|currency| Money { micros: order.cost_micros, currency }.to_string())
+            .unwrap_or_default(),
+        reference: order.reference,
+        carrier: order.carrier_id,
+        region: order.region,
+        number: order.number.as_str().to_owned(),
+        state: order.state,
+        created_at: order.created_at.to_rfc3339(),
+    };
+    let items = app.db.read(reserve::list).await?.into_iter().map(view).collect();
+    Ok(web::Json(OrdersView { items }))
 }
 
 /// Takes a number out of service for good. Its contacts get another one, and their cards are updated.

@@ -12,6 +12,7 @@ pub mod api;
 pub mod assignment;
 pub mod forecast;
 pub mod plan;
+pub mod reserve;
 mod store;
 
 use std::collections::{HashMap, HashSet};
@@ -22,6 +23,7 @@ use crate::db::{Db, Signal};
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, AssignmentId, ContactId, NumberId};
 use crate::phone::E164;
+use crate::watch;
 
 use assignment::{Candidate, Choice, Want};
 
@@ -301,14 +303,27 @@ pub fn numbers_of(
 
 /// A number for an SMS of our own (a code) to a handset of the account: of the handset's region, or of any when that has
 /// none. Not one that names a contact for the account, as long as there is another: a code is not from a friend. Which
-/// of them follows from the handset, so that not all codes leave from one number.
-pub fn sender_for(db: &mut Db, account: AccountId, handset: &E164) -> Result<Option<Sender>> {
+/// of them follows from the handset, so that not all codes leave from one number. Carriers that are down are passed over
+/// as long as there is another one, and of the others the first of `cheapest_first` is taken, if any is named there.
+pub fn sender_for(
+    db: &mut Db,
+    account: AccountId,
+    handset: &E164,
+    cheapest_first: &[String],
+) -> Result<Option<Sender>> {
     let mut pool = store::list_pool(db, &handset.region())?;
     if pool.is_empty() {
         pool = store::list_numbers(db, None, 1_000)?;
     }
     pool.retain(|n| n.state == NumberState::Available && n.capabilities.has(Capabilities::SMS));
     let used = Held::sort(&store::list_assignments(db, account)?).used;
+    let avoided = watch::avoided(db)?;
+    if pool.iter().any(|n| !avoided.contains(&n.carrier_id)) {
+        pool.retain(|n| !avoided.contains(&n.carrier_id));
+    }
+    if let Some(cheapest) = cheapest_first.iter().find(|id| pool.iter().any(|n| n.carrier_id == **id)) {
+        pool.retain(|n| n.carrier_id == *cheapest);
+    }
     if pool.iter().any(|n| !used.contains(&n.id)) {
         pool.retain(|n| !used.contains(&n.id));
     }
@@ -316,6 +331,11 @@ pub fn sender_for(db: &mut Db, account: AccountId, handset: &E164) -> Result<Opt
     let pick = hash.as_bytes().iter().take(4).fold(0usize, |sum, byte| (sum << 8) | usize::from(*byte));
     let place = pick.checked_rem(pool.len()).unwrap_or(0);
     Ok(pool.into_iter().nth(place).map(|n| Sender { carrier_id: n.carrier_id, number: n.number }))
+}
+
+/// Numbers of a carrier that are in service or suspended, oldest first.
+pub fn list_of_carrier(db: &mut Db, carrier_id: &str, limit: i64) -> Result<Vec<Number>> {
+    store::list_of_carrier(db, carrier_id, limit)
 }
 
 /// Our number behind these digits.
@@ -373,6 +393,17 @@ pub fn suspend(db: &mut Db, now: Timestamp, id: NumberId, state: NumberState) ->
     store::set_state(db, id, state, now)?;
     db.signal(Signal::Pool);
     Ok(Number { state, ..number })
+}
+
+/// Another carrier has the number now (it was ported): whoever has it keeps it.
+pub fn port(db: &mut Db, id: NumberId, carrier_id: &str) -> Result<Number> {
+    let number = store::find_by_id(db, id)?.ok_or_else(|| Error::not_found("number"))?;
+    if number.state == NumberState::Retired {
+        return Err(Error::conflict("number_retired", "A retired number comes back by importing it again."));
+    }
+    store::set_carrier(db, id, carrier_id)?;
+    db.signal(Signal::Pool);
+    Ok(Number { carrier_id: carrier_id.to_owned(), ..number })
 }
 
 /// Whoever was given a number while it was being retired, by a transaction that had not seen it yet. To be asked for a

@@ -111,6 +111,25 @@ pub fn list_pool(db: &mut Db, region: &str) -> Result<Vec<Number>> {
     Ok(rows.into_iter().map(to_number).collect())
 }
 
+pub fn set_carrier(db: &mut Db, id: NumberId, carrier_id: &str) -> Result<()> {
+    each!(db, |c| diesel::update(numbers::table)
+        .filter(numbers::id.eq(id))
+        .set(numbers::carrier_id.eq(carrier_id))
+        .execute(c))?;
+    Ok(())
+}
+
+pub fn list_of_carrier(db: &mut Db, carrier_id: &str, limit: i64) -> Result<Vec<Number>> {
+    let rows: Vec<NumberRow> = each!(db, |c| numbers::table
+        .filter(numbers::carrier_id.eq(carrier_id))
+        .filter(numbers::state.ne(NumberState::Retired.as_str()))
+        .select(columns!())
+        .order(numbers::id.asc())
+        .limit(limit)
+        .load(c))?;
+    Ok(rows.into_iter().map(to_number).collect())
+}
+
 /// What choosing needs to know of a region's numbers, and no more.
 pub fn list_candidates(db: &mut Db, region: &str) -> Result<Vec<(NumberId, E164, String, i32)>> {
     Ok(each!(db, |c| numbers::table

@@ -32,6 +32,8 @@ mod cli;
 mod console;
 mod contacts;
 mod doorbell;
+mod failover;
+mod goods;
 mod idempotency;
 mod kill;
 mod live;

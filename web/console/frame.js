@@ -6,6 +6,7 @@ import { mark } from '../app/icons.js';
 import { button } from '../app/parts.js';
 import { address, place } from './place.js';
 import { accounts } from './accounts.js';
+import { alarms } from './alarms.js';
 import { carriers } from './carriers.js';
 import { consents } from './consents.js';
 import { jobs } from './jobs.js';
@@ -14,7 +15,7 @@ import { numbers } from './numbers.js';
 import { overview } from './overview.js';
 import { trace } from './trace.js';
 
-const PLACES = { overview, numbers, carriers, messages, undecided, optouts: consents, accounts, jobs };
+const PLACES = { overview, alarms, numbers, carriers, messages, undecided, optouts: consents, accounts, jobs };
 
 /** The console of an operator. */
 export function frame(account) {
@@ -49,6 +50,8 @@ export function frame(account) {
     if (moveFocus) main.querySelector('h1')?.focus({ preventScroll: true });
   };
   addEventListener('hashchange', () => show(true));
+  // A view whose data it has changed itself.
+  addEventListener('console:again', () => { shown = null; show(false); });
   show(false);
   const skip = el('a', { class: 'skip', href: '#desk', onclick: event => { event.preventDefault(); main.focus(); } }, t('nav.skip'));
   return el('div', { class: 'console' }, skip, nav, main);

@@ -8,7 +8,7 @@ import { state, when } from './words.js';
 export function jobs() {
   return tableView(t('console.jobs'), {
     name: 'jobs', empty: t('console.jobs_none'),
-    filters: [{ name: 'state', label: t('console.state'), options: ['ready', 'running', 'dead'].map(name => [name, t(`console.state.${name}`)]) }],
+    filters: [{ name: 'state', label: t('console.state'), options: ['ready', 'running', 'parked', 'dead'].map(name => [name, t(`console.state.${name}`)]) }],
     columns: [
       { title: t('console.job'), value: row => row.id, cell: row => el('span', { class: 'mono', title: row.id }, `…${row.id.slice(-8)}`) },
       { title: t('console.kind'), value: row => row.kind },

@@ -12,7 +12,7 @@ use crate::accounts::limits::{self, CHECKS_ADDRESS};
 use crate::accounts::mobiles::{self, Asked};
 use crate::accounts::proofs::Guess;
 use crate::accounts::view::{EmailView, MobileView};
-use crate::accounts::{leaf, pages};
+use crate::accounts::{leaf, pages, ranges};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::db::Db;
@@ -21,6 +21,7 @@ use crate::http::Problems;
 use crate::ids::{AccountId, EmailId, HandsetId};
 use crate::messaging::outbox::{self, NewSms, Purpose};
 use crate::messaging::routes::SmsLine;
+use crate::numbers::Sender;
 use crate::phone::E164;
 use crate::texts::{Locale, Text};
 use crate::{accounts, contacts, numbers};
@@ -69,6 +70,9 @@ pub(super) struct NewMobileView {
     /// In place of typing the code in: text this from the mobile.
     #[schema(required)]
     text_to: Option<TextTo>,
+    /// Whether a code is on its way. Not to ranges of numbers to which somebody has had codes pumped: there the text
+    /// is the way.
+    code_sent: bool,
 }
 
 /// Add a mobile number
@@ -85,6 +89,8 @@ pub(super) async fn create_mobile(
     body: Json<CreateMobile>,
 ) -> Result<HttpResponse> {
     let number = read_number(&body.number)?;
+    ranges::check(&number, &app.settings.countries)?;
+    let cheapest_first = app.carriers.cheapest_first();
     let (now, keys, from) = (app.now(), app.keys.clone(), remote_address(&request));
     let written = app.db.write(me.account, move |db| {
         if numbers::find(db, &number)?.is_some() {
@@ -92,9 +98,17 @@ pub(super) async fn create_mobile(
         }
         let asked = mobiles::ask(db, now, &keys, me.account, &number, from)?;
         let locale = accounts::load(db, me.account)?.locale;
-        let sender = send_code(db, now, me.account, &asked, locale)?;
-        let text_to = TextTo { number: sender.as_str().to_owned(), text: asked.word };
-        Ok(NewMobileView { mobile: MobileView::from(asked.mobile), text_to: Some(text_to) })
+        let sender = sender_of(db, me.account, &asked.mobile.number, &cheapest_first)?;
+        let from = sender.number.clone();
+        if asked.may_send {
+            send_code(db, now, me.account, &asked, sender, locale)?;
+        }
+        let text_to = TextTo { number: from.as_str().to_owned(), text: asked.word };
+        Ok(NewMobileView {
+            mobile: MobileView::from(asked.mobile),
+            text_to: Some(text_to),
+            code_sent: asked.may_send,
+        })
     });
     Ok(HttpResponse::Created().json(written.await?))
 }
@@ -115,12 +129,22 @@ fn invalid_number() -> Error {
     Error::invalid("number", "invalid_number", "This is not a mobile number. Example: +12025550101")
 }
 
-/// Sends a code and answers from which number.
-fn send_code(db: &mut Db, now: Timestamp, account: AccountId, asked: &Asked, locale: Locale) -> Result<E164> {
-    let (mobile, code) = (&asked.mobile, asked.code.as_str());
-    let sender = numbers::sender_for(db, account, &mobile.number)?.ok_or_else(|| {
+fn sender_of(db: &mut Db, account: AccountId, handset: &E164, cheapest_first: &[String]) -> Result<Sender> {
+    numbers::sender_for(db, account, handset, cheapest_first)?.ok_or_else(|| {
         Error::unavailable("no_sender", "There is no number yet that the code could be sent from.")
-    })?;
+    })
+}
+
+/// Sends a code.
+fn send_code(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    asked: &Asked,
+    sender: Sender,
+    locale: Locale,
+) -> Result<()> {
+    let (mobile, code) = (&asked.mobile, asked.code.as_str());
     let sms = NewSms {
         account: Some(account),
         by: Some(account),
@@ -130,9 +154,7 @@ fn send_code(db: &mut Db, now: Timestamp, account: AccountId, asked: &Asked, loc
         line: SmsLine { carrier_id: sender.carrier_id, from: sender.number, to: mobile.number.clone() },
         text: Text::VerificationCode { code }.render(locale),
     };
-    let from = sms.line.from.clone();
-    outbox::enqueue(db, now, &sms)?;
-    Ok(from)
+    outbox::enqueue(db, now, &sms).map(drop)
 }
 
 /// Prove a mobile number

@@ -266,56 +266,6 @@ pub(super) async fn list_traffic(
     Ok(web::Json(TrafficSeriesView { since, items: found.into_iter().map(TrafficView::from).collect() }))
 }
 
-/// SMS of a carrier that are on their way.
-#[derive(Serialize, ToSchema)]
-pub(super) struct InFlightView {
-    /// `queued`, `sending` or `unknown`.
-    state: String,
-    /// SMS.
-    count: i64,
-}
-
-/// A carrier of the settings.
-#[derive(Serialize, ToSchema)]
-pub(super) struct CarrierView {
-    /// Its name in the settings.
-    id: String,
-    /// The wire it speaks.
-    kind: String,
-    /// When it last called us.
-    #[schema(required, value_type = Option<String>, format = DateTime)]
-    last_callback_at: Option<Timestamp>,
-    /// What is on its way through it.
-    in_flight: Vec<InFlightView>,
-}
-
-/// The carriers.
-#[derive(Serialize, ToSchema)]
-pub(super) struct CarriersView {
-    /// In the order of their names.
-    items: Vec<CarrierView>,
-}
-
-/// Show the carriers and what is on its way through them
-#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = CarriersView), Problems))]
-#[get("/v1/admin/carriers")]
-pub(super) async fn list_carriers(_: Admin, app: web::Data<App>) -> Result<web::Json<CarriersView>> {
-    let (calls, flying) = app.db.read(|db| Ok((ledger::last_calls(db)?, ledger::in_flight(db)?))).await?;
-    let view = |carrier: &std::sync::Arc<dyn crate::carriers::Carrier>| CarrierView {
-        id: carrier.id().to_owned(),
-        kind: carrier.kind().to_owned(),
-        last_callback_at: calls.iter().find(|(id, _)| id == carrier.id()).map(|(_, at)| *at),
-        in_flight: flying
-            .iter()
-            .filter(|(id, _, _)| id == carrier.id())
-            .map(|(_, state, count)| InFlightView { state: state.clone(), count: *count })
-            .collect(),
-    };
-    let mut items: Vec<CarrierView> = app.carriers.iter().map(view).collect();
-    items.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(web::Json(CarriersView { items }))
-}
-
 /// A piece of work that waits, runs or was given up.
 #[derive(Serialize, ToSchema)]
 pub(super) struct JobView {

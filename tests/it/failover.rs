@@ -1,0 +1,286 @@
+//! A carrier fails: it is noticed, what may leave elsewhere does, what may not waits or moves, and the operator sees it.
+
+use std::time::Duration;
+
+use meari::db::Lane;
+use meari::messaging::rounds;
+use meari::numbers::{Capabilities, Import};
+use meari::phone::E164;
+use meari::worker;
+use serde_json::{Value, json};
+
+use crate::support::app::ADMIN_TOKEN;
+use crate::support::client::Client;
+use crate::support::database::TestDatabase;
+use crate::support::telnyx::Telnyx;
+use crate::support::wire::{Act, Fake, Vendor as _};
+use crate::support::{Person, TestApp};
+
+/// Two carriers, the second one dearer.
+struct Two {
+    app: TestApp,
+    main: Fake<Telnyx>,
+    spare: Fake<Telnyx>,
+    operator: Client,
+}
+
+fn refuses_us() -> Act {
+    Act::Refuse { status: 401, header: None, body: "{}".to_owned() }
+}
+
+impl Two {
+    async fn up(database: TestDatabase) -> Two {
+        let (main, spare): (Fake<Telnyx>, Fake<Telnyx>) = (Fake::up(), Fake::up());
+        let carrier = |id: &str, fake: &Fake<Telnyx>, price: &str| {
+            let mut settings = Telnyx::settings(&fake.url);
+            settings.id = id.to_owned();
+            settings.options.insert("price_per_segment".to_owned(), price.into());
+            settings
+        };
+        let carriers = vec![carrier("main", &main, "0.004 USD"), carrier("spare", &spare, "0.010 USD")];
+        let app = TestApp::start(database, |s| {
+            s.carriers = carriers;
+            s.carrier_loop_minutes = 60;
+            s.countries = vec!["US".to_owned()];
+        })
+        .await;
+        main.state().callback_base = format!("{}/carriers/main", app.url);
+        spare.state().callback_base = format!("{}/carriers/spare", app.url);
+        let operator = app.stranger().with_token(ADMIN_TOKEN);
+        Two { app, main, spare, operator }
+    }
+
+    async fn import(&self, carrier: &str, first: usize, count: usize) {
+        let capabilities = Capabilities::parse("sms").unwrap();
+        let number = |n: usize| E164::parse(&format!("+12025550{n:03}")).unwrap();
+        let import = |n| Import { number: number(n), carrier_id: carrier.to_owned(), capabilities };
+        let imports: Vec<Import> = (first..first + count).map(import).collect();
+        let now = self.app.app.now();
+        let write = move |db: &mut meari::db::Db| meari::numbers::import(db, now, &imports);
+        self.app.app.db.write(Lane::Any, write).await.unwrap();
+    }
+
+    async fn work(&self) {
+        let now = self.app.app.now();
+        (self.main.state().now, self.spare.state().now) = (now, now);
+        worker::drain(&self.app.app).await;
+    }
+
+    /// What every node does each minute.
+    async fn round(&self) {
+        rounds::watch_carriers(&self.app.app).await.unwrap();
+        self.work().await;
+    }
+
+    async fn carrier(&self, id: &str) -> Value {
+        let all = self.operator.get("/v1/admin/carriers").await.expect(200);
+        all["items"].as_array().unwrap().iter().find(|c| c["id"] == id).unwrap().clone()
+    }
+
+    async fn ask_code(&self, person: &Person, number: &str) -> Value {
+        let asked = person.post("/v1/me/mobiles", json!({ "number": number })).await.expect(201);
+        self.work().await;
+        asked.body
+    }
+
+    async fn prove(&self, person: &Person, number: &str) {
+        let asked = self.ask_code(person, number).await;
+        let text = self.main.sent().pop().unwrap().text;
+        let code: String = text.chars().filter(char::is_ascii_digit).collect();
+        let path = format!("/v1/me/mobiles/{}/verify", asked["id"].as_str().unwrap());
+        person.post(&path, json!({ "code": code })).await.expect(200);
+        self.work().await;
+    }
+
+    async fn finish(self) {
+        self.app.finish().await;
+        self.main.down().await;
+        self.spare.down().await;
+    }
+}
+
+macro_rules! failover_story {
+    ($($name:ident)+) => {
+        $(mod $name {
+            use super::*;
+
+            #[actix_web::test]
+            async fn on_sqlite() {
+                let two = Two::up(TestDatabase::sqlite()).await;
+                super::$name(&two).await;
+                two.finish().await;
+            }
+
+            #[actix_web::test]
+            async fn on_postgres() {
+                let two = Two::up(TestDatabase::postgres()).await;
+                super::$name(&two).await;
+                two.finish().await;
+            }
+        })+
+    };
+}
+
+failover_story! {
+    codes_leave_by_another_carrier_while_theirs_is_down
+    what_waits_for_a_carrier_that_is_written_off_leaves_from_the_new_number
+    what_comes_in_at_a_carrier_that_was_down_is_not_lost
+    connected_but_dead_is_found_by_messages_to_ourselves
+    codes_are_not_pumped_into_a_range
+    codes_go_to_countries_that_are_served_and_never_to_premium_numbers
+}
+
+async fn codes_leave_by_another_carrier_while_theirs_is_down(two: &Two) {
+    two.import("spare", 300, 5).await;
+    two.import("main", 200, 5).await;
+    let (alice, bob) = (two.app.person("alice").await, two.app.person("bob").await);
+    two.ask_code(&alice, "+12025550101").await;
+    assert_eq!((two.main.sent().len(), two.spare.sent().len()), (1, 0), "the cheaper one");
+    two.round().await;
+    assert_eq!(two.carrier("main").await["state"], "well");
+    two.app.advance(Duration::from_secs(900));
+    two.main.state().always = Some(refuses_us());
+    two.ask_code(&bob, "+12025550102").await;
+    two.round().await;
+    let seen = two.carrier("main").await;
+    assert_eq!((&seen["state"], &seen["why"]), (&json!("down"), &json!("it refuses our account")));
+    assert_eq!(two.carrier("spare").await["state"], "well");
+    two.app.advance(Duration::from_secs(120));
+    two.work().await;
+    let by_spare = two.spare.sent();
+    assert!(by_spare.iter().any(|sent| sent.to == "+12025550102"), "the code left by the other one");
+    let metrics = reqwest::get(format!("{}/metrics", two.app.url)).await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("meari_carrier_health{carrier=\"main\"} 0"), "{metrics}");
+    assert!(metrics.contains("meari_alarms{kind=\"carrier_down\"} 1"), "{metrics}");
+
+    let alarms = two.operator.get("/v1/admin/alarms").await.expect(200);
+    let alarm = &alarms["items"][0];
+    assert_eq!((&alarm["kind"], &alarm["subject"]), (&json!("carrier_down"), &json!("main")));
+    let path = format!("/v1/admin/alarms/{}/acknowledge", alarm["id"].as_str().unwrap());
+    two.operator.post(&path, json!({})).await.expect(200);
+    assert_eq!(two.operator.get("/v1/admin/alarms").await["items"], json!([]));
+    assert_eq!(two.operator.get("/v1/admin/alarms?state=all").await["items"].as_array().unwrap().len(), 1);
+    two.operator.get("/v1/admin/alarms?state=old").await.refused(422, "bad_state");
+
+    // It stays down until something went through it: a message to ourselves does.
+    two.main.state().always = None;
+    two.app.advance(Duration::from_secs(3_600));
+    two.round().await;
+    two.round().await;
+    assert_eq!(two.carrier("main").await["state"], "well");
+}
+
+async fn what_waits_for_a_carrier_that_is_written_off_leaves_from_the_new_number(two: &Two) {
+    two.import("main", 200, 5).await;
+    let (alice, bob) = (two.app.person("alice").await, two.app.person("bob").await);
+    two.prove(&alice, "+12025550101").await;
+    let (friend, contact) = alice.befriends(&bob).await;
+    two.work().await;
+    two.import("spare", 300, 5).await;
+    two.main.state().always = Some(refuses_us());
+    let path = format!("/v1/contacts/{contact}/messages");
+    bob.post(&path, json!({ "text": "Are you there?" })).await.expect(201);
+    two.work().await;
+    let before = alice.get(&format!("/v1/contacts/{friend}")).await.expect(200)["number"].clone();
+    two.operator.patch("/v1/admin/carriers/nobody", json!({ "dead": true })).await.expect(404);
+    let dead = two.operator.patch("/v1/admin/carriers/main", json!({ "dead": true })).await.expect(200);
+    assert!(dead["dead_since"].is_string());
+    two.work().await;
+    let after = alice.get(&format!("/v1/contacts/{friend}")).await.expect(200)["number"].clone();
+    assert!(after.is_string() && after != before, "{after}");
+    two.app.advance(Duration::from_secs(180));
+    two.work().await;
+    let sent = two.spare.sent().pop().expect("it left by the other one");
+    assert_eq!((json!(sent.from), sent.to.as_str()), (after, "+12025550101"));
+    assert!(sent.text.ends_with("Are you there?"), "{}", sent.text);
+    let back = two.operator.patch("/v1/admin/carriers/main", json!({ "dead": false })).await.expect(200);
+    assert!(back["dead_since"].is_null());
+}
+
+async fn what_comes_in_at_a_carrier_that_was_down_is_not_lost(two: &Two) {
+    two.import("main", 200, 5).await;
+    let (alice, bob) = (two.app.person("alice").await, two.app.person("bob").await);
+    two.prove(&alice, "+12025550101").await;
+    let (friend, _) = alice.befriends(&bob).await;
+    two.work().await;
+    let number = alice.get(&format!("/v1/contacts/{friend}")).await.expect(200)["number"].clone();
+    two.app.advance(Duration::from_secs(900));
+    two.main.state().always = Some(refuses_us());
+    two.ask_code(&bob, "+12025550102").await;
+    two.round().await;
+    assert_eq!(two.carrier("main").await["state"], "down");
+    // It comes back and says what it had kept.
+    let body = Telnyx::inbound("in-1", "+12025550101", number.as_str().unwrap(), "From the dark");
+    assert_eq!(two.main.tells("messages", &body, two.app.app.now()).await, 200);
+    let list = bob.get("/v1/conversations").await.expect(200);
+    assert_eq!(list["items"][0]["last_message"]["text"], "From the dark");
+    two.app.advance(Duration::from_secs(5 * 3_600));
+    two.work().await;
+}
+
+async fn connected_but_dead_is_found_by_messages_to_ourselves(two: &Two) {
+    two.import("main", 200, 3).await;
+    let come_back = async |two: &Two| {
+        let sent = two.main.sent().pop().unwrap();
+        let id = format!("loop-{}", two.main.sent().len());
+        let body = Telnyx::inbound(&id, &sent.from, &sent.to, &sent.text);
+        assert_eq!(two.main.tells("messages", &body, two.app.app.now()).await, 200);
+    };
+    two.round().await;
+    assert_eq!(two.main.sent().len(), 1);
+    two.round().await;
+    assert_eq!(two.main.sent().len(), 1, "one an hour");
+    come_back(two).await;
+    assert!(two.carrier("main").await["last_loop"]["arrived_at"].is_string());
+    for hour in 1..=2 {
+        two.app.advance(Duration::from_secs(3_600));
+        two.round().await;
+        assert_eq!(two.main.sent().len(), hour + 1);
+        two.app.advance(Duration::from_secs(301));
+        two.round().await;
+        let wanted = if hour == 2 { "down" } else { "well" };
+        assert_eq!(two.carrier("main").await["state"], wanted);
+    }
+    assert_eq!(two.carrier("main").await["why"], "messages between our own numbers do not arrive");
+    two.app.advance(Duration::from_secs(3_600));
+    two.round().await;
+    come_back(two).await;
+    two.round().await;
+    assert_eq!(two.carrier("main").await["state"], "well");
+}
+
+async fn codes_are_not_pumped_into_a_range(two: &Two) {
+    two.import("main", 200, 5).await;
+    let mut codes_sent = Vec::new();
+    let mut last = json!(null);
+    for person in ["ada", "ben", "cyd"] {
+        let person = two.app.person(person).await;
+        for _ in 0..4 {
+            let number = format!("+13035550{:03}", 101 + codes_sent.len());
+            last = two.ask_code(&person, &number).await;
+            codes_sent.push(last["code_sent"] == true);
+        }
+    }
+    assert_eq!(codes_sent.iter().filter(|sent| **sent).count(), 11, "{codes_sent:?}");
+    assert_eq!(two.main.sent().len(), 11);
+    assert!(last["text_to"]["number"].is_string(), "texting us is still a way");
+    let alarms = two.operator.get("/v1/admin/alarms").await.expect(200);
+    let alarm = &alarms["items"][0];
+    assert_eq!((&alarm["kind"], &alarm["subject"]), (&json!("codes_pumped"), &json!("+1303555")));
+    let elsewhere = two.app.person("dan").await;
+    assert_eq!(two.ask_code(&elsewhere, "+12025550101").await["code_sent"], true, "another range");
+    let path = format!("/v1/admin/alarms/{}/acknowledge", alarm["id"].as_str().unwrap());
+    two.operator.post(&path, json!({})).await.expect(200);
+    assert_eq!(two.ask_code(&elsewhere, "+13035550199").await["code_sent"], true, "the operator has looked");
+}
+
+async fn codes_go_to_countries_that_are_served_and_never_to_premium_numbers(two: &Two) {
+    two.import("main", 200, 5).await;
+    let alice = two.app.person("alice").await;
+    let ask = async |number: &str| alice.post("/v1/me/mobiles", json!({ "number": number })).await;
+    ask("+4915112345678").await.refused(422, "country_not_served");
+    ask("+19005550101").await.refused(422, "premium_number");
+    ask("+12025550101").await.expect(201);
+    two.work().await;
+    assert_eq!(two.main.sent().len(), 1);
+}

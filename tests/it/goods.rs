@@ -1,0 +1,218 @@
+//! Numbers as goods: a reserve that is ordered within a budget, a number that goes to another carrier, one that nobody
+//! hears from.
+
+use std::time::Duration;
+
+use meari::config::Wish;
+use meari::db::Lane;
+use meari::messaging::rounds;
+use meari::money::{Currency, Money};
+use meari::numbers::{Capabilities, Import};
+use meari::phone::E164;
+use meari::worker;
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+use crate::support::app::ADMIN_TOKEN;
+use crate::support::client::Client;
+use crate::support::database::TestDatabase;
+use crate::support::telnyx::Telnyx;
+use crate::support::wire::{Fake, Vendor as _};
+
+const US: &str = "US";
+
+/// A carrier that sells numbers, and another one.
+struct Market {
+    app: TestApp,
+    main: Fake<Telnyx>,
+    other: Fake<Telnyx>,
+    operator: Client,
+}
+
+impl Market {
+    async fn up(database: TestDatabase, budget: &str, dry_run: bool) -> Market {
+        let (main, other): (Fake<Telnyx>, Fake<Telnyx>) = (Fake::up(), Fake::up());
+        let carrier = |id: &str, fake: &Fake<Telnyx>| {
+            let mut settings = Telnyx::settings(&fake.url);
+            settings.id = id.to_owned();
+            settings
+        };
+        let carriers = vec![carrier("main", &main), carrier("other", &other)];
+        let budget = Money::parse(budget, Currency::parse("USD").unwrap());
+        let app = TestApp::start(database, |s| {
+            s.carriers = carriers;
+            s.number_reserve = vec![Wish { region: US.to_owned(), spare: 2 }];
+            s.number_reserve_carrier = Some("main".to_owned());
+            s.number_reserve_budget = budget;
+            s.number_reserve_dry_run = dry_run;
+        })
+        .await;
+        main.state().callback_base = format!("{}/carriers/main", app.url);
+        other.state().callback_base = format!("{}/carriers/other", app.url);
+        let operator = app.stranger().with_token(ADMIN_TOKEN);
+        Market { app, main, other, operator }
+    }
+
+    async fn round(&self) {
+        self.app.advance(Duration::from_secs(3_600));
+        rounds::look_after_numbers(&self.app.app).await.unwrap();
+        self.work().await;
+    }
+
+    async fn work(&self) {
+        let now = self.app.app.now();
+        (self.main.state().now, self.other.state().now) = (now, now);
+        worker::drain(&self.app.app).await;
+    }
+
+    async fn orders(&self) -> Vec<Value> {
+        self.operator.get("/v1/admin/numbers/orders").await.expect(200)["items"].as_array().unwrap().clone()
+    }
+
+    async fn pool(&self) -> Vec<Value> {
+        self.operator.get("/v1/admin/numbers").await.expect(200)["items"].as_array().unwrap().clone()
+    }
+
+    async fn finish(self) {
+        self.app.finish().await;
+        self.main.down().await;
+        self.other.down().await;
+    }
+}
+
+macro_rules! market_story {
+    ($($name:ident($budget:literal, $dry:literal))+) => {
+        $(mod $name {
+            use super::*;
+
+            #[actix_web::test]
+            async fn on_sqlite() {
+                let market = Market::up(TestDatabase::sqlite(), $budget, $dry).await;
+                super::$name(&market).await;
+                market.finish().await;
+            }
+
+            #[actix_web::test]
+            async fn on_postgres() {
+                let market = Market::up(TestDatabase::postgres(), $budget, $dry).await;
+                super::$name(&market).await;
+                market.finish().await;
+            }
+        })+
+    };
+}
+
+market_story! {
+    a_reserve_is_ordered_once_and_fills_the_pool("20.00", false)
+    a_dry_run_says_what_it_would_order("20.00", true)
+    a_budget_that_is_spent_raises_an_alarm("1.00", false)
+    a_number_goes_to_another_carrier_and_everybody_keeps_it("0.00", false)
+    a_number_whose_messages_do_not_arrive_gets_no_new_contacts("0.00", false)
+}
+
+async fn a_reserve_is_ordered_once_and_fills_the_pool(market: &Market) {
+    market.round().await;
+    let orders = market.orders().await;
+    assert_eq!(
+        (orders.len(), &orders[0]["state"], &orders[0]["cost"]),
+        (1, &json!("done"), &json!("1.50 USD"))
+    );
+    assert_eq!(market.main.state().orders.len(), 1);
+    let pool = market.pool().await;
+    assert_eq!((pool.len(), &pool[0]["carrier"]), (1, &json!("main")));
+    // The carrier has no other one to offer: what is offered again is not ordered again.
+    market.round().await;
+    assert_eq!((market.main.state().orders.len(), market.pool().await.len()), (1, 1));
+}
+
+async fn a_dry_run_says_what_it_would_order(market: &Market) {
+    market.round().await;
+    let orders = market.orders().await;
+    assert_eq!((orders.len(), &orders[0]["state"]), (1, &json!("planned")));
+    assert_eq!((market.main.state().orders.len(), market.pool().await.len()), (0, 0));
+}
+
+async fn a_budget_that_is_spent_raises_an_alarm(market: &Market) {
+    market.round().await;
+    assert_eq!((market.orders().await.len(), market.main.state().orders.len()), (0, 0));
+    let alarms = market.operator.get("/v1/admin/alarms").await.expect(200);
+    assert_eq!(alarms["items"][0]["kind"], "reserve_short");
+    assert!(alarms["items"][0]["detail"].as_str().unwrap().contains("budget"));
+}
+
+async fn a_number_goes_to_another_carrier_and_everybody_keeps_it(market: &Market) {
+    let capabilities = Capabilities::parse("sms").unwrap();
+    let number = |n: usize| E164::parse(&format!("+12025550{n:03}")).unwrap();
+    let import = |n| Import { number: number(n), carrier_id: "main".to_owned(), capabilities };
+    let imports: Vec<Import> = (200..203).map(import).collect();
+    let now = market.app.app.now();
+    let write = move |db: &mut meari::db::Db| meari::numbers::import(db, now, &imports);
+    market.app.app.db.write(Lane::Any, write).await.unwrap();
+    let (alice, bob) = (market.app.person("alice").await, market.app.person("bob").await);
+    let asked = alice.post("/v1/me/mobiles", json!({ "number": "+12025550101" })).await.expect(201);
+    market.work().await;
+    let text = market.main.sent().pop().unwrap().text;
+    let code: String = text.chars().filter(char::is_ascii_digit).collect();
+    let path = format!("/v1/me/mobiles/{}/verify", asked["id"].as_str().unwrap());
+    alice.post(&path, json!({ "code": code })).await.expect(200);
+    market.work().await;
+    let (friend, contact) = alice.befriends(&bob).await;
+    market.work().await;
+    let shown = alice.get(&format!("/v1/contacts/{friend}")).await.expect(200)["number"].clone();
+    // One message waits while the number goes over.
+    bob.post(&format!("/v1/contacts/{contact}/messages"), json!({ "text": "Between two" })).await.expect(201);
+    let pool = market.pool().await;
+    let held = pool.iter().find(|n| n["number"] == shown).unwrap()["id"].as_str().unwrap().to_owned();
+    let port = format!("/v1/admin/numbers/{held}/port");
+    market.operator.post(&port, json!({ "carrier": "nobody" })).await.refused(422, "unknown_carrier");
+    let ported = market.operator.post(&port, json!({ "carrier": "other" })).await.expect(200);
+    assert_eq!((&ported["carrier"], &ported["number"]), (&json!("other"), &shown));
+    market.work().await;
+    let sent = market.other.sent().pop().expect("it left through the new carrier");
+    assert_eq!(json!(sent.from), shown);
+    assert_eq!(alice.get(&format!("/v1/contacts/{friend}")).await.expect(200)["number"], shown);
+    // What a phone says to it comes in at the new carrier.
+    let body = Telnyx::inbound("in-1", "+12025550101", shown.as_str().unwrap(), "Still here");
+    assert_eq!(market.other.tells("messages", &body, market.app.app.now()).await, 200);
+    let list = bob.get("/v1/conversations").await.expect(200);
+    assert_eq!(list["items"][0]["last_message"]["text"], "Still here");
+}
+
+async fn a_number_whose_messages_do_not_arrive_gets_no_new_contacts(market: &Market) {
+    let capabilities = Capabilities::parse("sms").unwrap();
+    let number = E164::parse("+12025550200").unwrap();
+    let imports = vec![Import { number: number.clone(), carrier_id: "main".to_owned(), capabilities }];
+    let now = market.app.app.now();
+    let sms = move |n: usize| meari::messaging::outbox::NewSms {
+        account: None,
+        by: None,
+        message: None,
+        purpose: meari::messaging::outbox::Purpose::Notice,
+        order_key: format!("n:{n}"),
+        line: meari::messaging::routes::SmsLine {
+            carrier_id: "main".to_owned(),
+            from: number.clone(),
+            to: E164::parse(&format!("+1303555{:04}", 100 + n)).unwrap(),
+        },
+        text: "hello".to_owned(),
+    };
+    let write = move |db: &mut meari::db::Db| {
+        meari::numbers::import(db, now, &imports)?;
+        (0..30).try_for_each(|n| meari::messaging::outbox::enqueue(db, now, &sms(n)).map(drop))
+    };
+    market.app.app.db.write(Lane::Any, write).await.unwrap();
+    market.work().await;
+    for (n, sent) in market.main.sent().iter().enumerate() {
+        let word = if n < 10 { "delivered" } else { "delivery_failed" };
+        assert_eq!(
+            market.main.tells("status", &Telnyx::receipt(sent, word), market.app.app.now()).await,
+            200
+        );
+    }
+    market.round().await;
+    assert_eq!(market.pool().await[0]["state"], "suspended");
+    let alarms = market.operator.get("/v1/admin/alarms").await.expect(200);
+    let kinds: Vec<&str> =
+        alarms["items"].as_array().unwrap().iter().map(|alarm| alarm["kind"].as_str().unwrap()).collect();
+    assert!(kinds.contains(&"number_unwell"), "{kinds:?}");
+}
