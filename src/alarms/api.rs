@@ -26,7 +26,7 @@ struct AlarmView {
     /// `alm_…`
     #[schema(value_type = String)]
     id: AlarmId,
-    /// `carrier_down`, `carrier_degraded`, `codes_pumped`, `handset_spoofed`, `number_unwell` or `reserve_short`.
+    /// `carrier_down`, `carrier_degraded`, `codes_pumped`, `number_unwell` or `reserve_short`.
     kind: String,
     /// About what: a carrier, a range of numbers, one of our numbers.
     subject: String,

@@ -19,8 +19,6 @@ pub const CARRIER_DOWN: &str = "carrier_down";
 pub const CARRIER_DEGRADED: &str = "carrier_degraded";
 /// Codes are asked for to many numbers of one range, and hardly any is proved.
 pub const CODES_PUMPED: &str = "codes_pumped";
-/// Somebody texted in a way that is not the handset's owner's.
-pub const HANDSET_SPOOFED: &str = "handset_spoofed";
 /// Many messages of a number do not arrive, or are filtered.
 pub const NUMBER_UNWELL: &str = "number_unwell";
 /// The reserve of numbers cannot be kept.

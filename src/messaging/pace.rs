@@ -195,26 +195,29 @@ fn next_carrier_turn(db: &mut Db, asks: &Asks, served: i64) -> Result<i64> {
     Ok(last.map_or(served, |(turn, segments)| served.max(turn + i64::from(segments))))
 }
 
-/// Who may go now, in their order, at most `room`; their jobs are to be claimed in the same transaction.
-pub fn release(db: &mut Db, now: Timestamp, carriers: &[(String, Rates)], room: usize) -> Result<Vec<JobId>> {
+/// Who may go now, in their order, at most `room`; their jobs are to be claimed in the same transaction. `limited`: the
+/// carriers with limits; who waits at another one, because there was a limit before, may go.
+pub fn release(db: &mut Db, now: Timestamp, limited: &[(String, Rates)], room: usize) -> Result<Vec<JobId>> {
     let mut released = Vec::new();
-    for (carrier_id, rates) in carriers {
+    for carrier_id in list_waited_for(db)? {
         let left = room.saturating_sub(released.len());
-        if left > 0 && count_waiting(db, carrier_id)? > 0 {
-            released.extend(release_of(db, now, carrier_id, *rates, left)?);
+        if left > 0 {
+            let rates =
+                limited.iter().find(|(id, _)| *id == carrier_id).map_or(Rates::NONE, |(_, rates)| *rates);
+            released.extend(release_of(db, now, &carrier_id, rates, left)?);
         }
     }
     Ok(released)
 }
 
-fn count_waiting(db: &mut Db, carrier_id: &str) -> Result<i64> {
-    let found: Option<i64> = each!(db, |c| sms_gates::table
-        .filter(sms_gates::carrier_id.eq(carrier_id))
+/// The carriers for which somebody waits.
+fn list_waited_for(db: &mut Db) -> Result<Vec<String>> {
+    Ok(each!(db, |c| sms_gates::table
         .filter(sms_gates::gate.eq(ACCOUNT))
-        .select(sms_gates::waiting)
-        .first(c)
-        .optional())?;
-    Ok(found.unwrap_or_default())
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("waiting > 0"))
+        .select(sms_gates::carrier_id)
+        .order(sms_gates::carrier_id.asc())
+        .load(c))?)
 }
 
 /// Somebody who waits.
