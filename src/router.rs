@@ -20,8 +20,8 @@ use crate::live::{self, Live};
 use crate::messaging::arrivals::Arrivals;
 use crate::metrics::api::Readiness;
 use crate::{
-    accounts, alarms, attachments, calls, carriers, consent, contacts, docs, messaging, metrics, numbers, presence,
-    web as client,
+    accounts, alarms, attachments, calls, carriers, consent, contacts, docs, messaging, metrics, numbers,
+    presence, web as client,
 };
 
 /// What the edges of one process share: the app and the caches in front of it.
