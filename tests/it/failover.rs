@@ -72,6 +72,13 @@ impl Two {
         self.work().await;
     }
 
+    /// What was counted so far is written down, and then is no longer recent.
+    async fn some_time_later(&self) {
+        self.round().await;
+        self.round().await;
+        self.app.advance(Duration::from_secs(700));
+    }
+
     async fn carrier(&self, id: &str) -> Value {
         let all = self.operator.get("/v1/admin/carriers").await.expect(200);
         all["items"].as_array().unwrap().iter().find(|c| c["id"] == id).unwrap().clone()
@@ -138,7 +145,7 @@ async fn codes_leave_by_another_carrier_while_theirs_is_down(two: &Two) {
     assert_eq!((two.main.sent().len(), two.spare.sent().len()), (1, 0), "the cheaper one");
     two.round().await;
     assert_eq!(two.carrier("main").await["state"], "well");
-    two.app.advance(Duration::from_secs(700));
+    two.some_time_later().await;
     two.main.state().always = Some(refuses_us());
     two.ask_code(&bob, "+12025550102").await;
     two.round().await;
@@ -204,7 +211,7 @@ async fn what_comes_in_at_a_carrier_that_was_down_is_not_lost(two: &Two) {
     let (friend, _) = alice.befriends(&bob).await;
     two.work().await;
     let number = alice.get(&format!("/v1/contacts/{friend}")).await.expect(200)["number"].clone();
-    two.app.advance(Duration::from_secs(700));
+    two.some_time_later().await;
     two.main.state().always = Some(refuses_us());
     two.ask_code(&bob, "+12025550102").await;
     two.round().await;

@@ -163,7 +163,8 @@ impl Vendor for Telnyx {
                 Reply::json(200, json!({"data": profile}))
             }
             ("GET", "/v2/available_phone_numbers") => {
-                let area = Some(seen.asked("filter[national_destination_code]")).filter(|area| !area.is_empty());
+                let area =
+                    Some(seen.asked("filter[national_destination_code]")).filter(|area| !area.is_empty());
                 let area = area.unwrap_or("202");
                 let features = json!([{"name": "sms"}, {"name": "mms"}, {"name": "voice"}]);
                 let cost = json!({"monthly_cost": "1.00", "upfront_cost": "0.50", "currency": "USD"});
