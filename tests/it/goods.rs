@@ -122,14 +122,16 @@ async fn a_reserve_is_ordered_once_and_fills_the_pool(market: &Market) {
     assert_eq!((pool.len(), &pool[0]["carrier"]), (1, &json!("main")));
     // The carrier has no other one to offer: what is offered again is not ordered again.
     market.round().await;
-    assert_eq!((market.main.state().orders.len(), market.pool().await.len()), (1, 1));
+    let ordered = market.main.state().orders.len();
+    assert_eq!((ordered, market.pool().await.len()), (1, 1));
 }
 
 async fn a_dry_run_says_what_it_would_order(market: &Market) {
     market.round().await;
     let orders = market.orders().await;
     assert_eq!((orders.len(), &orders[0]["state"]), (1, &json!("planned")));
-    assert_eq!((market.main.state().orders.len(), market.pool().await.len()), (0, 0));
+    let ordered = market.main.state().orders.len();
+    assert_eq!((ordered, market.pool().await.len()), (0, 0));
 }
 
 async fn a_budget_that_is_spent_raises_an_alarm(market: &Market) {
