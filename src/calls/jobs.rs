@@ -21,14 +21,18 @@ pub const DIAL: &str = "calls.dial";
 pub const HANG_UP: &str = "calls.hang_up";
 /// It has rung for long enough.
 pub const RING_OVER: &str = "calls.ring_over";
+/// The sound of a telephone that calls should be there by now.
+pub const SOUND_DUE: &str = "calls.sound_due";
 /// A voicemail goes out by mail.
 pub const MAIL_VOICEMAIL: &str = "calls.mail_voicemail";
 
 /// All of them.
-pub const KINDS: [&str; 4] = [DIAL, HANG_UP, RING_OVER, MAIL_VOICEMAIL];
+pub const KINDS: [&str; 5] = [DIAL, HANG_UP, RING_OVER, SOUND_DUE, MAIL_VOICEMAIL];
 
 /// A telephone whose carrier has not told its id yet is looked at again after this time.
 const ID_PAUSE: Duration = Duration::from_secs(2);
+/// A carrier opens the socket for a call's sound at once; when it has not by then, the caller is gone.
+pub(super) const SOUND_PATIENCE: Duration = Duration::from_secs(10);
 /// After so long the carrier never had the call.
 const ID_PATIENCE: Duration = Duration::from_secs(120);
 /// A phone that is picked up opens its sound within this time after it has rung out.
@@ -54,6 +58,7 @@ pub async fn run(app: &App, job: &Claimed) -> Result<Next> {
         DIAL => dial(app, serde_json::from_str::<OfLeg>(&job.payload)?.leg).await,
         HANG_UP => hang_up(app, serde_json::from_str::<OfLeg>(&job.payload)?.leg).await,
         RING_OVER => ring_over(app, serde_json::from_str::<OfCall>(&job.payload)?.call).await,
+        SOUND_DUE => sound_due(app, serde_json::from_str::<OfLeg>(&job.payload)?.leg).await,
         MAIL_VOICEMAIL => voicemail::mail(app, job).await.map(|()| Next::Done),
         other => Err(Error::internal(format!("no job of calls is called {other}"))),
     }
@@ -182,6 +187,18 @@ async fn hang_up(app: &App, id: CallLegId) -> Result<Next> {
             Err(Error::unavailable("carrier_away", "The carrier cannot be reached.").with_source(error))
         }
     }
+}
+
+/// Nobody may ring for a caller who left before he was there: a carrier's word on that can come before the call itself.
+async fn sound_due(app: &App, id: CallLegId) -> Result<Next> {
+    let now = app.now();
+    let write = move |db: &mut Db| {
+        let waits = |leg: &Leg| !matches!(leg.state, LegState::Up | LegState::Ended);
+        let Some(leg) = store::find_leg(db, id)?.filter(waits) else { return Ok(()) };
+        late(changes::apply(db, now, leg.call, Event::HangsUp(leg.side)).map(drop))
+    };
+    app.db.write(Lane::Any, write).await?;
+    Ok(Next::Done)
 }
 
 async fn ring_over(app: &App, id: CallId) -> Result<Next> {

@@ -254,6 +254,10 @@ fn ring(db: &mut Db, now: Timestamp, call: &Call, phones: &[(Leg, Duration)]) ->
         store::insert_leg(db, leg)?;
         queue::enqueue_at(db, now, now.plus(*after), jobs::DIAL, None, &jobs::OfLeg { leg: leg.id })?;
     }
+    if let Some(End::Phone(leg)) = call.machine().caller.end {
+        let due = now.plus(jobs::SOUND_PATIENCE);
+        queue::enqueue_at(db, now, due, jobs::SOUND_DUE, None, &jobs::OfLeg { leg })?;
+    }
     if let Some(until) = call.ring_until {
         queue::enqueue_at(db, now, until, jobs::RING_OVER, None, &jobs::OfCall { call: call.id })?;
     }
