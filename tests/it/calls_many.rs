@@ -38,6 +38,7 @@ async fn one_call(app: &TestApp, pair: &Pair, bob: &Person, random: &mut u64) {
         1 => handset.hangs_up(),
         2 => drop(bob.to_call(&ringing, "decline", json!({ "to_voicemail": false })).await),
         3 => {
+            handset.ear.hears(440.0).await;
             app.advance(Duration::from_secs(26));
             bob.call_is(app, &["voicemail", "ended"]).await;
             handset.hangs_up();

@@ -37,6 +37,7 @@ story! {
         let handset = app.phone_dials(&phone, &number);
         bob.call_is(app, &["ringing"]).await;
         handset.is(PhoneCallState::Talking).await;
+        handset.ear.hears(440.0).await;
         app.advance(Duration::from_secs(26));
         bob.call_is(app, &["voicemail"]).await;
         eventually("the greeting is spoken", async || !handset.shows().spoken.is_empty()).await;
@@ -89,6 +90,7 @@ story! {
         let Pair { bob, phone, number, .. } = app.alice_and_bob().await;
         let handset = app.phone_dials(&phone, &number);
         bob.call_is(app, &["ringing"]).await;
+        handset.ear.hears(440.0).await;
         app.advance(Duration::from_secs(26));
         let greeted = bob.call_is(app, &["voicemail"]).await;
         handset.ear.hears(1_000.0).await;
@@ -151,6 +153,7 @@ story! {
         let handset = app.phone_dials(&phone, &number);
         bob.call_is(app, &["ringing"]).await;
         handset.is(PhoneCallState::Talking).await;
+        handset.ear.hears(440.0).await;
         app.advance(Duration::from_secs(26));
         bob.call_is(app, &["voicemail"]).await;
         handset.ear.hears(1_500.0).await;
