@@ -97,7 +97,7 @@ impl Call {
     fn speak(&mut self, epoch: Instant) {
         self.next += FRAME;
         let mut mulaw = [0x55; 160];
-        let mut stamp = |mulaw: &mut [u8; 160]| {
+        let stamp = |mulaw: &mut [u8; 160]| {
             let nanos = u64::try_from(epoch.elapsed().as_nanos()).unwrap();
             mulaw[..8].copy_from_slice(&nanos.to_le_bytes());
         };
