@@ -8,8 +8,8 @@ declare global {
   type Contact = Schemas['Contact'];
   type Presence = Schemas['Presence'];
   type Conversation = Schemas['ConversationView'];
-  type Message = Schemas['MessageView'] & { kind?: string; call?: any; voicemail?: any };
-  type Call = any;
+  type Message = Schemas['MessageView'];
+  type Call = Schemas['Call'];
   type Sms = Schemas['SmsView'];
   type Trace = Schemas['TraceView'];
   /** A message that the server has not taken yet. */
