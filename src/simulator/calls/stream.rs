@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
@@ -24,6 +24,8 @@ const FRAME: usize = 160;
 const SILENCE: u8 = 0xff;
 /// Sound that waits to be played: ten seconds; the carrier throws away what is beyond.
 const BUFFER_MAX: usize = 80_000;
+/// Frames that wait before a phone begins to speak, and again after it had nothing to say: pages are not punctual.
+const PATIENCE: usize = 3;
 /// How long the customer has to take the socket.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -79,6 +81,8 @@ struct Stream<'a> {
     sid: String,
     sequence: u64,
     playback: Playback,
+    /// Whether what the phone says goes out as it comes.
+    speaks: bool,
 }
 
 /// Carries a call's sound until the socket closes or somebody wants something else.
@@ -86,8 +90,14 @@ pub(super) async fn carry(session: &mut Session, url: &str) -> End {
     let Ok(Some(socket)) = tokio::time::timeout(CONNECT_WITHIN, connect(session, url)).await else {
         return End::Closed;
     };
-    let mut stream =
-        Stream { session, socket, sid: new_sid("MZ"), sequence: 1, playback: Playback::default() };
+    let mut stream = Stream {
+        session,
+        socket,
+        sid: new_sid("MZ"),
+        sequence: 1,
+        playback: Playback::default(),
+        speaks: false,
+    };
     let end = stream.run().await;
     let (account, call) = (stream.account(), stream.session.placing.sid.clone());
     let stop = json!({ "accountSid": account, "callSid": call });
@@ -142,7 +152,6 @@ impl Stream<'_> {
         let mut tick = tokio::time::interval(Duration::from_millis(20));
         // Late ticks are made up for: a frame is 20 ms of somebody's voice.
         tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let began = Instant::now();
         let mut chunk = 0u64;
         loop {
             tokio::select! {
@@ -170,8 +179,8 @@ impl Stream<'_> {
                 },
                 _ = tick.tick() => {
                     chunk += 1;
-                    let at = u64::try_from(began.elapsed().as_millis()).unwrap_or(0);
-                    if !self.beat(chunk, at.min(chunk * 20)).await {
+                    // The time of the sound, not of the clock: a frame follows the one before without gap or overlap.
+                    if !self.beat(chunk, chunk.saturating_sub(1) * 20).await {
                         return End::Closed;
                     }
                 }
@@ -181,10 +190,10 @@ impl Stream<'_> {
 
     /// 20 ms: something is said, something is heard.
     async fn beat(&mut self, chunk: u64, timestamp: u64) -> bool {
-        let spoken = match self.session.ends.microphone.try_recv() {
-            Ok(frame) => STANDARD.encode(&frame),
-            Err(_) => STANDARD.encode([SILENCE; FRAME]),
-        };
+        let microphone = &mut self.session.ends.microphone;
+        self.speaks = (self.speaks && !microphone.is_empty()) || microphone.len() >= PATIENCE;
+        let said = if self.speaks { microphone.try_recv().ok() } else { None };
+        let spoken = said.map_or_else(|| STANDARD.encode([SILENCE; FRAME]), |frame| STANDARD.encode(&frame));
         let media = json!({
             "track": "inbound",
             "chunk": chunk.to_string(),
