@@ -14,7 +14,6 @@ mod access;
 mod admin;
 mod accounts;
 mod calls;
-mod calls_many;
 mod card_files;
 mod carddav_discovery;
 mod carddav_limits;
