@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use phonenumber::Mode;
 use phonenumber::country;
+use phonenumber::metadata::DATABASE;
 use serde::{Deserialize, Serialize};
 
 /// A telephone number in E.164 form: `+` and 7 to 15 digits, the first not zero.
@@ -45,8 +46,20 @@ impl E164 {
         if text.len() > 64 {
             return Err(ParsePhoneError);
         }
+        let text = text.trim();
+        // The crate takes the home's trunk prefix off foreign numbers, too: a number that names its country is read
+        // without a home.
+        let region = if text.starts_with(['+', '＋']) { None } else { region };
         let region = region.and_then(|r| country::Id::from_str(r).ok());
-        let number = phonenumber::parse(region, text.trim()).map_err(|_| ParsePhoneError)?;
+        let mut number = phonenumber::parse(region, text).map_err(|_| ParsePhoneError)?;
+        if let Some(home) = region.and_then(|region| DATABASE.by_id(region.as_ref()))
+            && number.country().code() != home.country_code()
+        {
+            let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+            let code = number.country().code().to_string();
+            let (_, rest) = digits.split_once(&code).ok_or(ParsePhoneError)?;
+            number = phonenumber::parse(None, format!("+{code}{rest}")).map_err(|_| ParsePhoneError)?;
+        }
         E164::parse(&number.format().mode(Mode::E164).to_string())
     }
 
@@ -266,6 +279,10 @@ mod tests {
             ("(202) 555-0123", Some("US"), "+12025550123"),
             ("030 123456", Some("DE"), "+4930123456"),
             ("+44 7700 900123", None, "+447700900123"),
+            // Begins with what is a trunk prefix at home.
+            ("+82 10 1234 5678", Some("US"), "+821012345678"),
+            ("011 82 10 1234 5678", Some("US"), "+821012345678"),
+            ("00 1 202 555 0123", Some("DE"), "+12025550123"),
         ];
         for (typed, region, wanted) in table {
             assert_eq!(E164::parse_human(typed, region).unwrap().as_str(), wanted);
