@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import { NARROW, PASSWORD, WIDE, accessible, base, begin, check, end, journey, newPage, picture, signUp, until, worded } from './support.mjs';
 
-const PLACES = ['', 'numbers', 'carriers', 'messages', 'undecided', 'optouts', 'accounts', 'jobs'];
+const PLACES = ['', 'alarms', 'numbers', 'carriers', 'messages', 'undecided', 'optouts', 'accounts', 'jobs'];
 
 async function operate(options = {}, path = '/admin') {
   const page = await newPage(options);
@@ -99,7 +99,7 @@ await journey('the overview leads on, the span is in the address, an invitation 
   await page.locator('.spans a').last().click();
   await until('thirty days are asked for', () => page.url().includes('span=month'));
   await until('and shown', async () => await page.locator('.chart rect').count() > 40);
-  await page.locator('.tile a').nth(1).click();
+  await page.locator('.tile a[href*=undecided]').click();
   await until('a figure leads to what it counts', () => page.url().includes('undecided'));
   await page.goto(`${base}/admin#/accounts`);
   await page.getByRole('button', { name: 'Make an invitation' }).click();
