@@ -32,11 +32,13 @@ await journey('calls: it rings over everything, Enter accepts, both hear each ot
   mock.tell({ id: 'call_1', contact, via: 'phone', attestation: 'A' });
   const sheet = page.locator('dialog.ring');
   await sheet.waitFor();
+  const rang = Date.now();
   await until('the title says who calls', async () => (await page.title()).includes('Bela is calling'));
   check(await page.evaluate(() => document.activeElement.classList.contains('ring-accept')), 'the focus is at Accept');
   await picture(page, 'call-rings');
   await accessible(page, 'a ringing call');
   await worded(page, 'a ringing call');
+  await until('it has rung for longer than the Enter of a line takes', () => Date.now() - rang > 1_000);
   await page.keyboard.press('Enter');
   const panel = page.locator('m-call');
   await panel.locator('[data-act=hold]').waitFor();

@@ -102,7 +102,8 @@ async fn an_smsc_by_other_hands_is_content() {
     stop.send_replace(true);
     running.await.unwrap();
     assert_eq!(next().await["unbound"], true);
-    assert!(peer.wait().await.unwrap().success());
+    let ended = peer.wait().await.unwrap();
+    assert!(ended.success(), "the peer ended with {ended}");
 }
 
 fn hex(octets: &[u8]) -> String {
