@@ -12,7 +12,7 @@ use super::place::{Caller, PhoneCaller, place};
 use super::{Call, Leg, LegState, settings, store};
 use crate::accounts::{self, limits};
 use crate::app::App;
-use crate::carriers::voice::{CallEnd, CallEvent, CallNews, CallWord, IncomingCall, Progress, Step};
+use crate::carriers::voice::{CallEnd, CallEvent, CallNews, CallWord, IncomingCall, NextStep, Progress, Step};
 use crate::clock::Timestamp;
 use crate::db::{Db, Lane};
 use crate::error::{Error, Result};
@@ -69,6 +69,12 @@ pub fn next_url(app: &App, carrier_id: &str, leg: CallLegId) -> String {
 /// Where a caller who hides his number tells who he is.
 fn hidden_url(app: &App, carrier_id: &str, to: &E164) -> String {
     format!("{}/carriers/{carrier_id}/voice/{}/hidden", app.settings.public_url, to.digits())
+}
+
+/// The number in such an address.
+fn hidden_number(url: &str) -> Option<E164> {
+    let digits = url.strip_suffix("/hidden")?.rsplit('/').next()?;
+    E164::parse(&format!("+{digits}")).ok()
 }
 
 /// What an incoming call comes to.
@@ -155,12 +161,33 @@ pub async fn called(app: &App, node: &str, carrier_id: &str, event: CallEvent) -
     match event {
         CallEvent::Incoming(call) => incoming(app, node, carrier_id, call).await,
         CallEvent::News(news) => {
-            let (now, carrier) = (app.now(), carrier_id.to_owned());
-            app.db.write(Lane::Any, move |db| heard(db, now, &carrier, &news)).await?;
+            hear(app, carrier_id, news).await?;
             Ok(Vec::new())
         }
-        CallEvent::Next { carrier_call_id, digits } => next(app, carrier_id, &carrier_call_id, digits).await,
+        CallEvent::Next(next_step) => match next_step.asked_at.as_deref().and_then(hidden_number) {
+            Some(to) => hidden(app, node, carrier_id, &to, CallEvent::Next(next_step)).await,
+            None => next(app, carrier_id, next_step).await,
+        },
+        CallEvent::Go { news, steps, .. } => {
+            if let Some(news) = news {
+                hear(app, carrier_id, news).await?;
+            }
+            Ok(steps)
+        }
+        CallEvent::Key { .. } | CallEvent::Nothing => Ok(Vec::new()),
     }
+}
+
+/// The leg of a call that is not over, by the carrier's name for it.
+pub async fn leg_of_call(app: &App, carrier_id: &str, carrier_call_id: &str) -> Result<Option<Leg>> {
+    let (carrier, call) = (carrier_id.to_owned(), carrier_call_id.to_owned());
+    let leg = app.db.read(move |db| store::find_leg_of_carrier(db, &carrier, &call)).await?;
+    Ok(leg.filter(|leg| leg.state != LegState::Ended))
+}
+
+async fn hear(app: &App, carrier_id: &str, news: CallNews) -> Result<()> {
+    let (now, carrier) = (app.now(), carrier_id.to_owned());
+    app.db.write(Lane::Any, move |db| heard(db, now, &carrier, &news)).await
 }
 
 async fn incoming(app: &App, node: &str, carrier_id: &str, call: IncomingCall) -> Result<Vec<Step>> {
@@ -203,7 +230,9 @@ pub async fn hidden(
     to: &E164,
     event: CallEvent,
 ) -> Result<Vec<Step>> {
-    let CallEvent::Next { carrier_call_id, digits } = event else { return Ok(vec![Step::HangUp]) };
+    let CallEvent::Next(NextStep { carrier_call_id, digits, .. }) = event else {
+        return Ok(vec![Step::HangUp]);
+    };
     let locale = locale_of(to);
     let (now, keys) = (app.now(), app.keys.clone());
     let typed = digits.unwrap_or_default();
@@ -338,14 +367,11 @@ pub(super) fn answer_consent(db: &mut Db, now: Timestamp, leg: &Leg, agree: bool
     )
 }
 
-async fn next(
-    app: &App,
-    carrier_id: &str,
-    carrier_call_id: &str,
-    digits: Option<String>,
-) -> Result<Vec<Step>> {
-    let (carrier, call) = (carrier_id.to_owned(), carrier_call_id.to_owned());
-    let leg = app.db.read(move |db| store::find_leg_of_carrier(db, &carrier, &call)).await?;
+async fn next(app: &App, carrier_id: &str, step: NextStep) -> Result<Vec<Step>> {
+    let carrier = carrier_id.to_owned();
+    let NextStep { carrier_call_id, reference, digits, .. } = step;
+    let find = move |db: &mut Db| leg_of(db, &carrier, &carrier_call_id, reference);
+    let leg = app.db.write(Lane::Any, find).await?;
     if let (Some(leg), Some(digits)) = (leg.clone(), digits) {
         let now = app.now();
         app.db.write(Lane::Any, move |db| answer_consent(db, now, &leg, digits == "1")).await?;
@@ -356,21 +382,26 @@ async fn next(
     }
 }
 
+/// The leg of a carrier's call, by the carrier's name for it or by ours, which is known before.
+fn leg_of(
+    db: &mut Db,
+    carrier_id: &str,
+    carrier_call_id: &str,
+    reference: Option<CallLegId>,
+) -> Result<Option<Leg>> {
+    let known = store::find_leg_of_carrier(db, carrier_id, carrier_call_id)?;
+    let (None, Some(reference)) = (&known, reference) else { return Ok(known) };
+    let named = store::find_leg(db, reference)?;
+    let Some(leg) = named.filter(|leg| leg.carrier_id.as_deref() == Some(carrier_id)) else {
+        return Ok(None);
+    };
+    store::set_carrier_call(db, leg.id, carrier_call_id)?;
+    Ok(Some(Leg { carrier_call_id: Some(carrier_call_id.to_owned()), ..leg }))
+}
+
 /// News of a carrier's call, in whatever order they come.
 fn heard(db: &mut Db, now: Timestamp, carrier_id: &str, news: &CallNews) -> Result<()> {
-    let known = store::find_leg_of_carrier(db, carrier_id, &news.carrier_call_id)?;
-    let leg = match (known, news.reference) {
-        (Some(leg), _) => leg,
-        (None, Some(reference)) => {
-            let named = store::find_leg(db, reference)?;
-            let Some(leg) = named.filter(|leg| leg.carrier_id.as_deref() == Some(carrier_id)) else {
-                return Ok(());
-            };
-            store::set_carrier_call(db, leg.id, &news.carrier_call_id)?;
-            leg
-        }
-        (None, None) => return Ok(()),
-    };
+    let Some(leg) = leg_of(db, carrier_id, &news.carrier_call_id, news.reference)? else { return Ok(()) };
     if let Some(sequence) = news.sequence
         && !store::advance_sequence(db, leg.id, sequence)?
         && matches!(news.what, CallWord::Progress(_))

@@ -21,6 +21,7 @@ pub mod plivo;
 pub mod receipt;
 pub mod registry;
 pub mod smpp;
+mod sound;
 pub mod telnyx;
 pub mod twilio;
 pub mod voice;

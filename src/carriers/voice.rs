@@ -3,11 +3,13 @@
 //!
 //! A call that comes in is answered with steps. Sound travels over a socket that the carrier opens to the address in
 //! [`Step::Sound`]; when either side closes it, the carrier goes on with the next step, which is always
-//! [`Step::GoTo`]: it asks us again, and we answer by where the call stands now.
+//! [`Step::GoTo`]: it asks us again, and we answer by where the call stands now. A carrier that takes no document but one
+//! command after the other brings the steps that are left along with its callbacks ([`CallEvent::Go`]).
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
-use super::{CallbackRequest, ParseError, SendError};
+use super::{BadSignature, CallbackRequest, ParseError, SendError};
 use crate::ids::CallLegId;
 use crate::phone::{E164, RemoteParty};
 use crate::texts::Locale;
@@ -82,17 +84,80 @@ pub enum CallEvent {
     Incoming(IncomingCall),
     /// News of one.
     News(CallNews),
-    /// A call that we hold asks what next, perhaps with the digits that were typed.
-    Next {
+    /// A call that we hold asks what next.
+    Next(NextStep),
+    /// A call goes on with what it was told before.
+    Go {
         /// The carrier's name for the call.
         carrier_call_id: String,
-        /// What was typed, if that was asked for.
-        digits: Option<String>,
+        /// What else is new.
+        news: Option<CallNews>,
+        /// What is left of it.
+        steps: Vec<Step>,
     },
+    /// A key was pressed on a telephone, where the socket for its sound does not say so.
+    Key {
+        /// The carrier's name for the call.
+        carrier_call_id: String,
+        /// Which.
+        digit: char,
+    },
+    /// Nothing that concerns us.
+    Nothing,
+}
+
+impl CallEvent {
+    /// The carrier's name for the call; empty when it does not matter.
+    pub fn carrier_call_id(&self) -> &str {
+        match self {
+            CallEvent::Incoming(call) => &call.carrier_call_id,
+            CallEvent::News(news) => &news.carrier_call_id,
+            CallEvent::Next(next) => &next.carrier_call_id,
+            CallEvent::Go { carrier_call_id, .. } | CallEvent::Key { carrier_call_id, .. } => carrier_call_id,
+            CallEvent::Nothing => "",
+        }
+    }
+}
+
+/// A call that we hold asks what next, perhaps with the digits that were typed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NextStep {
+    /// The carrier's name for the call.
+    pub carrier_call_id: String,
+    /// Our own name for it, which travelled with the address or with the call.
+    pub reference: Option<CallLegId>,
+    /// What was typed, if that was asked for.
+    pub digits: Option<String>,
+    /// The address in [`Step::Ask`], when the carrier answers at another one.
+    pub asked_at: Option<String>,
+}
+
+/// Our own name for a call in an address that a carrier calls: `…?ref=leg_…`, or `…/voice/leg_…/next`.
+pub fn reference_of(url: &str) -> Option<CallLegId> {
+    let url = url.split('#').next().unwrap_or_default();
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let named = query.split('&').find_map(|pair| pair.strip_prefix("ref=")?.parse().ok());
+    named.or_else(|| path.strip_suffix("/next")?.rsplit('/').next()?.parse().ok())
+}
+
+/// An address with our own name for a call.
+pub fn with_reference(url: &str, id: CallLegId) -> String {
+    let mark = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{mark}ref={id}")
+}
+
+/// A call that is told what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldCall<'a> {
+    /// The carrier's name for it.
+    pub carrier_call_id: &'a str,
+    /// It comes in, and nobody has answered it yet.
+    pub is_new: bool,
 }
 
 /// One thing that a carrier shall do with a call; after the last one it hangs up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Step {
     /// Speak.
     Say {
@@ -204,13 +269,27 @@ pub enum ToWire<'a> {
     Digit(char),
 }
 
+/// A frame for a carrier's media socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WireFrame {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Binary(Vec<u8>),
+}
+
 /// A carrier's way of wrapping sound; one value for each socket.
 pub trait MediaWire: Send {
     /// Reads one text frame.
     fn read(&mut self, frame: &str) -> Result<FromWire, ParseError>;
 
-    /// Writes one text frame; `None` when the carrier has no way to say it, or not yet.
-    fn write(&mut self, out: &ToWire<'_>) -> Option<String>;
+    /// Reads one binary frame, on wires that have them.
+    fn read_binary(&mut self, _frame: &[u8]) -> Result<FromWire, ParseError> {
+        Ok(FromWire::Nothing)
+    }
+
+    /// Writes one frame; `None` when the carrier has no way to say it, or not yet.
+    fn write(&mut self, out: &ToWire<'_>) -> Option<WireFrame>;
 }
 
 /// What a carrier that does calls can do.
@@ -219,8 +298,14 @@ pub trait Voice: Send + Sync {
     /// Reads a callback that was verified.
     fn parse_call(&self, request: &CallbackRequest<'_>) -> Result<CallEvent, ParseError>;
 
-    /// Steps in the carrier's language.
-    fn document(&self, steps: &[Step]) -> Document;
+    /// Whether the socket for a call's sound is opened by the carrier, before anything is read from it. Carriers that
+    /// prove nothing here are held to the key in the address, which is good once and for a minute, and to the name of
+    /// the call in the first frame.
+    fn verify_socket(&self, request: &CallbackRequest<'_>) -> Result<(), BadSignature>;
+
+    /// Tells a call what to do: in the answer to its callback, in the carrier's language, or by requests before it. No
+    /// steps are for news: the call goes on as it did.
+    async fn carry_out(&self, call: HeldCall<'_>, steps: &[Step]) -> Result<Document, SendError>;
 
     /// How sound is wrapped on a new socket.
     fn wire(&self) -> Box<dyn MediaWire>;
@@ -230,4 +315,22 @@ pub trait Voice: Send + Sync {
 
     /// Ends a call, whether it rings or talks; one that is over is ended already.
     async fn hang_up(&self, carrier_call_id: &str) -> Result<(), SendError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn our_name_for_a_call_is_read_from_addresses() {
+        let leg = CallLegId::new(Timestamp(1));
+        let base = "https://meari.example.org/carriers/a";
+        assert_eq!(reference_of(&with_reference(&format!("{base}/call-status"), leg)), Some(leg));
+        assert_eq!(reference_of(&with_reference(&format!("{base}/call-status?a=b"), leg)), Some(leg));
+        assert_eq!(reference_of(&format!("{base}/voice/{leg}/next?sound=1")), Some(leg));
+        for url in ["", base, "https://meari.example.org/carriers/a/voice/x/next", "?ref=x", "/next"] {
+            assert_eq!(reference_of(url), None, "{url}");
+        }
+    }
 }

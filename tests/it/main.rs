@@ -27,6 +27,7 @@ mod carddav_sync;
 mod carddav_three;
 mod carrier_faults;
 mod carrier_peers;
+mod carrier_voice;
 mod carriers;
 mod cli;
 mod console;

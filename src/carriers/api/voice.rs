@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use actix_ws::AggregatedMessage;
 use futures_util::StreamExt;
@@ -12,8 +13,8 @@ use super::{CALLBACK_MAX, RequestHeaders};
 use crate::app::App;
 use crate::calls::control::Switchboard;
 use crate::calls::{Leg, hooks};
-use crate::carriers::voice::{CallEvent, FromWire, MediaWire, Step, ToWire};
-use crate::carriers::{CallbackRequest, Carrier};
+use crate::carriers::voice::{CallEvent, FromWire, HeldCall, MediaWire, ToWire, WireFrame};
+use crate::carriers::{CallbackRequest, Carrier, Headers as _, ParseError, Retry};
 use crate::db::Lane;
 use crate::error::{Error, Result};
 use crate::http::Problems;
@@ -34,6 +35,31 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(open_media);
 }
 
+/// Why a callback is not answered.
+enum Refusal {
+    /// With an error.
+    Error(Error),
+    /// Its carrier shall say who it is.
+    Challenge(&'static str),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Error(error)
+    }
+}
+
+impl Refusal {
+    fn answer(self) -> Result<HttpResponse> {
+        match self {
+            Refusal::Error(error) => Err(error),
+            Refusal::Challenge(challenge) => Ok(HttpResponse::Unauthorized()
+                .insert_header((header::WWW_AUTHENTICATE, challenge))
+                .finish()),
+        }
+    }
+}
+
 /// Finds the carrier and checks the signature before anything is read; the scheme of a socket is its own.
 fn verified(
     app: &App,
@@ -41,13 +67,11 @@ fn verified(
     request: &HttpRequest,
     body: &[u8],
     is_socket: bool,
-) -> Result<(Arc<dyn Carrier>, String)> {
+) -> Result<(Arc<dyn Carrier>, String), Refusal> {
     let carrier = app.carriers.get(carrier_id).cloned().ok_or_else(|| Error::not_found("carrier"))?;
-    if carrier.voice().is_none() {
-        return Err(Error::not_found("carrier"));
-    }
+    let voice = carrier.voice().ok_or_else(|| Error::not_found("carrier"))?;
     if body.len() > CALLBACK_MAX {
-        return Err(Error::invalid("body", "too_large", "A callback has at most 256 KiB."));
+        return Err(Error::invalid("body", "too_large", "A callback has at most 256 KiB.").into());
     }
     let uri = request.uri();
     let path = uri.path_and_query().map_or(uri.path(), |p| p.as_str());
@@ -57,9 +81,14 @@ fn verified(
     let headers = RequestHeaders(request);
     let method = request.method().as_str();
     let callback = CallbackRequest { method, url: &url, headers: &headers, body, now: app.now() };
-    if let Err(reason) = carrier.verify(&callback) {
+    let checked = if is_socket { voice.verify_socket(&callback) } else { carrier.verify(&callback) };
+    if let Err(reason) = checked {
         tracing::warn!(carrier = carrier_id, %reason, "a callback was refused");
-        return Err(Error::forbidden("bad_signature", "The signature is missing or not good."));
+        let asks = carrier.challenge().filter(|_| headers.get("authorization").is_none());
+        return Err(match asks {
+            Some(challenge) => Refusal::Challenge(challenge),
+            None => Error::forbidden("bad_signature", "The signature is missing or not good.").into(),
+        });
     }
     Ok((carrier, url))
 }
@@ -70,7 +99,7 @@ fn read(
     carrier_id: &str,
     request: &HttpRequest,
     body: &[u8],
-) -> Result<(Arc<dyn Carrier>, CallEvent)> {
+) -> Result<(Arc<dyn Carrier>, CallEvent), Refusal> {
     let (carrier, url) = verified(app, carrier_id, request, body, false)?;
     let headers = RequestHeaders(request);
     let method = request.method().as_str();
@@ -83,10 +112,47 @@ fn read(
     Ok((carrier, event))
 }
 
-fn answered(carrier: &dyn Carrier, steps: &[Step]) -> Result<HttpResponse> {
+/// Reads a callback about a call, and tells the carrier what follows from it. `hidden`: the number that was dialled, when
+/// this is the address for those who hide theirs.
+async fn called(
+    app: &App,
+    board: &Switchboard,
+    (carrier_id, hidden): (&str, Option<&E164>),
+    request: &HttpRequest,
+    body: &[u8],
+) -> Result<HttpResponse> {
+    let (carrier, event) = match read(app, carrier_id, request, body) {
+        Ok(found) => found,
+        Err(refusal) => return refusal.answer(),
+    };
     let voice = carrier.voice().ok_or_else(|| Error::not_found("carrier"))?;
-    let document = voice.document(steps);
-    Ok(HttpResponse::Ok().insert_header(("content-type", document.content_type)).body(document.body))
+    let carrier_call_id = event.carrier_call_id().to_owned();
+    let call = HeldCall {
+        carrier_call_id: &carrier_call_id,
+        is_new: matches!(event, CallEvent::Incoming(_)),
+    };
+    if let CallEvent::Key { digit, .. } = event
+        && let Some(leg) = hooks::leg_of_call(app, carrier_id, &carrier_call_id).await?
+    {
+        board.send_digits(leg.call, leg.side, digit.encode_utf8(&mut [0; 4]));
+    }
+    let steps = match hidden {
+        Some(to) => hooks::hidden(app, board.node(), carrier_id, to, event).await?,
+        None => hooks::called(app, board.node(), carrier_id, event).await?,
+    };
+    match voice.carry_out(call, &steps).await {
+        Ok(document) => Ok(HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, document.content_type))
+            .body(document.body)),
+        Err(error) if error.retry == Retry::Never => {
+            tracing::warn!(carrier = carrier_id, reason = %error, "a call could not be told what to do");
+            Ok(HttpResponse::Ok().finish())
+        }
+        // The carrier says it again, and then it is told again.
+        Err(error) => {
+            Err(Error::unavailable("carrier_away", "The carrier cannot be reached.").with_source(error))
+        }
+    }
 }
 
 /// A call comes in: who is meant rings, and the caller hears it.
@@ -101,9 +167,7 @@ async fn create_incoming_call(
     request: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse> {
-    let (carrier, event) = read(&app, &carrier_id, &request, &body)?;
-    let steps = hooks::called(&app, board.node(), &carrier_id, event).await?;
-    answered(carrier.as_ref(), &steps)
+    called(&app, &board, (&carrier_id, None), &request, &body).await
 }
 
 /// News of a call.
@@ -118,9 +182,7 @@ async fn create_call_status(
     request: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse> {
-    let (carrier, event) = read(&app, &carrier_id, &request, &body)?;
-    let steps = hooks::called(&app, board.node(), &carrier_id, event).await?;
-    answered(carrier.as_ref(), &steps)
+    called(&app, &board, (&carrier_id, None), &request, &body).await
 }
 
 /// A call that we hold asks what next.
@@ -138,9 +200,7 @@ async fn create_next_step(
     body: web::Bytes,
 ) -> Result<HttpResponse> {
     let (carrier_id, _) = path.into_inner();
-    let (carrier, event) = read(&app, &carrier_id, &request, &body)?;
-    let steps = hooks::called(&app, board.node(), &carrier_id, event).await?;
-    answered(carrier.as_ref(), &steps)
+    called(&app, &board, (&carrier_id, None), &request, &body).await
 }
 
 /// A caller who hides his number has typed who he is.
@@ -158,10 +218,8 @@ async fn create_hidden_caller(
     body: web::Bytes,
 ) -> Result<HttpResponse> {
     let (carrier_id, number) = path.into_inner();
-    let (carrier, event) = read(&app, &carrier_id, &request, &body)?;
     let to = E164::parse(&format!("+{number}")).map_err(|_| Error::not_found("number"))?;
-    let steps = hooks::hidden(&app, board.node(), &carrier_id, &to, event).await?;
-    answered(carrier.as_ref(), &steps)
+    called(&app, &board, (&carrier_id, Some(&to)), &request, &body).await
 }
 
 /// The socket for a call's sound: signed by the carrier, opened once with the key that was made for this call.
@@ -178,7 +236,10 @@ async fn open_media(
     body: web::Payload,
 ) -> Result<HttpResponse> {
     let (carrier_id, token) = path.into_inner();
-    let (carrier, _) = verified(&app, &carrier_id, &request, &[], true)?;
+    let (carrier, _) = match verified(&app, &carrier_id, &request, &[], true) {
+        Ok(found) => found,
+        Err(refusal) => return refusal.answer(),
+    };
     let (now, keys) = (app.now(), app.keys.clone());
     let spend = move |db: &mut crate::db::Db| hooks::open_socket(db, now, &keys, &carrier_id, &token);
     let closed = || Error::forbidden("bad_token", "This address is good for one call, once, for a minute.");
@@ -189,7 +250,7 @@ async fn open_media(
     let (response, session, stream) = actix_ws::handle(&request, body)
         .map_err(|_| Error::invalid("upgrade", "not_a_websocket", "This address speaks WebSocket only."))?;
     let stream = stream.max_frame_size(FRAME_MAX).aggregate_continuations().max_continuation_size(FRAME_MAX);
-    let carried = Carried { board, leg, socket, wire, session };
+    let carried = Carried { board, leg, socket, wire, session, started: false };
     actix_web::rt::spawn(carried.run(stream));
     Ok(response)
 }
@@ -201,11 +262,11 @@ struct Carried {
     socket: SocketLeg,
     wire: Box<dyn MediaWire>,
     session: actix_ws::Session,
+    started: bool,
 }
 
 impl Carried {
     async fn run(mut self, mut stream: actix_ws::AggregatedMessageStream) {
-        let mut started = false;
         let start = tokio::time::sleep(START_WITHIN);
         tokio::pin!(start);
         loop {
@@ -215,19 +276,27 @@ impl Carried {
                     _ => break,
                 },
                 message = stream.next() => match message {
-                    Some(Ok(AggregatedMessage::Text(text))) => match self.take(&text) {
-                        Some(is_start) => started |= is_start,
-                        None => break,
-                    },
+                    Some(Ok(AggregatedMessage::Text(text))) => {
+                        let read = self.wire.read(&text);
+                        if !self.take(read) {
+                            break;
+                        }
+                    }
+                    Some(Ok(AggregatedMessage::Binary(bytes))) => {
+                        let read = self.wire.read_binary(&bytes);
+                        if !self.take(read) {
+                            break;
+                        }
+                    }
                     Some(Ok(AggregatedMessage::Ping(bytes))) => {
                         if self.session.pong(&bytes).await.is_err() {
                             break;
                         }
                     }
-                    Some(Ok(AggregatedMessage::Binary(_) | AggregatedMessage::Pong(_))) => {}
+                    Some(Ok(AggregatedMessage::Pong(_))) => {}
                     Some(Ok(AggregatedMessage::Close(_)) | Err(_)) | None => break,
                 },
-                () = &mut start, if !started => break,
+                () = &mut start, if !self.started => break,
             }
         }
         // The way in is dropped with us: the leg has hung up, unless it was we who closed it.
@@ -250,37 +319,43 @@ impl Carried {
             WireOut::Stop => return false,
         };
         match frame {
-            Some(frame) => self.session.text(frame).await.is_ok(),
+            Some(WireFrame::Text(text)) => self.session.text(text).await.is_ok(),
+            Some(WireFrame::Binary(bytes)) => self.session.binary(bytes).await.is_ok(),
             None => true,
         }
     }
 
-    /// Reads one frame: whether it was the beginning; `None` when the socket is to be closed.
-    fn take(&mut self, text: &str) -> Option<bool> {
-        let given = match self.wire.read(text) {
+    /// Takes what was read; false when the socket is to be closed.
+    fn take(&mut self, read: Result<FromWire, ParseError>) -> bool {
+        let given = match read {
             Ok(FromWire::Started { carrier_call_id }) => {
                 let known = self.leg.carrier_call_id.as_deref();
                 if known.is_some_and(|known| known != carrier_call_id) {
                     tracing::warn!(leg.id = %self.leg.id, "a media socket belongs to another call");
-                    return None;
+                    return false;
                 }
-                return Some(true);
+                self.started = true;
+                return true;
+            }
+            Ok(FromWire::Audio { .. } | FromWire::Digit(_)) if !self.started => {
+                tracing::warn!(leg.id = %self.leg.id, "a media socket does not say which call it is");
+                return false;
             }
             Ok(FromWire::Audio { timestamp_ms, mulaw }) => WireIn::Audio { timestamp_ms, mulaw },
             Ok(FromWire::Digit(digit)) => WireIn::Digit(digit),
             Ok(FromWire::Mark(name)) => WireIn::Mark(name),
-            Ok(FromWire::Nothing) => return Some(false),
+            Ok(FromWire::Nothing) => return true,
             Ok(FromWire::Stopped) => {
                 let _ = self.socket.from_wire.send(WireIn::Stop);
-                return None;
+                return false;
             }
             Err(reason) => {
                 tracing::warn!(leg.id = %self.leg.id, %reason, "a media frame cannot be read");
-                return None;
+                return false;
             }
         };
         // A frame that the engine does not take is lost: better than one that comes late.
         let _ = self.socket.from_wire.send(given);
-        Some(false)
+        true
     }
 }

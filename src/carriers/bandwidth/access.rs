@@ -25,6 +25,18 @@ pub(super) struct Door {
     /// Hashes, so that comparing takes the same time whatever the lengths.
     credentials: Vec<[u8; 32]>,
     application: String,
+    voice_application: Option<String>,
+}
+
+/// What comes: a list of events on messages, or one on a call.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Body {
+    Messages(Vec<Owned>),
+    Call {
+        #[serde(rename = "applicationId")]
+        application: String,
+    },
 }
 
 /// The one field of an event that says whose it is.
@@ -41,14 +53,44 @@ struct Owner {
 }
 
 impl Door {
-    pub(super) fn new<'a>(user: &str, passwords: impl Iterator<Item = &'a str>, application: &str) -> Door {
+    pub(super) fn new<'a>(
+        user: &str,
+        passwords: impl Iterator<Item = &'a str>,
+        application: &str,
+        voice_application: Option<&str>,
+    ) -> Door {
         let hash = |password: &str| Sha256::digest(format!("{user}:{password}").as_bytes()).into();
-        Door { credentials: passwords.map(hash).collect(), application: application.to_owned() }
+        Door {
+            credentials: passwords.map(hash).collect(),
+            application: application.to_owned(),
+            voice_application: voice_application.map(str::to_owned),
+        }
     }
 
-    /// The scheme has no signature, so what it can tell is the credentials, and that the messages are of our own
-    /// application.
+    /// The scheme has no signature, so what it can tell is the credentials, and that the messages and calls are of our
+    /// own applications.
     pub(super) fn verify(&self, request: &CallbackRequest<'_>) -> Result<(), BadSignature> {
+        self.verify_login(request)?;
+        let body: Body =
+            serde_json::from_slice(request.body).map_err(|_| BadSignature("the body is no event of ours"))?;
+        match body {
+            Body::Messages(events) => {
+                let owners = events.into_iter().filter_map(|event| event.message?.application);
+                if owners.into_iter().any(|owner| owner != self.application) {
+                    return Err(BadSignature("a message of another application"));
+                }
+            }
+            Body::Call { application } => {
+                if self.voice_application.as_ref() != Some(&application) {
+                    return Err(BadSignature("a call of another application"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The credentials alone.
+    pub(super) fn verify_login(&self, request: &CallbackRequest<'_>) -> Result<(), BadSignature> {
         let header = request.headers.get("authorization").ok_or(BadSignature("no credentials"))?;
         let (scheme, encoded) =
             header.trim().split_once(' ').ok_or(BadSignature("the credentials are not Basic"))?;
@@ -61,12 +103,6 @@ impl Door {
         let matches = self.credentials.iter().map(|known| known.as_slice().ct_eq(given.as_slice()));
         if !bool::from(matches.fold(Choice::from(0), |any, one| any | one)) {
             return Err(BadSignature("the credentials are not ours"));
-        }
-        let events: Vec<Owned> = serde_json::from_slice(request.body)
-            .map_err(|_| BadSignature("the body is no list of events"))?;
-        let owners = events.into_iter().filter_map(|event| event.message?.application);
-        if owners.into_iter().any(|owner| owner != self.application) {
-            return Err(BadSignature("a message of another application"));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Bandwidth: bytes to our values and back.
 //!
-//! Messaging API version 2 with OAuth 2.0, and the numbers API, which speaks XML. Facts are from the vendor's OpenAPI
+//! Messaging and Voice API version 2 with OAuth 2.0, and the numbers API, which speaks XML. Facts are from the vendor's OpenAPI
 //! document, SDK and guides. Set-up for operators: `docs/carriers/bandwidth.md`.
 
 mod access;
@@ -8,6 +8,7 @@ mod errors;
 mod numbers;
 mod parse;
 mod send;
+mod voice;
 mod xml;
 
 use async_trait::async_trait;
@@ -15,18 +16,20 @@ use secrecy::SecretString;
 
 use self::access::{Door as Lock, Tokens};
 use self::send::Api;
+use self::voice::VoiceSettings;
 use super::callback::MEDIA_MAX;
 use super::registry::{OptionReader, is_host_of};
 use super::{
     Accepted, BadSignature, CallbackRequest, Capabilities, Carrier, CarrierEvent, CarrierSettings, Door,
     Found, MediaAccess, NumberOrder, NumberQuery, NumberTrade, OfferedNumber, Ordered, OwnedNumbers,
-    ParseError, Rates, SendError, SentQuery, SmsToSend, StopScope,
+    ParseError, Rates, SendError, SentQuery, SmsToSend, StopScope, Voice,
 };
 use crate::net::Net;
 use crate::phone::E164;
 
 const API_BASE: &str = "https://api.bandwidth.com";
 const MESSAGING_BASE: &str = "https://messaging.bandwidth.com";
+const VOICE_BASE: &str = "https://voice.bandwidth.com";
 const DASHBOARD_BASE: &str = "https://dashboard.bandwidth.com";
 const OPTIONS: &[&str] = &[
     "account_id",
@@ -38,6 +41,7 @@ const OPTIONS: &[&str] = &[
     "callback_password_secondary",
     "site_id",
     "sippeer_id",
+    "voice_application_id",
 ];
 const TEXT_CHARS_MAX: usize = 2_048;
 /// What may be uploaded; networks make it smaller.
@@ -50,6 +54,7 @@ pub struct Bandwidth {
     id: String,
     lock: Lock,
     api: Api,
+    voice: Option<VoiceSettings>,
 }
 
 impl Bandwidth {
@@ -89,8 +94,18 @@ impl Bandwidth {
             site: optional_digits("site_id")?,
             peer: optional_digits("sippeer_id")?,
         };
-        let lock = Lock::new(user, passwords.into_iter().flatten(), application);
-        Ok(Bandwidth { id: settings.id.clone(), lock, api })
+        let voice_application = options.optional("voice_application_id");
+        let lock = Lock::new(user, passwords.into_iter().flatten(), application, voice_application);
+        let voice = match voice_application {
+            Some(application) => Some(VoiceSettings {
+                base: base(VOICE_BASE)?,
+                application: application.to_owned(),
+                user: user.to_owned(),
+                password: SecretString::from(password),
+            }),
+            None => None,
+        };
+        Ok(Bandwidth { id: settings.id.clone(), lock, api, voice })
     }
 }
 
@@ -114,6 +129,7 @@ impl Carrier for Bandwidth {
             inbound_groups: true,
             delivery_receipts: true,
             settles_unknown: true,
+            voice: self.voice.is_some(),
             text_chars_max: TEXT_CHARS_MAX,
             stop_scope: StopScope::None,
             rates: Rates { number_per_minute: Some(60), account_per_minute: Some(60), ..Rates::NONE },
@@ -168,7 +184,15 @@ impl Carrier for Bandwidth {
     }
 
     async fn check_addresses(&self, callback_base: &str) -> Result<Option<Vec<String>>, SendError> {
-        self.api.check_addresses(callback_base).await
+        let mut wrong = self.api.check_addresses(callback_base).await?;
+        if let (Some(wrong), Some(voice)) = (&mut wrong, &self.voice) {
+            wrong.extend(self.api.check_voice_addresses(voice, callback_base).await?);
+        }
+        Ok(wrong)
+    }
+
+    fn voice(&self) -> Option<&dyn Voice> {
+        self.voice.as_ref().map(|_| self as &dyn Voice)
     }
 
     async fn search_numbers(&self, query: &NumberQuery) -> Result<Vec<OfferedNumber>, SendError> {

@@ -1,12 +1,13 @@
 //! Plivo: bytes to our values and back.
 //!
-//! Messaging and Number API, version 1; callbacks signed by V3. Set-up for operators: `docs/carriers/plivo.md`.
+//! Messaging, Voice and Number API, version 1; callbacks signed by V3. Set-up for operators: `docs/carriers/plivo.md`.
 
 mod errors;
 mod numbers;
 mod parse;
 mod send;
 mod signature;
+mod voice;
 
 use async_trait::async_trait;
 
@@ -18,7 +19,7 @@ use super::registry::{OptionReader, is_host_of};
 use super::{
     Accepted, BadSignature, CallbackError, CallbackRequest, Carrier, CarrierEvent, CarrierSettings, Door,
     Found, MediaAccess, NumberOrder, NumberQuery, OfferedNumber, Ordered, OwnedNumbers, ParseError,
-    SendError, SentQuery, SmsToSend,
+    SendError, SentQuery, SmsToSend, Voice,
 };
 use crate::net::Net;
 use crate::phone::E164;
@@ -102,6 +103,7 @@ impl Carrier for Plivo {
             media_bytes_max: 1_000_000,
             media_types: &["image/", "video/", "audio/", "text/vcard", "application/pdf"],
             delivery_receipts: true,
+            voice: true,
             text_chars_max: 1_600,
             stop_scope: StopScope::Number,
             numbers: NumberTrade {
@@ -154,6 +156,15 @@ impl Carrier for Plivo {
 
     async fn check(&self) -> Result<String, SendError> {
         self.api.check(&self.id).await
+    }
+
+    /// The one for messages is a part of the check.
+    async fn check_addresses(&self, callback_base: &str) -> Result<Option<Vec<String>>, SendError> {
+        self.api.check_voice_addresses(callback_base).await
+    }
+
+    fn voice(&self) -> Option<&dyn Voice> {
+        Some(self)
     }
 
     async fn search_numbers(&self, query: &NumberQuery) -> Result<Vec<OfferedNumber>, SendError> {

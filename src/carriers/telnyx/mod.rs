@@ -1,6 +1,6 @@
 //! Telnyx: bytes to our values and back.
 //!
-//! API version 2, Messaging and Numbers. Facts are from the vendor's OpenAPI document and SDK of 2026. Set-up for
+//! API version 2: Messaging, Numbers and Call Control. Facts are from the vendor's OpenAPI document and SDK of 2026. Set-up for
 //! operators: `docs/carriers/telnyx.md`.
 
 mod errors;
@@ -8,6 +8,7 @@ mod numbers;
 mod parse;
 mod send;
 mod signature;
+mod voice;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -19,7 +20,7 @@ use super::registry::OptionReader;
 use super::{
     Accepted, BadSignature, CallbackRequest, Capabilities, Carrier, CarrierEvent, CarrierSettings, Door,
     Found, NumberOrder, NumberQuery, NumberTrade, OfferedNumber, Ordered, OwnedNumbers, ParseError, Rates,
-    SendError, SentQuery, SmsToSend, StopScope,
+    SendError, SentQuery, SmsToSend, StopScope, Voice,
 };
 use crate::net::Net;
 use crate::phone::E164;
@@ -82,6 +83,7 @@ impl Carrier for Telnyx {
             inbound_groups: true,
             delivery_receipts: true,
             settles_unknown: true,
+            voice: true,
             text_chars_max: TEXT_CHARS_MAX,
             stop_scope: StopScope::Pool,
             // A long code outside the United States; inside it the campaign decides.
@@ -126,7 +128,17 @@ impl Carrier for Telnyx {
     }
 
     async fn check_addresses(&self, callback_base: &str) -> Result<Option<Vec<String>>, SendError> {
-        self.api.check_addresses(callback_base).await
+        let messages = self.api.check_addresses(callback_base).await?;
+        if messages.is_none() && self.api.connection.is_none() {
+            return Ok(None);
+        }
+        let mut wrong = messages.unwrap_or_default();
+        wrong.extend(self.api.check_voice_addresses(callback_base).await?);
+        Ok(Some(wrong))
+    }
+
+    fn voice(&self) -> Option<&dyn Voice> {
+        Some(self)
     }
 
     async fn search_numbers(&self, query: &NumberQuery) -> Result<Vec<OfferedNumber>, SendError> {

@@ -1,13 +1,14 @@
 //! Vonage: bytes to our values and back.
 //!
-//! Messages API, version 1, with an application's tokens outward and signed webhooks inward; Numbers API. Set-up for
-//! operators: `docs/carriers/vonage.md`.
+//! Messages and Voice API, version 1, with an application's tokens outward and signed webhooks inward; Numbers API. Set-up
+//! for operators: `docs/carriers/vonage.md`.
 
 mod errors;
 mod numbers;
 mod parse;
 mod send;
 mod signature;
+mod voice;
 
 use async_trait::async_trait;
 
@@ -18,7 +19,7 @@ use super::registry::{OptionReader, is_host_of};
 use super::{
     Accepted, BadSignature, CallbackRequest, Carrier, CarrierEvent, CarrierSettings, Door, Found,
     MediaAccess, NumberOrder, NumberQuery, OfferedNumber, Ordered, OwnedNumbers, ParseError, SendError,
-    SentQuery, SmsToSend,
+    SentQuery, SmsToSend, Voice,
 };
 use crate::clock::Clock;
 use crate::net::Net;
@@ -123,6 +124,7 @@ impl Carrier for Vonage {
             media_bytes_max: 600_000,
             media_types: &["image/jpeg", "image/png", "image/gif", "video/mp4", "audio/mpeg", "text/vcard"],
             delivery_receipts: true,
+            voice: true,
             text_chars_max: 3_200,
             rates: Rates { number_per_minute: Some(60), account_per_minute: Some(1_800), ..Rates::NONE },
             numbers: NumberTrade {
@@ -174,6 +176,15 @@ impl Carrier for Vonage {
 
     async fn check(&self) -> Result<String, SendError> {
         self.api.check(&self.id).await
+    }
+
+    /// Those for messages are a part of the check.
+    async fn check_addresses(&self, callback_base: &str) -> Result<Option<Vec<String>>, SendError> {
+        self.api.check_voice_addresses(callback_base).await.map(Some)
+    }
+
+    fn voice(&self) -> Option<&dyn Voice> {
+        Some(self)
     }
 
     async fn search_numbers(&self, query: &NumberQuery) -> Result<Vec<OfferedNumber>, SendError> {

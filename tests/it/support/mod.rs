@@ -9,6 +9,7 @@ pub mod calling;
 pub mod client;
 pub mod database;
 pub mod dav;
+pub mod exchange;
 pub mod push;
 pub mod smsc;
 pub mod wires;

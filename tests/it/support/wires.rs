@@ -21,8 +21,8 @@ pub const APPLICATION: &str = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab";
 pub const SECRET: &str = "a signature secret for tests";
 pub const NEXT_SECRET: &str = "the signature secret after rotation";
 pub const AUTH_ID: &str = "MATESTTESTTESTTESTTE";
-const PRIVATE: &str = include_str!("../../keys/application.pem");
-const PUBLIC: &str = include_str!("../../keys/application.pub.pem");
+pub const PRIVATE: &str = include_str!("../../keys/application.pem");
+pub const PUBLIC: &str = include_str!("../../keys/application.pub.pem");
 
 /// Whose wire it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -568,7 +568,7 @@ impl Desk {
 }
 
 /// Whether a header holds a token that our application's key signed, for this application, and for some minutes.
-fn is_our_token(header: &str) -> bool {
+pub fn is_our_token(header: &str) -> bool {
     use rustls::pki_types::SubjectPublicKeyInfoDer;
     use rustls::pki_types::pem::PemObject as _;
     let Some(token) = header.strip_prefix("Bearer ") else { return false };

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use self::wire::MediaStream;
 use super::{Twilio, fields_of};
-use crate::carriers::voice::{CallEvent, CallToMake, Document, MediaWire, Step, Voice};
-use crate::carriers::{CallbackRequest, ParseError, Retry, SendError, answers};
+use crate::carriers::voice::{CallEvent, CallToMake, Document, HeldCall, MediaWire, Step, Voice};
+use crate::carriers::{BadSignature, CallbackRequest, Carrier as _, ParseError, Retry, SendError, answers};
 
 /// “Call is not in-progress”: what is to be ended is over.
 const NOT_IN_PROGRESS: &str = "21220";
@@ -32,8 +32,12 @@ impl Voice for Twilio {
         parse::event(request, &form)
     }
 
-    fn document(&self, steps: &[Step]) -> Document {
-        Document { content_type: "text/xml", body: document::render(steps) }
+    fn verify_socket(&self, request: &CallbackRequest<'_>) -> Result<(), BadSignature> {
+        self.verify(request)
+    }
+
+    async fn carry_out(&self, _call: HeldCall<'_>, steps: &[Step]) -> Result<Document, SendError> {
+        Ok(Document { content_type: "text/xml", body: document::render(steps) })
     }
 
     fn wire(&self) -> Box<dyn MediaWire> {

@@ -3,7 +3,7 @@
 use crate::carriers::form::Form;
 use crate::carriers::twilio::parse::REFERENCE;
 use crate::carriers::twilio::signature::query_of;
-use crate::carriers::voice::{CallEnd, CallEvent, CallNews, CallWord, IncomingCall, Progress};
+use crate::carriers::voice::{CallEnd, CallEvent, CallNews, CallWord, IncomingCall, NextStep, Progress};
 use crate::carriers::{CallbackRequest, ParseError};
 use crate::phone::{E164, RemoteParty};
 
@@ -38,7 +38,7 @@ pub(super) fn event(request: &CallbackRequest<'_>, form: &Form) -> Result<CallEv
     let digits = form.filled("Digits").map(|digits| {
         digits.chars().filter(|c| c.is_ascii_digit() || matches!(c, '*' | '#')).take(DIGITS_MAX).collect()
     });
-    Ok(CallEvent::Next { carrier_call_id, digits })
+    Ok(CallEvent::Next(NextStep { carrier_call_id, digits, ..NextStep::default() }))
 }
 
 fn incoming(form: &Form, carrier_call_id: String) -> Result<IncomingCall, ParseError> {
@@ -141,6 +141,7 @@ mod tests {
         assert!(read("call-status", "CallSid=CA01&CallStatus=dancing").is_err());
         let next = read(&format!("voice/{leg}/next"), "CallSid=CA01&Digits=12%2A34x").unwrap();
         let digits = Some("12*34".to_owned());
-        assert_eq!(next, CallEvent::Next { carrier_call_id: "CA01".to_owned(), digits });
+        let carrier_call_id = "CA01".to_owned();
+        assert_eq!(next, CallEvent::Next(NextStep { carrier_call_id, digits, ..NextStep::default() }));
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::carriers::ParseError;
-use crate::carriers::voice::{FromWire, MediaWire, ToWire};
+use crate::carriers::voice::{FromWire, MediaWire, ToWire, WireFrame};
 
 /// Sound in one frame at most: a second.
 const AUDIO_BYTES_MAX: usize = 8_000;
@@ -94,9 +94,9 @@ impl MediaWire for MediaStream {
         }
     }
 
-    fn write(&mut self, out: &ToWire<'_>) -> Option<String> {
+    fn write(&mut self, out: &ToWire<'_>) -> Option<WireFrame> {
         let sid = self.stream_sid.as_deref()?;
-        match out {
+        let text = match out {
             // By hand: fifty times a second, and base64 needs no escaping. The sid comes from the carrier.
             ToWire::Audio(mulaw) => {
                 let mut frame = String::with_capacity(mulaw.len() * 4 / 3 + sid.len() + 64);
@@ -105,15 +105,16 @@ impl MediaWire for MediaStream {
                 frame.push_str(",\"media\":{\"payload\":\"");
                 STANDARD.encode_string(mulaw, &mut frame);
                 frame.push_str("\"}}");
-                Some(frame)
+                frame
             }
             ToWire::Mark(name) => {
-                Some(json!({ "event": "mark", "streamSid": sid, "mark": { "name": name } }).to_string())
+                json!({ "event": "mark", "streamSid": sid, "mark": { "name": name } }).to_string()
             }
-            ToWire::Clear => Some(json!({ "event": "clear", "streamSid": sid }).to_string()),
+            ToWire::Clear => json!({ "event": "clear", "streamSid": sid }).to_string(),
             // A stream takes no digits; the switchboard plays their tones.
-            ToWire::Digit(_) => None,
-        }
+            ToWire::Digit(_) => return None,
+        };
+        Some(WireFrame::Text(text))
     }
 }
 
@@ -152,11 +153,10 @@ mod tests {
         for (frame, wanted) in table {
             assert_eq!(wire.read(frame).unwrap(), wanted, "{frame}");
         }
-        assert_eq!(
-            wire.write(&ToWire::Audio(&[1, 2, 3])).unwrap(),
-            r#"{"event":"media","streamSid":"MZ1","media":{"payload":"AQID"}}"#
-        );
-        assert!(wire.write(&ToWire::Clear).unwrap().contains(r#""event":"clear""#));
+        let media = r#"{"event":"media","streamSid":"MZ1","media":{"payload":"AQID"}}"#.to_owned();
+        assert_eq!(wire.write(&ToWire::Audio(&[1, 2, 3])), Some(WireFrame::Text(media)));
+        let clear = r#"{"event":"clear","streamSid":"MZ1"}"#.to_owned();
+        assert_eq!(wire.write(&ToWire::Clear), Some(WireFrame::Text(clear)));
         for bad in ["", "{}", "[1]", r#"{"event":"media"}"#, r#"{"event":"media","media":{"payload":"!"}}"#] {
             assert!(wire.read(bad).is_err(), "{bad}");
         }
