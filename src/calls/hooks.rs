@@ -12,7 +12,9 @@ use super::place::{Caller, PhoneCaller, place};
 use super::{Call, Leg, LegState, settings, store};
 use crate::accounts::{self, limits};
 use crate::app::App;
-use crate::carriers::voice::{CallEnd, CallEvent, CallNews, CallWord, IncomingCall, NextStep, Progress, Step};
+use crate::carriers::voice::{
+    CallEnd, CallEvent, CallNews, CallWord, IncomingCall, NextStep, Progress, Step,
+};
 use crate::clock::Timestamp;
 use crate::db::{Db, Lane};
 use crate::error::{Error, Result};

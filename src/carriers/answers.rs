@@ -48,6 +48,17 @@ pub(in crate::carriers) fn misconfigured(detail: impl Into<String>) -> SendError
     }
 }
 
+/// A call's id that cannot be one of the carrier's: it is not put into an address.
+pub(in crate::carriers) fn bad_call_id() -> SendError {
+    SendError {
+        retry: Retry::Never,
+        certain: true,
+        code: "bad_call_id".to_owned(),
+        whole_carrier: false,
+        detail: "not an id of this carrier".to_owned(),
+    }
+}
+
 /// The error of a delivery receipt. An unknown code is not permanent: nothing is known of it.
 pub(in crate::carriers) fn receipt_error(code: &str, known: Option<(&str, Class)>) -> CarrierError {
     let (word, class) = known.unwrap_or(("undelivered", Class::Later));

@@ -15,7 +15,7 @@ pub enum Door {
     Status,
     /// `/carriers/{id}/voice`: a call comes in.
     Voice,
-    /// `/carriers/{id}/voice/status`: news of a call.
+    /// `/carriers/{id}/call-status`: news of a call.
     VoiceStatus,
 }
 

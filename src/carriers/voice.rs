@@ -231,6 +231,16 @@ pub struct CallToMake {
     pub seconds_max: u32,
 }
 
+impl CallToMake {
+    /// Where the call asks what to do, for carriers that ask when it is picked up.
+    pub fn next_address(&self) -> Option<&str> {
+        self.steps.iter().find_map(|step| match step {
+            Step::GoTo { url } => Some(url.as_str()),
+            _ => None,
+        })
+    }
+}
+
 /// Something that came over a carrier's media socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromWire {

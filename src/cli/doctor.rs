@@ -210,11 +210,14 @@ async fn addresses(settings: &Settings, carrier: &dyn Carrier) -> Vec<Finding> {
         Ok(Ok(Some(wrong))) => {
             wrong.into_iter().map(|w| finding(Verdict::Look, subject.clone(), w)).collect()
         }
-        Ok(Ok(None)) => vec![finding(
-            Verdict::Look,
-            subject,
-            format!("cannot be asked: messages must go to {base}/messages and receipts to {base}/status"),
-        )],
+        Ok(Ok(None)) => {
+            let mut says =
+                format!("cannot be asked: messages must go to {base}/messages and receipts to {base}/status");
+            if carrier.voice().is_some() {
+                says.push_str(&format!(", calls to {base}/voice and their news to {base}/call-status"));
+            }
+            vec![finding(Verdict::Look, subject, says)]
+        }
         // That it does not answer was said before.
         Ok(Err(_)) | Err(_) => Vec::new(),
     }

@@ -25,6 +25,11 @@ const MARKS_OPEN_MAX: usize = 10;
 /// A sound has been heard by then, marks or not.
 const PLAYED_WITHIN: Duration = Duration::from_millis(1_500);
 
+/// Whether a mark tells the end of a sound, and not how long sound waits.
+pub fn is_end_of_sound(mark: &str) -> bool {
+    mark.starts_with('p')
+}
+
 /// Measures how long sound waits at the carrier before it is played.
 #[derive(Debug, Default)]
 pub struct Standing {

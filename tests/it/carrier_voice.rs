@@ -324,6 +324,15 @@ voice_story! {
         lines.are_quiet().await;
     }
 
+    async fn the_doctor_learns_whether_calls_come_to_us(lines) {
+        let carrier = lines.app.app.carriers.get(ID).unwrap();
+        assert!(carrier.capabilities().voice && carrier.voice().is_some());
+        assert_eq!(carrier.check_addresses(&lines.exchange.door()).await.unwrap(), Some(Vec::new()));
+        let elsewhere = "https://elsewhere.example.org/carriers/lines";
+        let wrong = carrier.check_addresses(elsewhere).await.unwrap().unwrap();
+        assert!(wrong.iter().any(|line| line.contains(&format!("{elsewhere}/voice"))), "{wrong:?}");
+    }
+
     async fn media_sockets_take_only_the_call_they_were_made_for(lines) {
         let Pair { bob, number, .. } = lines.alice_and_bob().await;
         let app = &lines.app;
@@ -344,6 +353,7 @@ voice_story! {
         for frames in [hello, vec![sound]] {
             let handset = lines.exchange.dials_without_sound(PHONE, &number);
             bob.call_is(app, &["ringing"]).await;
+            eventually("the call has a socket", async || !handset.facts().sockets.is_empty()).await;
             let facts = handset.facts();
             let mut socket = lines.exchange.opens(&facts, &facts.sockets[0], true).await.unwrap();
             closes_after(&mut socket, frames).await;

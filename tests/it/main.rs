@@ -28,6 +28,7 @@ mod carddav_three;
 mod carrier_faults;
 mod carrier_peers;
 mod carrier_voice;
+mod carrier_voice_peers;
 mod carriers;
 mod cli;
 mod console;

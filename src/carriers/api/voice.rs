@@ -7,6 +7,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use actix_ws::AggregatedMessage;
 use futures_util::StreamExt;
+use tokio::time::Instant;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{CALLBACK_MAX, RequestHeaders};
@@ -18,11 +19,13 @@ use crate::carriers::{CallbackRequest, Carrier, Headers as _, ParseError, Retry}
 use crate::db::Lane;
 use crate::error::{Error, Result};
 use crate::http::Problems;
-use crate::media::{SocketLeg, WireIn, WireOut};
+use crate::media::{SocketLeg, WireIn, WireOut, is_end_of_sound};
 use crate::phone::E164;
 
 /// Bytes of one frame: a second of sound in base64 has eleven thousand.
 const FRAME_MAX: usize = 64 * 1024;
+/// On carriers that do not tell when a sound has been heard, the way to the telephone takes so long.
+const PLAYED_WITHIN: Duration = Duration::from_millis(250);
 /// The first frames must say which call it is.
 const START_WITHIN: Duration = Duration::from_secs(10);
 
@@ -53,9 +56,9 @@ impl Refusal {
     fn answer(self) -> Result<HttpResponse> {
         match self {
             Refusal::Error(error) => Err(error),
-            Refusal::Challenge(challenge) => Ok(HttpResponse::Unauthorized()
-                .insert_header((header::WWW_AUTHENTICATE, challenge))
-                .finish()),
+            Refusal::Challenge(challenge) => {
+                Ok(HttpResponse::Unauthorized().insert_header((header::WWW_AUTHENTICATE, challenge)).finish())
+            }
         }
     }
 }
@@ -127,10 +130,8 @@ async fn called(
     };
     let voice = carrier.voice().ok_or_else(|| Error::not_found("carrier"))?;
     let carrier_call_id = event.carrier_call_id().to_owned();
-    let call = HeldCall {
-        carrier_call_id: &carrier_call_id,
-        is_new: matches!(event, CallEvent::Incoming(_)),
-    };
+    let call =
+        HeldCall { carrier_call_id: &carrier_call_id, is_new: matches!(event, CallEvent::Incoming(_)) };
     if let CallEvent::Key { digit, .. } = event
         && let Some(leg) = hooks::leg_of_call(app, carrier_id, &carrier_call_id).await?
     {
@@ -250,7 +251,7 @@ async fn open_media(
     let (response, session, stream) = actix_ws::handle(&request, body)
         .map_err(|_| Error::invalid("upgrade", "not_a_websocket", "This address speaks WebSocket only."))?;
     let stream = stream.max_frame_size(FRAME_MAX).aggregate_continuations().max_continuation_size(FRAME_MAX);
-    let carried = Carried { board, leg, socket, wire, session, started: false };
+    let carried = Carried { board, leg, socket, wire, session, started: false, owed: None };
     actix_web::rt::spawn(carried.run(stream));
     Ok(response)
 }
@@ -263,6 +264,16 @@ struct Carried {
     wire: Box<dyn MediaWire>,
     session: actix_ws::Session,
     started: bool,
+    /// The end of a sound that no mark will tell.
+    owed: Option<(Instant, String)>,
+}
+
+/// Waits for a moment; for ever when there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Carried {
@@ -297,6 +308,11 @@ impl Carried {
                     Some(Ok(AggregatedMessage::Close(_)) | Err(_)) | None => break,
                 },
                 () = &mut start, if !self.started => break,
+                () = until(self.owed.as_ref().map(|(at, _)| *at)) => {
+                    if let Some((_, name)) = self.owed.take() {
+                        let _ = self.socket.from_wire.send(WireIn::Mark(name));
+                    }
+                }
             }
         }
         // The way in is dropped with us: the leg has hung up, unless it was we who closed it.
@@ -307,7 +323,14 @@ impl Carried {
     async fn give(&mut self, out: &WireOut) -> bool {
         let frame = match out {
             WireOut::Audio(mulaw) => self.wire.write(&ToWire::Audio(mulaw)),
-            WireOut::Mark(name) => self.wire.write(&ToWire::Mark(name)),
+            WireOut::Mark(name) => {
+                let frame = self.wire.write(&ToWire::Mark(name));
+                // Where nobody tells, a sound is over when it has had the time to be heard.
+                if frame.is_none() && is_end_of_sound(name) {
+                    self.owed = Some((Instant::now() + PLAYED_WITHIN, name.clone()));
+                }
+                frame
+            }
             WireOut::Clear => self.wire.write(&ToWire::Clear),
             WireOut::Digit(digit) => {
                 let frame = self.wire.write(&ToWire::Digit(*digit));

@@ -59,6 +59,12 @@ struct Incoming {
     sms_url: Option<String>,
     #[serde(default)]
     sms_application_sid: Option<String>,
+    #[serde(default)]
+    voice_url: Option<String>,
+    #[serde(default)]
+    voice_application_sid: Option<String>,
+    #[serde(default)]
+    trunk_sid: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -130,7 +136,7 @@ impl Api {
         }
         let (messages, voice) =
             (format!("{}/messages", order.callback_base), format!("{}/voice", order.callback_base));
-        let voice_status = format!("{}/voice/status", order.callback_base);
+        let voice_status = format!("{}/call-status", order.callback_base);
         let form = [
             ("PhoneNumber", order.number.as_str()),
             ("FriendlyName", order.reference.as_str()),
@@ -182,22 +188,30 @@ impl Api {
         &self,
         callback_base: &str,
     ) -> Result<Option<Vec<String>>, SendError> {
-        let wanted = format!("{callback_base}/messages");
+        let (messages, calls) = (format!("{callback_base}/messages"), format!("{callback_base}/voice"));
         let page = self.page(None).await?;
-        let astray = page.incoming_phone_numbers.iter().filter(|owned| {
-            // Connection overrides stand behind `#`. An application's addresses are its own matter.
-            let address = owned.sms_url.as_deref().unwrap_or_default().split('#').next();
-            owned.capabilities.sms
-                && owned.sms_application_sid.as_deref().is_none_or(str::is_empty)
-                && address != Some(wanted.as_str())
-        });
-        let wrong = match astray.count() {
-            0 => Vec::new(),
-            count => vec![format!(
-                "{count} of our numbers do not call {wanted} when a message comes in (right, when a messaging \
-                 service does it for them)"
-            )],
+        let is_empty = |sid: &Option<String>| sid.as_deref().is_none_or(str::is_empty);
+        // Connection overrides stand behind `#`. An application's addresses are its own matter.
+        let is_at = |address: &Option<String>, wanted: &str| {
+            address.as_deref().unwrap_or_default().split('#').next() == Some(wanted)
         };
+        let (mut no_messages, mut no_calls) = (0, 0);
+        for owned in &page.incoming_phone_numbers {
+            let texts = owned.capabilities.sms && is_empty(&owned.sms_application_sid);
+            no_messages += u32::from(texts && !is_at(&owned.sms_url, &messages));
+            let own = is_empty(&owned.voice_application_sid) && is_empty(&owned.trunk_sid);
+            no_calls += u32::from(owned.capabilities.voice && own && !is_at(&owned.voice_url, &calls));
+        }
+        let mut wrong = Vec::new();
+        if no_messages > 0 {
+            wrong.push(format!(
+                "{no_messages} of our numbers do not call {messages} when a message comes in (right, when a \
+                 messaging service does it for them)"
+            ));
+        }
+        if no_calls > 0 {
+            wrong.push(format!("{no_calls} of our numbers do not call {calls} when a call comes in"));
+        }
         Ok(Some(wrong))
     }
 }

@@ -33,9 +33,14 @@ pub enum Deed {
     Answer,
     Say(String),
     Sound(String),
-    Ask { text: String, url: String },
+    Ask {
+        text: String,
+        url: String,
+    },
     GoTo(String),
-    Reject { busy: bool },
+    Reject {
+        busy: bool,
+    },
     HangUp,
     /// Remembers something with the call.
     Keep(&'static str, String),
@@ -61,7 +66,9 @@ impl Element {
             attributes: start
                 .attributes()
                 .map(|a| a.unwrap())
-                .map(|a| (a.key.as_ref().to_owned(), quick_xml::escape::unescape(&a.value).unwrap().into_owned()))
+                .map(|a| {
+                    (a.key.as_ref().to_owned(), quick_xml::escape::unescape(&a.value).unwrap().into_owned())
+                })
                 .collect(),
             ..Element::default()
         };
@@ -78,7 +85,8 @@ impl Element {
                 }
                 Event::Text(text) => open.last_mut().unwrap().text.push_str(&text.xml10_content()),
                 Event::GeneralRef(entity) => {
-                    let plain = quick_xml::escape::unescape(&format!("&{};", entity.as_ref())).unwrap().into_owned();
+                    let plain =
+                        quick_xml::escape::unescape(&format!("&{};", entity.as_ref())).unwrap().into_owned();
                     open.last_mut().unwrap().text.push_str(&plain);
                 }
                 Event::Eof => break,
@@ -104,7 +112,11 @@ impl Element {
 
     /// What is spoken in it.
     pub fn said(&self, verb: &str) -> String {
-        self.children.iter().find(|child| child.name == verb).map(|child| child.text.clone()).unwrap_or_default()
+        self.children
+            .iter()
+            .find(|child| child.name == verb)
+            .map(|child| child.text.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -116,12 +128,17 @@ pub enum Word {
     Answered,
     /// What was to be said has been said.
     Spoken,
-    Typed { url: String, digits: String },
+    Typed {
+        url: String,
+        digits: String,
+    },
     /// A key, where the socket does not say it.
     Key(char),
     /// The media socket is closed, or was never open.
     SoundOver,
-    Next { url: String },
+    Next {
+        url: String,
+    },
     Ended(End),
 }
 
@@ -226,6 +243,8 @@ struct Line {
 struct State {
     lines: Vec<Line>,
     seen: Vec<Seen>,
+    said: Vec<Callback>,
+    answers: Vec<String>,
     door: String,
 }
 
@@ -347,6 +366,12 @@ impl Exchange {
         self.state().seen.clone()
     }
 
+    /// What it said to us, and the documents that we answered.
+    pub fn exchanged(&self) -> (Vec<Callback>, Vec<String>) {
+        let state = self.state();
+        (state.said.clone(), state.answers.clone())
+    }
+
     /// Our address up to the carrier's id.
     pub fn door(&self) -> String {
         self.state().door.clone()
@@ -457,7 +482,8 @@ impl Exchange {
         eventually("the phone rings", async || {
             meari::worker::drain(&app.app).await;
             let state = self.state();
-            let rings = |l: &&Line| l.facts.to == to && !l.facts.is_incoming && l.facts.stage == Stage::Ringing;
+            let rings =
+                |l: &&Line| l.facts.to == to && !l.facts.is_incoming && l.facts.stage == Stage::Ringing;
             found = state.lines.iter().rev().find(rings).map(|line| line.facts.id.clone());
             found.is_some()
         })
@@ -497,7 +523,8 @@ impl Exchange {
     }
 }
 
-pub type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+pub type Socket =
+    tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 impl Callback {
     /// Calls us; status and body of the answer.
@@ -531,7 +558,9 @@ impl Life {
         for callback in self.exchange.callbacks(&self.facts(), &word) {
             let (status, body) = callback.call().await;
             assert_eq!(status, 200, "{word:?}: {body}");
+            self.exchange.state().said.push(callback.clone());
             if callback.asks {
+                self.exchange.state().answers.push(body.clone());
                 self.todo = self.exchange.vendor.reads(&body).into();
                 // Where the document ends the call does.
                 self.todo.push_back(Deed::HangUp);

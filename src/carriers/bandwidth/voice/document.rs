@@ -115,7 +115,8 @@ mod tests {
             (vec![Step::Reject { busy: true }], "<Hangup/>".to_owned()),
             (
                 vec![Step::Say { text: "Q & A".to_owned(), locale: Locale::Ko }, Step::HangUp],
-                "<SpeakSentence gender=\"female\" locale=\"ko_KR\">Q &amp; A</SpeakSentence><Hangup/>".to_owned(),
+                "<SpeakSentence gender=\"female\" locale=\"ko_KR\">Q &amp; A</SpeakSentence><Hangup/>"
+                    .to_owned(),
             ),
             (
                 vec![
@@ -134,7 +135,13 @@ mod tests {
             (
                 vec![
                     Step::Pause { seconds: 2 },
-                    Step::Ask { text: "PIN".to_owned(), locale: Locale::En, url: url(), digits_max: 24, seconds: 6 },
+                    Step::Ask {
+                        text: "PIN".to_owned(),
+                        locale: Locale::En,
+                        url: url(),
+                        digits_max: 24,
+                        seconds: 6,
+                    },
                 ],
                 format!(
                     "<Pause duration=\"2\"/><Gather gatherUrl=\"https://meari.example.org/carriers/a/voice/l/next\" \

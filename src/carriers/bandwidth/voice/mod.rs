@@ -16,7 +16,7 @@ use self::wire::MediaStream;
 use super::send::Api;
 use super::{Bandwidth, xml};
 use crate::carriers::voice::{CallEvent, CallToMake, Document, HeldCall, MediaWire, Step, Voice};
-use crate::carriers::{BadSignature, CallbackRequest, ParseError, Retry, SendError, answers};
+use crate::carriers::{BadSignature, CallbackRequest, ParseError, SendError, answers};
 use crate::net::{Method, Request};
 
 /// How long Bandwidth waits for a document.
@@ -83,7 +83,8 @@ impl Api {
         }
         if !xml::all(&answer.body, "UserId").iter().any(|user| !user.is_empty()) {
             wrong.push(
-                "the voice application's callbacks have no user name and password: all are refused".to_owned(),
+                "the voice application's callbacks have no user name and password: all are refused"
+                    .to_owned(),
             );
         }
         Ok(wrong)
@@ -119,13 +120,7 @@ impl Voice for Bandwidth {
 
     async fn dial(&self, call: &CallToMake) -> Result<String, SendError> {
         let voice = self.calls()?;
-        let answer_url = call.steps.iter().find_map(|step| match step {
-            Step::GoTo { url } => Some(url.as_str()),
-            _ => None,
-        });
-        let Some(answer_url) = answer_url else {
-            return Err(answers::misconfigured("a call without an address to ask"));
-        };
+        let answer_url = call.next_address().unwrap_or_default();
         let body = NewCall {
             application_id: &voice.application,
             from: call.from.as_str(),
@@ -148,20 +143,16 @@ impl Voice for Bandwidth {
     async fn hang_up(&self, carrier_call_id: &str) -> Result<(), SendError> {
         let voice = self.calls()?;
         if !parse::is_id(carrier_call_id) {
-            return Err(SendError {
-                retry: Retry::Never,
-                certain: true,
-                code: "bad_call_id".to_owned(),
-                whole_carrier: false,
-                detail: "not an id of this carrier".to_owned(),
-            });
+            return Err(answers::bad_call_id());
         }
         let path = format!("/{carrier_call_id}");
         let body = serde_json::json!({ "state": "completed" });
         match self.api.ask(|| self.api.calls(voice, &path).json(&body)).await {
             Ok(_) => Ok(()),
             // 404 and 409: it is over.
-            Err(error) if ["HTTP 404", "HTTP 409"].iter().any(|gone| error.detail.starts_with(gone)) => Ok(()),
+            Err(error) if ["HTTP 404", "HTTP 409"].iter().any(|gone| error.detail.starts_with(gone)) => {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }

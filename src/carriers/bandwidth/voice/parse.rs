@@ -2,9 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::carriers::voice::{
-    CallEnd, CallEvent, CallNews, CallWord, IncomingCall, NextStep, reference_of,
-};
+use crate::carriers::voice::{CallEnd, CallEvent, CallNews, CallWord, IncomingCall, NextStep, reference_of};
 use crate::carriers::{CallbackRequest, ParseError};
 use crate::ids::CallLegId;
 use crate::phone::{E164, RemoteParty};
@@ -69,7 +67,8 @@ pub(super) fn event(request: &CallbackRequest<'_>) -> Result<CallEvent, ParseErr
             CallEvent::Next(NextStep { carrier_call_id, reference, ..NextStep::default() })
         }
         "gather" => {
-            let digits: String = event.digits.unwrap_or_default().chars().filter(key).take(DIGITS_MAX).collect();
+            let digits: String =
+                event.digits.unwrap_or_default().chars().filter(key).take(DIGITS_MAX).collect();
             let digits = Some(digits).filter(|digits| !digits.is_empty());
             CallEvent::Next(NextStep { carrier_call_id, reference, digits, asked_at: None })
         }
@@ -99,8 +98,7 @@ fn incoming(event: Event) -> Result<IncomingCall, ParseError> {
         let grade = stir.attestation_indicator?.chars().next()?.to_ascii_uppercase();
         (passed && matches!(grade, 'A' | 'B' | 'C')).then_some(grade)
     });
-    let forwarded_from =
-        event.diversion.and_then(|diversion| E164::parse(diversion.orig_to?.trim()).ok());
+    let forwarded_from = event.diversion.and_then(|diversion| E164::parse(diversion.orig_to?.trim()).ok());
     Ok(IncomingCall { carrier_call_id: event.call_id, from, to, attestation, forwarded_from })
 }
 
@@ -160,14 +158,18 @@ mod tests {
     #[test]
     fn everything_else() {
         let leg = CallLegId::new(Timestamp(0));
-        for (kind, digits, wanted) in
-            [("answer", None, None), ("redirect", None, None), ("gather", Some("12*3"), Some("12*3")), ("gather", Some(""), None)]
-        {
+        for (kind, digits, wanted) in [
+            ("answer", None, None),
+            ("redirect", None, None),
+            ("gather", Some("12*3"), Some("12*3")),
+            ("gather", Some(""), None),
+        ] {
             let body = json!({ "eventType": kind, "digits": digits, "tag": leg.to_string() });
             let CallEvent::Next(next) = read("voice/x/next", body).unwrap() else { panic!("{kind}") };
             assert_eq!((next.reference, next.digits.as_deref()), (Some(leg), wanted), "{kind}");
         }
-        let key = read(&format!("voice/{leg}/next?keys=1"), json!({ "eventType": "dtmf", "digit": "5" })).unwrap();
+        let key =
+            read(&format!("voice/{leg}/next?keys=1"), json!({ "eventType": "dtmf", "digit": "5" })).unwrap();
         assert_eq!(key, CallEvent::Key { carrier_call_id: CALL.to_owned(), digit: '5' });
         let table = [
             ("hangup", CallEnd::Completed),
@@ -183,6 +185,9 @@ mod tests {
             let CallEvent::News(news) = read("call-status", body).unwrap() else { panic!() };
             assert_eq!((news.reference, news.what), (Some(leg), CallWord::Ended(wanted)), "{cause}");
         }
-        assert_eq!(read("call-status", json!({ "eventType": "mediaStreamStarted" })).unwrap(), CallEvent::Nothing);
+        assert_eq!(
+            read("call-status", json!({ "eventType": "mediaStreamStarted" })).unwrap(),
+            CallEvent::Nothing
+        );
     }
 }

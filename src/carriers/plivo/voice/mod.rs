@@ -16,7 +16,7 @@ use super::{Plivo, TOO_MANY, fields_of};
 use crate::carriers::voice::{
     CallEvent, CallToMake, Document, HeldCall, MediaWire, Step, Voice, with_reference,
 };
-use crate::carriers::{BadSignature, CallbackRequest, Carrier as _, ParseError, Retry, SendError, answers};
+use crate::carriers::{BadSignature, CallbackRequest, Carrier as _, ParseError, SendError, answers};
 use crate::net::Method;
 
 #[derive(Serialize)]
@@ -86,13 +86,7 @@ impl Voice for Plivo {
     }
 
     async fn dial(&self, call: &CallToMake) -> Result<String, SendError> {
-        let answer_url = call.steps.iter().find_map(|step| match step {
-            Step::GoTo { url } => Some(url.as_str()),
-            _ => None,
-        });
-        let Some(answer_url) = answer_url else {
-            return Err(answers::misconfigured("a call without an address to ask"));
-        };
+        let answer_url = call.next_address().unwrap_or_default();
         let status = with_reference(&call.status_callback, call.id);
         let body = NewCall {
             from: call.from.digits(),
@@ -117,13 +111,7 @@ impl Voice for Plivo {
 
     async fn hang_up(&self, carrier_call_id: &str) -> Result<(), SendError> {
         if !is_id(carrier_call_id) {
-            return Err(SendError {
-                retry: Retry::Never,
-                certain: true,
-                code: "bad_call_id".to_owned(),
-                whole_carrier: false,
-                detail: "not an id of this carrier".to_owned(),
-            });
+            return Err(answers::bad_call_id());
         }
         // What is not a call yet is a request for one; what is neither is over.
         for path in [format!("Call/{carrier_call_id}/"), format!("Request/{carrier_call_id}/")] {

@@ -52,7 +52,11 @@ fn incoming(form: &Form, carrier_call_id: String) -> Result<IncomingCall, ParseE
     Ok(IncomingCall { carrier_call_id, from, to, attestation, forwarded_from })
 }
 
-fn news(request: &CallbackRequest<'_>, form: &Form, carrier_call_id: String) -> Result<CallEvent, ParseError> {
+fn news(
+    request: &CallbackRequest<'_>,
+    form: &Form,
+    carrier_call_id: String,
+) -> Result<CallEvent, ParseError> {
     let status = form.filled("CallStatus").ok_or_else(|| unreadable("CallStatus is missing"))?;
     let cause = form.get("HangupCause").unwrap_or_default().to_ascii_uppercase();
     let what = match status.as_ref() {
@@ -89,7 +93,8 @@ mod tests {
     #[test]
     fn a_call_comes_in() {
         let with = |from: &str, more: &str| {
-            let body = format!("CallUUID={UUID}&From={from}&To=12025550200&CallStatus=ringing&Event=StartApp{more}");
+            let body =
+                format!("CallUUID={UUID}&From={from}&To=12025550200&CallStatus=ringing&Event=StartApp{more}");
             let CallEvent::Incoming(call) = read("voice", &body).unwrap() else { panic!() };
             call
         };
@@ -121,7 +126,9 @@ mod tests {
         ];
         for (status, cause, what) in table {
             let body = format!("CallUUID={UUID}&RequestUUID=r-1&CallStatus={status}&HangupCause={cause}");
-            let CallEvent::News(news) = read(&format!("call-status?ref={leg}"), &body).unwrap() else { panic!() };
+            let CallEvent::News(news) = read(&format!("call-status?ref={leg}"), &body).unwrap() else {
+                panic!()
+            };
             assert_eq!((news.reference, news.what), (Some(leg), what), "{status} {cause}");
             assert_eq!(news.carrier_call_id, UUID);
         }

@@ -59,8 +59,8 @@ pub(super) fn event(body: &[u8]) -> Result<CallEvent, ParseError> {
     if !(kind.starts_with("call.") || kind.starts_with("streaming.")) {
         return Ok(CallEvent::Nothing);
     }
-    let payload: Payload = serde_json::from_value(envelope.data.payload)
-        .map_err(|_| unreadable("the payload is not a call"))?;
+    let payload: Payload =
+        serde_json::from_value(envelope.data.payload).map_err(|_| unreadable("the payload is not a call"))?;
     let state = ClientState::decode(payload.client_state.as_deref().unwrap_or_default());
     let id = &payload.call_control_id;
     let known = || if is_id(id) { Ok(id.clone()) } else { Err(unreadable("call_control_id is not an id")) };
@@ -118,9 +118,8 @@ fn incoming(payload: &Payload, carrier_call_id: String) -> Result<IncomingCall, 
         _ => RemoteParty::parse(from),
     };
     let grade = payload.shaken_stir_attestation.as_deref().and_then(|grade| grade.trim().chars().next());
-    let attestation = grade.filter(|grade| {
-        payload.shaken_stir_validated == Some(true) && matches!(grade, 'A' | 'B' | 'C')
-    });
+    let attestation =
+        grade.filter(|grade| payload.shaken_stir_validated == Some(true) && matches!(grade, 'A' | 'B' | 'C'));
     Ok(IncomingCall { carrier_call_id, from, to, attestation, forwarded_from: None })
 }
 
@@ -164,7 +163,9 @@ mod tests {
             call[key] = value;
             read("call.initiated", call)
         };
-        let CallEvent::Incoming(unproved) = with("shaken_stir_validated", json!(false)).unwrap() else { panic!() };
+        let CallEvent::Incoming(unproved) = with("shaken_stir_validated", json!(false)).unwrap() else {
+            panic!()
+        };
         assert_eq!(unproved.attestation, None);
         for from in ["anonymous", "+anonymous", "Unknown", "", "Restricted"] {
             let CallEvent::Incoming(hidden) = with("from", json!(from)).unwrap() else { panic!() };
@@ -199,7 +200,10 @@ mod tests {
         let asked = ClientState { asked_at: Some("https://x/hidden".to_owned()), ..ClientState::default() };
         let payload = json!({ "client_state": asked.encode(), "digits": "12*3x", "status": "valid" });
         let CallEvent::Next(next) = read("call.gather.ended", payload).unwrap() else { panic!() };
-        assert_eq!((next.digits.as_deref(), next.asked_at.as_deref()), (Some("12*3"), Some("https://x/hidden")));
+        assert_eq!(
+            (next.digits.as_deref(), next.asked_at.as_deref()),
+            (Some("12*3"), Some("https://x/hidden"))
+        );
     }
 
     #[test]

@@ -90,7 +90,9 @@ impl MediaWire for MediaStream {
 
     fn write(&mut self, out: &ToWire<'_>) -> Option<WireFrame> {
         Some(WireFrame::Text(match out {
-            ToWire::Audio(mulaw) => sound::framed(r#"{"event":"media","media":{"payload":""#, mulaw, r#""}}"#),
+            ToWire::Audio(mulaw) => {
+                sound::framed(r#"{"event":"media","media":{"payload":""#, mulaw, r#""}}"#)
+            }
             ToWire::Mark(name) => json!({ "event": "mark", "mark": { "name": name } }).to_string(),
             ToWire::Clear => r#"{"event":"clear"}"#.to_owned(),
             // A stream takes no digits; the switchboard plays their tones.
@@ -134,8 +136,11 @@ mod tests {
         for (frame, wanted) in table {
             assert_eq!(wire.read(frame).unwrap(), wanted, "{frame}");
         }
-        let opus = r#"{"event":"start","start":{"call_control_id":"v2:T02","media_format":{"encoding":"OPUS"}}}"#;
-        for bad in ["", "{}", "[1]", r#"{"event":"media"}"#, r#"{"event":"media","media":{"payload":"!"}}"#, opus] {
+        let opus =
+            r#"{"event":"start","start":{"call_control_id":"v2:T02","media_format":{"encoding":"OPUS"}}}"#;
+        for bad in
+            ["", "{}", "[1]", r#"{"event":"media"}"#, r#"{"event":"media","media":{"payload":"!"}}"#, opus]
+        {
             assert!(wire.read(bad).is_err(), "{bad}");
         }
         let media = r#"{"event":"media","media":{"payload":"AQID"}}"#.to_owned();

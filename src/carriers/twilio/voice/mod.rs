@@ -12,7 +12,7 @@ use serde::Deserialize;
 use self::wire::MediaStream;
 use super::{Twilio, fields_of};
 use crate::carriers::voice::{CallEvent, CallToMake, Document, HeldCall, MediaWire, Step, Voice};
-use crate::carriers::{BadSignature, CallbackRequest, Carrier as _, ParseError, Retry, SendError, answers};
+use crate::carriers::{BadSignature, CallbackRequest, Carrier as _, ParseError, SendError, answers};
 
 /// “Call is not in-progress”: what is to be ended is over.
 const NOT_IN_PROGRESS: &str = "21220";
@@ -65,13 +65,7 @@ impl Voice for Twilio {
 
     async fn hang_up(&self, carrier_call_id: &str) -> Result<(), SendError> {
         if !parse::is_id(carrier_call_id) {
-            return Err(SendError {
-                retry: Retry::Never,
-                certain: true,
-                code: "bad_call_id".to_owned(),
-                whole_carrier: false,
-                detail: "not an id of this carrier".to_owned(),
-            });
+            return Err(answers::bad_call_id());
         }
         let path = format!("{}/Calls/{carrier_call_id}.json", self.api.account_path());
         match self.api.post(&path, &[("Status", "completed")]).await {

@@ -17,7 +17,7 @@ use super::{Vonage, parse::is_id, send::Api};
 use crate::carriers::voice::{
     CallEvent, CallToMake, Document, HeldCall, MediaWire, Step, Voice, with_reference,
 };
-use crate::carriers::{BadSignature, CallbackRequest, ParseError, Retry, SendError, answers};
+use crate::carriers::{BadSignature, CallbackRequest, ParseError, SendError, answers};
 use crate::net::Method;
 
 /// The longest call that the API takes (`length_timer`).
@@ -27,14 +27,6 @@ const SECONDS_MAX: u32 = 7_200;
 struct NewCall {
     #[serde(default)]
     uuid: String,
-}
-
-/// The address at which a call that is picked up asks what to do.
-fn next_address(steps: &[Step]) -> Option<&str> {
-    steps.iter().find_map(|step| match step {
-        Step::GoTo { url } => Some(url.as_str()),
-        _ => None,
-    })
 }
 
 #[async_trait]
@@ -58,9 +50,7 @@ impl Voice for Vonage {
     }
 
     async fn dial(&self, call: &CallToMake) -> Result<String, SendError> {
-        let Some(answer_url) = next_address(&call.steps) else {
-            return Err(answers::misconfigured("a call without an address to ask"));
-        };
+        let answer_url = call.next_address().unwrap_or_default();
         let token = self.api.token()?;
         let body = json!({
             "to": [{ "type": "phone", "number": call.to.digits() }],
@@ -80,13 +70,7 @@ impl Voice for Vonage {
 
     async fn hang_up(&self, carrier_call_id: &str) -> Result<(), SendError> {
         if !is_id(carrier_call_id) {
-            return Err(SendError {
-                retry: Retry::Never,
-                certain: true,
-                code: "bad_call_id".to_owned(),
-                whole_carrier: false,
-                detail: "not an id of this carrier".to_owned(),
-            });
+            return Err(answers::bad_call_id());
         }
         let token = self.api.token()?;
         let url = format!("{}/v1/calls/{carrier_call_id}", self.api.base);
@@ -94,7 +78,9 @@ impl Voice for Vonage {
         match self.api.must(request.json(&json!({ "action": "hangup" }))).await {
             Ok(_) => Ok(()),
             // 400 and 404: it is over.
-            Err(error) if ["HTTP 400", "HTTP 404"].iter().any(|gone| error.detail.starts_with(gone)) => Ok(()),
+            Err(error) if ["HTTP 400", "HTTP 404"].iter().any(|gone| error.detail.starts_with(gone)) => {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
@@ -139,7 +125,9 @@ impl Api {
         let answer = self.must(self.basic(self.net.get(&url))).await?;
         let application: Application = answer.json().map_err(|_| answers::unreadable(&answer))?;
         let Some(voice) = application.capabilities.voice else {
-            return Ok(vec!["the application has no Voice capability: no calls come in or go out".to_owned()]);
+            return Ok(vec![
+                "the application has no Voice capability: no calls come in or go out".to_owned(),
+            ]);
         };
         let Webhooks { answer_url, event_url } = voice.webhooks;
         let mut wrong = Vec::new();

@@ -69,7 +69,13 @@ pub(super) fn event(request: &CallbackRequest<'_>) -> Result<CallEvent, ParseErr
         let to = to.ok_or_else(|| unreadable("to is not a telephone number"))?;
         let from = party(event.from.as_deref().unwrap_or_default());
         let (attestation, forwarded_from) = (None, None);
-        return Ok(CallEvent::Incoming(IncomingCall { carrier_call_id, from, to, attestation, forwarded_from }));
+        return Ok(CallEvent::Incoming(IncomingCall {
+            carrier_call_id,
+            from,
+            to,
+            attestation,
+            forwarded_from,
+        }));
     }
     let digits = event.dtmf.and_then(|dtmf| match dtmf {
         Dtmf::Object { digits } => digits,
@@ -93,7 +99,9 @@ fn party(from: &str) -> RemoteParty {
 
 fn news(request: &CallbackRequest<'_>, event: Event) -> Result<CallEvent, ParseError> {
     // The leg to a socket of ours, or what is not about a leg at all.
-    let (Some(status), Some(carrier_call_id)) = (event.status, event.uuid) else { return Ok(CallEvent::Nothing) };
+    let (Some(status), Some(carrier_call_id)) = (event.status, event.uuid) else {
+        return Ok(CallEvent::Nothing);
+    };
     if event.to.as_deref().is_some_and(|to| to.starts_with("ws")) {
         return Ok(CallEvent::Nothing);
     }
@@ -149,7 +157,12 @@ mod tests {
             let CallEvent::Incoming(hidden) = read("voice", &call(from)).unwrap() else { panic!() };
             assert_eq!(hidden.from, RemoteParty::Hidden, "{from}");
         }
-        for bad in [json!({ "uuid": UUID, "to": "12" }), json!({ "to": "12025550200" }), json!([]), json!({ "uuid": "../x", "to": "12025550200" })] {
+        for bad in [
+            json!({ "uuid": UUID, "to": "12" }),
+            json!({ "to": "12025550200" }),
+            json!([]),
+            json!({ "uuid": "../x", "to": "12025550200" }),
+        ] {
             assert!(read("voice", &bad).is_err(), "{bad}");
         }
     }

@@ -127,7 +127,9 @@ mod tests {
         assert_eq!(linear.len(), 320, "20 ms, neither more nor less");
         let times: Vec<u64> = (0..3)
             .map(|_| {
-                let Ok(FromWire::Audio { timestamp_ms, mulaw: back }) = wire.read_binary(&linear) else { panic!() };
+                let Ok(FromWire::Audio { timestamp_ms, mulaw: back }) = wire.read_binary(&linear) else {
+                    panic!()
+                };
                 assert_eq!(back, mulaw);
                 timestamp_ms
             })

@@ -62,8 +62,12 @@ impl Bandwidth {
     fn dial(exchange: &Exchange, body: &Value) -> Reply {
         assert!(body.as_object().unwrap().keys().all(|key| FIELDS.contains(&key.as_str())), "{body}");
         let text = |name: &str| body[name].as_str().unwrap().to_owned();
-        assert_eq!((text("applicationId"), text("username"), text("password")), (VOICE.into(), USER.into(), PASSWORD.into()));
-        let kept = [("answer", text("answerUrl")), ("disconnect", text("disconnectUrl")), ("tag", text("tag"))];
+        assert_eq!(
+            (text("applicationId"), text("username"), text("password")),
+            (VOICE.into(), USER.into(), PASSWORD.into())
+        );
+        let kept =
+            [("answer", text("answerUrl")), ("disconnect", text("disconnectUrl")), ("tag", text("tag"))];
         let id = exchange.places(&text("from"), &text("to"), &kept, Vec::new());
         Reply::json(
             201,
@@ -119,7 +123,10 @@ impl Wire for Bandwidth {
 
     fn serve(exchange: &Exchange, seen: &Seen) -> Reply {
         if seen.path == "/api/v1/oauth2/token" {
-            return Reply::json(200, json!({"access_token": "t-1", "expires_in": 3_600, "token_type": "Bearer"}));
+            return Reply::json(
+                200,
+                json!({"access_token": "t-1", "expires_in": 3_600, "token_type": "Bearer"}),
+            );
         }
         if seen.header("authorization") != "Bearer t-1" {
             return Reply::json(401, json!({"type": "unauthorized"}));
@@ -135,7 +142,9 @@ impl Wire for Bandwidth {
                 assert_eq!(seen.json(), json!({"state": "completed"}));
                 match exchange.hung_up(id.trim_start_matches("/c-")) {
                     true => Reply::json(200, Value::Null),
-                    false => Reply::json(404, json!({"type": "validation", "description": "Call was not found"})),
+                    false => {
+                        Reply::json(404, json!({"type": "validation", "description": "Call was not found"}))
+                    }
                 }
             }
             _ => Reply::json(404, json!({"type": "not-found"})),
@@ -230,7 +239,10 @@ impl Wire for Bandwidth {
                         "password",
                     ]);
                     logs_in(&element);
-                    deeds.push(Deed::Ask { text: element.said("SpeakSentence"), url: element.get("gatherUrl") });
+                    deeds.push(Deed::Ask {
+                        text: element.said("SpeakSentence"),
+                        url: element.get("gatherUrl"),
+                    });
                 }
                 "Redirect" => {
                     logs_in(&element);

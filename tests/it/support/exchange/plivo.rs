@@ -67,7 +67,8 @@ impl Plivo {
         assert!(body.as_object().unwrap().keys().all(|key| FIELDS.contains(&key.as_str())), "{body}");
         let text = |name: &str| body[name].as_str().unwrap().to_owned();
         assert_eq!([text("answer_method"), text("ring_method"), text("hangup_method")], ["POST"; 3]);
-        let kept = [("answer", text("answer_url")), ("ring", text("ring_url")), ("hangup", text("hangup_url"))];
+        let kept =
+            [("answer", text("answer_url")), ("ring", text("ring_url")), ("hangup", text("hangup_url"))];
         let (from, to) = (format!("+{}", text("from")), format!("+{}", text("to")));
         let id = exchange.places(&from, &to, &kept, Vec::new());
         let request = format!("r-{id}");
@@ -92,7 +93,9 @@ impl Wire for Plivo {
         match (seen.method.as_str(), parts.as_slice()) {
             ("POST", ["Call", ""]) => Plivo::dial(exchange, &seen.json()),
             // A request for a call is ended by its own name, a call by its.
-            ("DELETE", ["Call", id, ""]) if exchange.hung_up(id) => Reply { status: 204, content_type: "application/json", body: String::new() },
+            ("DELETE", ["Call", id, ""]) if exchange.hung_up(id) => {
+                Reply { status: 204, content_type: "application/json", body: String::new() }
+            }
             ("DELETE", ["Request", id, ""]) if exchange.hung_up(id.trim_start_matches("r-")) => {
                 Reply { status: 204, content_type: "application/json", body: String::new() }
             }
@@ -110,7 +113,8 @@ impl Wire for Plivo {
     fn says(call: &Facts, word: &Word, door: &str, _now: Timestamp) -> Vec<Callback> {
         match word {
             Word::Incoming => {
-                let more = [("CallStatus", "ringing"), ("Event", "StartApp"), ("STIRVerification", "Verified")];
+                let more =
+                    [("CallStatus", "ringing"), ("Event", "StartApp"), ("STIRVerification", "Verified")];
                 vec![posted(call, format!("{door}/voice"), &more, true)]
             }
             Word::Ringing => {
@@ -121,7 +125,8 @@ impl Wire for Plivo {
                 vec![posted(call, call.kept("answer"), &more, true)]
             }
             Word::Typed { url, digits } if !digits.is_empty() => {
-                let more = [("CallStatus", "in-progress"), ("Digits", digits.as_str()), ("InputType", "dtmf")];
+                let more =
+                    [("CallStatus", "in-progress"), ("Digits", digits.as_str()), ("InputType", "dtmf")];
                 vec![posted(call, url.clone(), &more, true)]
             }
             Word::Next { url } => {
@@ -139,7 +144,8 @@ impl Wire for Plivo {
                 };
                 let kept = call.kept("hangup");
                 let url = if kept.is_empty() { format!("{door}/call-status") } else { kept };
-                let more = [("CallStatus", status), ("HangupCause", cause), ("Event", "Hangup"), ("Duration", "7")];
+                let more =
+                    [("CallStatus", status), ("HangupCause", cause), ("Event", "Hangup"), ("Duration", "7")];
                 vec![posted(call, url, &more, false)]
             }
         }
@@ -150,9 +156,15 @@ impl Wire for Plivo {
         let mark = if good.url.contains('?') { '&' } else { '?' };
         vec![
             ("another account's token", with(signature("another token", &good.url, &good.body))),
-            ("an altered body", Callback { body: good.body.replacen("CallUUID=1", "CallUUID=2", 1) + "&x=1", ..good.clone() }),
+            (
+                "an altered body",
+                Callback { body: good.body.replacen("CallUUID=1", "CallUUID=2", 1) + "&x=1", ..good.clone() },
+            ),
             ("an altered address", Callback { url: format!("{}{mark}x=1", good.url), ..good.clone() }),
-            ("another nonce", with(vec![good.headers[0].clone(), (good.headers[1].0.clone(), "1".to_owned())])),
+            (
+                "another nonce",
+                with(vec![good.headers[0].clone(), (good.headers[1].0.clone(), "1".to_owned())]),
+            ),
             ("no nonce", with(good.headers[..1].to_vec())),
             ("no signature", with(good.headers[1..].to_vec())),
             ("nothing", with(Vec::new())),
@@ -166,8 +178,17 @@ impl Wire for Plivo {
                 Deed::Say(element.text.clone())
             }
             "Stream" => {
-                element.knows(&["bidirectional", "keepCallAlive", "audioTrack", "contentType", "streamTimeout"]);
-                assert_eq!((element.get("bidirectional"), element.get("keepCallAlive")), ("true".into(), "true".into()));
+                element.knows(&[
+                    "bidirectional",
+                    "keepCallAlive",
+                    "audioTrack",
+                    "contentType",
+                    "streamTimeout",
+                ]);
+                assert_eq!(
+                    (element.get("bidirectional"), element.get("keepCallAlive")),
+                    ("true".into(), "true".into())
+                );
                 assert_eq!(element.get("contentType"), "audio/x-mulaw;rate=8000");
                 Deed::Sound(element.text.clone())
             }
@@ -231,7 +252,10 @@ impl Wire for Plivo {
         match frame["event"].as_str().unwrap() {
             "playAudio" => {
                 let media = &frame["media"];
-                assert_eq!((&media["contentType"], &media["sampleRate"]), (&json!("audio/x-mulaw"), &json!(8000)));
+                assert_eq!(
+                    (&media["contentType"], &media["sampleRate"]),
+                    (&json!("audio/x-mulaw"), &json!(8000))
+                );
                 Heard::Sound(BASE64.decode(media["payload"].as_str().unwrap()).unwrap())
             }
             "checkpoint" => {

@@ -80,7 +80,10 @@ impl Telnyx {
     fn dial(exchange: &Exchange, body: &Value) -> Reply {
         assert_eq!(body["connection_id"], CONNECTION);
         let text = |name: &str| body[name].as_str().unwrap().to_owned();
-        assert!(body["timeout_secs"].as_u64().unwrap() >= 5 && body["time_limit_secs"].as_u64().unwrap() <= 14_400);
+        assert!(
+            body["timeout_secs"].as_u64().unwrap() >= 5
+                && body["time_limit_secs"].as_u64().unwrap() <= 14_400
+        );
         let kept = [("state", text("client_state")), ("webhook", text("webhook_url"))];
         let id = exchange.places(&text("from"), &text("to"), &kept, Vec::new());
         Reply::json(
@@ -126,8 +129,11 @@ impl Telnyx {
 
 impl Wire for Telnyx {
     fn settings(base: &str) -> CarrierSettings {
-        let options =
-            [("api_key", KEY.to_owned()), ("public_key", public_key()), ("connection_id", CONNECTION.to_owned())];
+        let options = [
+            ("api_key", KEY.to_owned()),
+            ("public_key", public_key()),
+            ("connection_id", CONNECTION.to_owned()),
+        ];
         let options = options.into_iter().map(|(k, v)| (k.to_owned(), v.into())).collect();
         CarrierSettings { id: ID.into(), kind: "telnyx".into(), api_base: Some(base.into()), options }
     }
@@ -212,7 +218,10 @@ impl Wire for Telnyx {
             ("another account's key", with(signed(9, at, &good.body))),
             ("an altered body", Callback { body, ..good.clone() }),
             ("a stale time", with(signed(1, at - 301, &good.body))),
-            ("a replay with a new time", with(vec![("telnyx-timestamp".into(), (at + 1).to_string()), good.headers[1].clone()])),
+            (
+                "a replay with a new time",
+                with(vec![("telnyx-timestamp".into(), (at + 1).to_string()), good.headers[1].clone()]),
+            ),
             ("no signature", with(good.headers[..1].to_vec())),
             ("no time", with(good.headers[1..].to_vec())),
             ("nothing", with(Vec::new())),

@@ -17,7 +17,17 @@ const FIELDS: [(&str, &[&str]); 4] = [
     ("talk", &["action", "text", "bargeIn", "loop", "level", "language", "style", "premium"]),
     (
         "connect",
-        &["action", "endpoint", "from", "randomFromNumber", "eventType", "timeout", "limit", "eventUrl", "eventMethod"],
+        &[
+            "action",
+            "endpoint",
+            "from",
+            "randomFromNumber",
+            "eventType",
+            "timeout",
+            "limit",
+            "eventUrl",
+            "eventMethod",
+        ],
     ),
     ("input", &["action", "type", "dtmf", "speech", "eventUrl", "eventMethod"]),
     ("notify", &["action", "payload", "eventUrl", "eventMethod"]),
@@ -61,7 +71,9 @@ impl Vonage {
         ];
         assert!(body.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())), "{body}");
         assert_eq!((&body["answer_method"], &body["event_method"]), (&json!("POST"), &json!("POST")));
-        assert!(body["ringing_timer"].as_u64().unwrap() <= 120 && body["length_timer"].as_u64().unwrap() <= 7_200);
+        assert!(
+            body["ringing_timer"].as_u64().unwrap() <= 120 && body["length_timer"].as_u64().unwrap() <= 7_200
+        );
         let number = |end: &Value| {
             assert_eq!(end["type"], "phone");
             format!("+{}", end["number"].as_str().unwrap())
@@ -77,7 +89,8 @@ impl Vonage {
     }
 
     fn application(exchange: &Exchange) -> Value {
-        let hook = |door: &str| json!({"address": format!("{}/{door}", exchange.door()), "http_method": "POST"});
+        let hook =
+            |door: &str| json!({"address": format!("{}/{door}", exchange.door()), "http_method": "POST"});
         json!({"id": APPLICATION, "name": "Bridge", "keys": {"public_key": PUBLIC}, "capabilities": {
             "voice": {"webhooks": {"answer_url": hook("voice"), "event_url": hook("call-status")}, "signed_callbacks": true},
             "messages": {"webhooks": {"inbound_url": hook("messages"), "status_url": hook("status")}}}})
@@ -171,7 +184,8 @@ impl Wire for Vonage {
 
     fn forged(good: &Callback, now: Timestamp) -> Vec<(&'static str, Callback)> {
         let claims = wires::claims(&good.body);
-        let with = |token: String| Callback { headers: vec![("authorization".to_owned(), token)], ..good.clone() };
+        let with =
+            |token: String| Callback { headers: vec![("authorization".to_owned(), token)], ..good.clone() };
         let claim = |name: &str, value: Value| {
             let mut claims = claims.clone();
             claims[name] = value;
