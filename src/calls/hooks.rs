@@ -397,7 +397,7 @@ fn leg_of(
     let Some(leg) = named.filter(|leg| leg.carrier_id.as_deref() == Some(carrier_id)) else {
         return Ok(None);
     };
-    store::set_carrier_call(db, leg.id, carrier_call_id)?;
+    store::correct_carrier_call(db, leg.id, carrier_call_id)?;
     Ok(Some(Leg { carrier_call_id: Some(carrier_call_id.to_owned()), ..leg }))
 }
 

@@ -122,13 +122,9 @@ async fn dial(app: &App, id: CallLegId) -> Result<Next> {
         Ok(carrier_call_id) => {
             let now = app.now();
             let write = move |db: &mut Db| {
-                let leg = store::find_leg(db, id)?;
-                // A callback may have been faster, and the name that it brings is the one that stays.
-                if leg.as_ref().is_some_and(|leg| leg.carrier_call_id.is_none()) {
-                    store::set_carrier_call(db, id, &carrier_call_id)?;
-                }
+                store::set_carrier_call(db, id, &carrier_call_id)?;
                 // It was taken back while the carrier was asked.
-                if leg.is_none_or(|leg| leg.state == LegState::Ended) {
+                if store::find_leg(db, id)?.is_none_or(|leg| leg.state == LegState::Ended) {
                     queue::enqueue(db, now, HANG_UP, None, &OfLeg { leg: id })?;
                 }
                 Ok(())

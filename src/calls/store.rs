@@ -324,6 +324,16 @@ pub fn set_carrier_call(db: &mut Db, id: CallLegId, carrier_call_id: &str) -> Re
     Ok(())
 }
 
+/// Notes the carrier's name for a call as its own callback says it: the answer to the request for the call may have been
+/// another one.
+pub fn correct_carrier_call(db: &mut Db, id: CallLegId, carrier_call_id: &str) -> Result<()> {
+    each!(db, |c| diesel::update(call_legs::table)
+        .filter(call_legs::id.eq(id))
+        .set(call_legs::carrier_call_id.eq(carrier_call_id))
+        .execute(c))?;
+    Ok(())
+}
+
 /// Takes note of the place of the carrier's word; false when a later one was heard already.
 pub fn advance_sequence(db: &mut Db, id: CallLegId, sequence: i32) -> Result<bool> {
     let count = each!(db, |c| diesel::update(call_legs::table)
