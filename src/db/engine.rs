@@ -1,5 +1,6 @@
 //! Opening connections to either engine, with the settings that make them durable and quick.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use diesel::sqlite::SqliteConnection;
 use diesel_async::AsyncPgConnection;
-use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
@@ -21,7 +22,7 @@ use crate::error::{Error, Result};
 pub(super) const BUSY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// PostgreSQL without libpq: tokio-postgres driven from synchronous code.
-pub type PgConn = AsyncConnectionWrapper<AsyncPgConnection>;
+pub type PgConn = AsyncConnectionWrapper<AsyncPgConnection, Io>;
 
 /// The concrete connection, for [`each!`](crate::each).
 #[expect(clippy::large_enum_variant, reason = "there are a handful, and each lives as long as its thread")]
@@ -36,24 +37,57 @@ pub enum Conn {
 #[derive(Clone)]
 pub(super) enum Target {
     Sqlite(PathBuf),
-    Postgres { url: String, io: Arc<Io> },
+    Postgres(String),
 }
 
-/// Moves the sockets of all connections. Ends without waiting, so that it may end anywhere, also where nothing may
-/// block.
-pub(super) struct Io(Option<Runtime>);
+/// Moves one connection's socket, on the thread that uses the connection: a round trip wakes nobody else. Between two
+/// calls nothing moves.
+#[derive(Clone)]
+pub struct Io(Arc<OwnRuntime>);
 
-impl Io {
-    fn runtime(&self) -> Result<&Runtime> {
-        self.0.as_ref().ok_or_else(|| Error::internal("the connections' runtime has ended"))
-    }
-}
+/// Ends without waiting, so that it may end anywhere, also where nothing may block.
+struct OwnRuntime(Option<Runtime>);
 
-impl Drop for Io {
+impl Drop for OwnRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+thread_local! {
+    /// The runtime in which the connection lives that is about to be wrapped: a wrapper asks for its own without saying
+    /// what for.
+    static AT_HAND: RefCell<Option<Io>> = const { RefCell::new(None) };
+}
+
+impl Io {
+    fn start() -> std::io::Result<Io> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Io(Arc::new(OwnRuntime(Some(runtime)))))
+    }
+
+    /// Lets the connection hear what came in since it was last used.
+    pub(super) fn listen(&self) {
+        // The first turn asks the system what came, the second one lets the connection read it.
+        self.block_on(async {
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+        });
+    }
+}
+
+impl BlockOn for Io {
+    #[expect(clippy::expect_used, reason = "it is taken away by `drop` only")]
+    fn block_on<F: Future>(&self, f: F) -> F::Output {
+        self.0.0.as_ref().expect("a connection's runtime outlives it").block_on(f)
+    }
+
+    #[expect(clippy::expect_used, reason = "a thread without file descriptors could not have connected, either")]
+    fn get_runtime() -> Io {
+        let at_hand = AT_HAND.with_borrow_mut(Option::take);
+        at_hand.unwrap_or_else(|| Io::start().expect("a runtime for a connection"))
     }
 }
 
@@ -77,12 +111,7 @@ impl Target {
             return Ok(Target::Sqlite(PathBuf::from(path)));
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let io = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(1)
-                .thread_name("pg-io")
-                .enable_all()
-                .build()?;
-            return Ok(Target::Postgres { url: url.to_owned(), io: Arc::new(Io(Some(io))) });
+            return Ok(Target::Postgres(url.to_owned()));
         }
         Err(Error::invalid(
             "database_url",
@@ -94,7 +123,7 @@ impl Target {
     pub(super) fn engine(&self) -> Engine {
         match self {
             Target::Sqlite(_) => Engine::Sqlite,
-            Target::Postgres { .. } => Engine::Postgres,
+            Target::Postgres(_) => Engine::Postgres,
         }
     }
 
@@ -103,11 +132,11 @@ impl Target {
         match self {
             Target::Sqlite(path) => {
                 let conn = Conn::Sqlite(open_sqlite(path, purpose)?);
-                Ok(Db { conn, gone: Arc::default(), signals: Vec::new(), hush: Hush::Nobody })
+                Ok(Db { conn, io: None, gone: Arc::default(), signals: Vec::new(), hush: Hush::Nobody })
             }
-            Target::Postgres { url, io } => {
-                let (conn, gone) = open_postgres(url, io, purpose)?;
-                Ok(Db { conn: Conn::Pg(conn), gone, signals: Vec::new(), hush: Hush::Nobody })
+            Target::Postgres(url) => {
+                let (conn, io, gone) = open_postgres(url, purpose)?;
+                Ok(Db { conn: Conn::Pg(conn), io: Some(io), gone, signals: Vec::new(), hush: Hush::Nobody })
             }
         }
     }
@@ -139,16 +168,16 @@ fn open_sqlite(path: &Path, purpose: Purpose) -> Result<SqliteConnection> {
     Ok(conn)
 }
 
-/// Opens a connection and a flag that turns true when the server has gone.
-fn open_postgres(url: &str, io: &Io, purpose: Purpose) -> Result<(PgConn, Arc<AtomicBool>)> {
+/// Opens a connection, with what moves it and a flag that turns true when the server has gone.
+fn open_postgres(url: &str, purpose: Purpose) -> Result<(PgConn, Io, Arc<AtomicBool>)> {
     let mut config: tokio_postgres::Config = url.parse().map_err(away)?;
     config.connect_timeout(Duration::from_secs(5));
     config.tcp_user_timeout(Duration::from_secs(15));
     config.application_name("meari");
     let closed = Arc::new(AtomicBool::new(false));
     let gone = closed.clone();
-    let runtime = io.runtime()?;
-    let client = runtime.handle().block_on(async move {
+    let io = Io::start()?;
+    let client = io.block_on(async move {
         if config.get_ssl_mode() == SslMode::Require {
             let tls = tokio_postgres_rustls::MakeRustlsConnect::with_webpki_roots();
             let (client, connection) = config.connect(tls).await.map_err(away)?;
@@ -160,9 +189,8 @@ fn open_postgres(url: &str, io: &Io, purpose: Purpose) -> Result<(PgConn, Arc<At
             AsyncPgConnection::try_from(client).await.map_err(away)
         }
     })?;
-    let guard = runtime.enter();
+    AT_HAND.set(Some(io.clone()));
     let mut conn = PgConn::from(client);
-    drop(guard);
     let limits = match purpose {
         Purpose::Migrate => "SET statement_timeout = 0; SET lock_timeout = '60s';",
         Purpose::Read | Purpose::Checkpoint => {
@@ -175,7 +203,7 @@ fn open_postgres(url: &str, io: &Io, purpose: Purpose) -> Result<(PgConn, Arc<At
         }
     };
     conn.batch_execute(limits)?;
-    Ok((conn, closed))
+    Ok((conn, io, closed))
 }
 
 async fn watch<S, T>(connection: tokio_postgres::Connection<S, T>, gone: Arc<AtomicBool>)

@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use tokio::sync::oneshot;
@@ -24,6 +24,8 @@ use crate::ids::AccountId;
 const BATCH_MAX: usize = 256;
 /// Waiting operations at most; more are refused, and carriers repeat what was refused.
 const QUEUE_MAX: usize = 8_192;
+/// A connection that nobody used for so long is looked at before it is used again.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// How often a transaction is run again after a serialization failure or deadlock.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -134,7 +136,7 @@ impl Database {
         let mut threads = Vec::new();
         let keeper = match &target {
             Target::Sqlite(path) => Some(Keeper::start(path, &target, &listener, &mut threads)?),
-            Target::Postgres { .. } => None,
+            Target::Postgres(_) => None,
         };
 
         let (reads, read_jobs) = bounded::<ReadJob>(QUEUE_MAX);
@@ -345,7 +347,11 @@ fn read_loop(target: &Target, jobs: &Receiver<ReadJob>, keeper: Option<&Keeper>,
         }
     };
     let _ = ready.send(Ok(()));
+    let mut used = Instant::now();
     while let Ok(job) = jobs.recv() {
+        if used.elapsed() > LOOK_AFTER && !db.is_still_healthy() {
+            db = open_patiently(target, Purpose::Read);
+        }
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut db))) {
             Ok(reply) => answer_reader(keeper, reply),
             // A panic may have left a transaction open: a new connection is the only state we can be sure of.
@@ -354,6 +360,7 @@ fn read_loop(target: &Target, jobs: &Receiver<ReadJob>, keeper: Option<&Keeper>,
         if !db.is_healthy() {
             db = open_patiently(target, Purpose::Read);
         }
+        used = Instant::now();
     }
 }
 
@@ -391,7 +398,11 @@ impl WriteLane {
         };
         let _ = ready.send(Ok(()));
         let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut used = Instant::now();
         while let Ok(first) = jobs.recv() {
+            if used.elapsed() > LOOK_AFTER && !db.is_still_healthy() {
+                db = open_patiently(&self.target, Purpose::Write);
+            }
             batch.push(first);
             while batch.len() < BATCH_MAX {
                 let Ok(next) = jobs.try_recv() else { break };
@@ -405,6 +416,7 @@ impl WriteLane {
             if !db.is_healthy() {
                 db = open_patiently(&self.target, Purpose::Write);
             }
+            used = Instant::now();
         }
     }
 

@@ -14,6 +14,7 @@ mod lanes;
 mod log;
 mod migrate;
 
+use engine::Io;
 pub use engine::{Conn, PgConn};
 pub use hot::HotOperation;
 pub use hot_read::HotRead;
@@ -99,6 +100,7 @@ pub enum Hush {
 /// One connection and the signals its transaction has left so far.
 pub struct Db {
     conn: Conn,
+    io: Option<Io>,
     gone: Arc<AtomicBool>,
     signals: Vec<Signal>,
     hush: Hush,
@@ -180,6 +182,14 @@ impl Db {
             }
         };
         matches!(depth, Ok(None)) && !self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection can be used after it was left alone for a while.
+    pub(crate) fn is_still_healthy(&mut self) -> bool {
+        if let Some(io) = &self.io {
+            io.listen();
+        }
+        self.is_healthy()
     }
 
     /// Runs `body` in a write transaction; inside another one, in a savepoint. Rolled back when it returns an error.
