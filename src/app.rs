@@ -19,6 +19,7 @@ use crate::mail::Mailer;
 use crate::media::{Engine, MediaSettings};
 use crate::metrics::Metrics;
 use crate::net::{Net, Policy};
+use crate::profile_signer::ProfileSigner;
 use crate::push;
 use crate::whispers::Whispers;
 
@@ -52,6 +53,8 @@ pub struct Parts {
     pub mail: Mailer,
     /// Pushes to phones and browsers.
     pub push: push::Sender,
+    /// Signs configuration profiles, when there is a key to sign with.
+    pub profile_signer: Option<ProfileSigner>,
     /// The audio of calls; it starts at the first leg.
     pub media: Engine,
     /// What the carriers did, until the next round takes it.
@@ -83,6 +86,7 @@ impl App {
         };
         let db = Database::open(&settings.database_url, &Options::default())?;
         let push = push::Sender::new(&settings, &keys)?;
+        let profile_signer = profile_signer(&settings)?;
         let media = Engine::idle(media_settings(&settings));
         let parts = Parts {
             settings,
@@ -96,6 +100,7 @@ impl App {
             public_net: Net::new(Policy::Public)?,
             mail,
             push,
+            profile_signer,
             media,
             tallies: Tallies::default(),
             metrics: Metrics::default(),
@@ -121,6 +126,18 @@ impl App {
     /// The time now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+}
+
+/// The key set for it, or else the one of our own TLS; that one may be of a kind that phones do not know, and then profiles
+/// go out unsigned.
+fn profile_signer(settings: &Settings) -> Result<Option<ProfileSigner>> {
+    match (&settings.profile_signer, &settings.tls) {
+        (Some(files), _) => ProfileSigner::read(files).map(Some),
+        (None, Some(files)) => Ok(ProfileSigner::read(files)
+            .inspect_err(|error| tracing::warn!(reason = %error.report(), "profiles are not signed"))
+            .ok()),
+        (None, None) => Ok(None),
     }
 }
 

@@ -60,9 +60,9 @@ pub struct CarrierSettings {
     pub options: BTreeMap<String, SecretString>,
 }
 
-/// Where TLS finds what it needs.
+/// A certificate chain and its key, as PEM files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TlsFiles {
+pub struct PemFiles {
     /// The chain, our own certificate first.
     pub certificate: PathBuf,
     /// Its private key.
@@ -75,7 +75,9 @@ pub struct Settings {
     /// Address and port to listen on.
     pub listen: String,
     /// A certificate chain and its key (PEM), when we speak TLS ourselves and no proxy does it for us.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<PemFiles>,
+    /// What configuration profiles are signed with, when not with `tls`.
+    pub profile_signer: Option<PemFiles>,
     /// How clients, phones and carriers reach us, without a trailing slash.
     pub public_url: String,
     /// `sqlite://PATH` or `postgres://…`.
@@ -134,6 +136,7 @@ impl Default for Settings {
         Settings {
             listen: "127.0.0.1:8080".to_owned(),
             tls: None,
+            profile_signer: None,
             public_url: "http://127.0.0.1:8080".to_owned(),
             database_url: "sqlite://data/meari.db".to_owned(),
             secret_file: PathBuf::from("data/secret.key"),

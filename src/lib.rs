@@ -26,6 +26,7 @@ pub mod http;
 pub mod net;
 pub mod mail;
 pub mod push;
+pub mod profile_signer;
 pub mod metrics;
 pub mod telemetry;
 

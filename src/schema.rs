@@ -77,6 +77,7 @@ diesel::table! {
         code_attempts -> Integer,
         created_at -> BigInt,
         verified_at -> Nullable<BigInt>,
+        is_findable -> Bool,
     }
 }
 

@@ -35,6 +35,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(proofs::verify_email)
         .service(proofs::open_email_link)
         .service(proofs::verify_email_link)
+        .service(proofs::update_email)
         .service(proofs::delete_email)
         .service(app_passwords::create_app_password)
         .service(app_passwords::list_app_passwords)

@@ -26,6 +26,8 @@ pub struct Email {
     pub address: String,
     /// Whether it has been proved.
     pub state: ProofState,
+    /// Whether its owner may be found by it, from a card on a friend's phone.
+    pub findable: bool,
 }
 
 /// The addresses of an account, oldest first.
@@ -74,7 +76,7 @@ pub fn ask(
     let code = code_of(keys, &letter);
     store::set_email_code(db, account, id, &hash(keys, id, &code), now.plus(CODE_LIFETIME))?;
     jobs::enqueue_code(db, now, &letter)?;
-    Ok(Email { id, address: address.to_owned(), state: ProofState::Pending })
+    Ok(Email { id, address: address.to_owned(), state: ProofState::Pending, findable: false })
 }
 
 /// The code of a letter: six digits that follow from the installation's key, so that no table holds them and a letter
@@ -143,7 +145,7 @@ pub fn add_verified(db: &mut Db, now: Timestamp, account: AccountId, address: &s
         None => {
             let id = EmailId::new(now);
             store::insert_email(db, now, account, id, address)?;
-            Email { id, address: address.to_owned(), state: ProofState::Pending }
+            Email { id, address: address.to_owned(), state: ProofState::Pending, findable: false }
         }
     };
     verify(db, now, account, &email)
@@ -163,6 +165,36 @@ fn verify(db: &mut Db, now: Timestamp, account: AccountId, email: &Email) -> Res
     }
     store::verify_email(db, now, account, email.id)?;
     changed(db, now, account)
+}
+
+/// Gives or takes back the consent to be found by a proved address. Nobody was asked for it before it was given, so it
+/// begins without.
+pub fn set_findable(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    id: EmailId,
+    findable: bool,
+) -> Result<Email> {
+    let email = list(db, account)?.into_iter().find(|email| email.id == id);
+    let email = email.ok_or_else(|| Error::not_found("e-mail address"))?;
+    if email.state != ProofState::Verified {
+        return Err(Error::conflict("not_verified", "Prove the address first."));
+    }
+    if email.findable != findable {
+        store::set_email_findable(db, account, id, findable)?;
+        changed(db, now, account)?;
+    }
+    Ok(Email { findable, ..email })
+}
+
+/// Who holds these addresses, proved, and whether he may be found by them; in their order.
+pub fn holders(db: &mut Db, addresses: &[String]) -> Result<Vec<(AccountId, bool)>> {
+    let held = store::list_email_holders(db, addresses)?;
+    let of = |address: &String| {
+        held.iter().find(|(held, ..)| held == address).map(|&(_, id, findable)| (id, findable))
+    };
+    Ok(addresses.iter().filter_map(of).collect())
 }
 
 /// Takes an address off the account.

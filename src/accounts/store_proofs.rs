@@ -122,15 +122,16 @@ pub(super) fn delete_mobile(db: &mut Db, account: AccountId, id: HandsetId) -> R
 }
 
 pub(super) fn list_emails(db: &mut Db, account: AccountId) -> Result<Vec<Email>> {
-    let rows: Vec<(EmailId, String, String)> = each!(db, |c| emails::table
+    let rows: Vec<(EmailId, String, String, bool)> = each!(db, |c| emails::table
         .filter(emails::account_id.eq(account))
         .order(emails::id.asc())
-        .select((emails::id, emails::address, emails::state))
+        .select((emails::id, emails::address, emails::state, emails::is_findable))
         .load(c))?;
-    let to_email = |(id, address, state): (EmailId, String, String)| Email {
+    let to_email = |(id, address, state, findable): (EmailId, String, String, bool)| Email {
         id,
         address,
         state: ProofState::from_stored(&state),
+        findable,
     };
     Ok(rows.into_iter().map(to_email).collect())
 }
@@ -201,6 +202,27 @@ pub(super) fn find_email_holder(db: &mut Db, address: &str) -> Result<Option<(Ac
         .select((emails::account_id, emails::id))
         .first(c)
         .optional())?)
+}
+
+/// The address, who holds it verified, and whether he may be found by it.
+pub(super) fn list_email_holders(
+    db: &mut Db,
+    addresses: &[String],
+) -> Result<Vec<(String, AccountId, bool)>> {
+    Ok(each!(db, |c| emails::table
+        .filter(emails::address.eq_any(addresses))
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("emails.state = 'verified'"))
+        .select((emails::address, emails::account_id, emails::is_findable))
+        .load(c))?)
+}
+
+pub(super) fn set_email_findable(db: &mut Db, account: AccountId, id: EmailId, findable: bool) -> Result<()> {
+    each!(db, |c| diesel::update(emails::table)
+        .filter(emails::account_id.eq(account))
+        .filter(emails::id.eq(id))
+        .set(emails::is_findable.eq(findable))
+        .execute(c))?;
+    Ok(())
 }
 
 pub(super) fn verify_email(db: &mut Db, now: Timestamp, account: AccountId, id: EmailId) -> Result<()> {

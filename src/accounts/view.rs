@@ -59,11 +59,13 @@ pub struct EmailView {
     pub address: String,
     /// Whether it has been proved.
     pub state: ProofState,
+    /// Whether people who have this address on a card in their phone may find the account by it.
+    pub findable: bool,
 }
 
 impl From<Email> for EmailView {
     fn from(email: Email) -> Self {
-        EmailView { id: email.id, address: email.address, state: email.state }
+        EmailView { id: email.id, address: email.address, state: email.state, findable: email.findable }
     }
 }
 

@@ -8,10 +8,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Failure;
-use crate::config::TlsFiles;
+use crate::config::PemFiles;
 
 /// Reads both files. Which protocols are offered (HTTP/2 and HTTP/1.1) is the server's business.
-pub fn config(files: &TlsFiles) -> Result<ServerConfig, Failure> {
+pub fn config(files: &PemFiles) -> Result<ServerConfig, Failure> {
     let chain = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| unreadable("tls_certificate", &files.certificate, &error))?;

@@ -128,6 +128,14 @@ const KEYS: &[Key] = &[
         s.tls.get_or_insert_default().key = path(raw)?;
         Some(())
     }),
+    key("profile_certificate", "the path of a file", "/etc/meari/profile-chain.pem", |s, raw| {
+        s.profile_signer.get_or_insert_default().certificate = path(raw)?;
+        Some(())
+    }),
+    key("profile_key", "the path of a file", "/etc/meari/profile-key.pem", |s, raw| {
+        s.profile_signer.get_or_insert_default().key = path(raw)?;
+        Some(())
+    }),
     key(
         "public_url",
         "http:// or https:// and a host, with no path and no slash at the end",
@@ -454,18 +462,20 @@ impl Reader {
             }
             _ => {}
         }
-        let given = (self.given.contains(&"tls_certificate"), self.given.contains(&"tls_key"));
-        match given {
-            (true, false) => {
-                self.fault("tls_key", "is needed with tls_certificate. Example: /etc/meari/privkey.pem");
-            }
-            (false, true) => {
-                self.fault("tls_certificate", "is needed with tls_key. Example: /etc/meari/fullchain.pem");
-            }
-            _ => {}
-        }
+        self.check_pair("tls_certificate", "tls_key", "/etc/meari/fullchain.pem", "/etc/meari/privkey.pem");
+        let (chain, key) = ("/etc/meari/profile-chain.pem", "/etc/meari/profile-key.pem");
+        self.check_pair("profile_certificate", "profile_key", chain, key);
         self.check_carriers();
         if self.faults.is_empty() { Ok(self.settings) } else { Err(self.faults) }
+    }
+
+    /// A certificate and its key come together.
+    fn check_pair(&mut self, certificate: &'static str, key: &'static str, chain: &str, private: &str) {
+        match (self.given.contains(&certificate), self.given.contains(&key)) {
+            (true, false) => self.fault(key, format!("is needed with {certificate}. Example: {private}")),
+            (false, true) => self.fault(certificate, format!("is needed with {key}. Example: {chain}")),
+            _ => {}
+        }
     }
 
     fn check_carriers(&mut self) {

@@ -66,7 +66,7 @@ pub struct Put<'a> {
     pub etag: &'a str,
     /// The UID as it compares.
     pub uid: &'a str,
-    /// The card itself when it names a friend ([`card_friends::address_on`]).
+    /// The card itself when it names a friend ([`card_friends::may_mean_somebody`]).
     pub wish: Option<&'a Card>,
     /// What must hold.
     pub condition: &'a EntityCondition,

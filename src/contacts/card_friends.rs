@@ -1,4 +1,5 @@
-//! A friend whom the user wrote down himself: a card of his own that carries a messenger address.
+//! A friend whom the user wrote down himself: a card of his own that carries a messenger address, or an e-mail address
+//! whose owner has consented to be found by it.
 //!
 //! Such a card is a wish. When the address is somebody's here, he is asked to be a friend, once; and as long as both
 //! are friends the number stands on that same card. Nothing else of the card changes, and whoever takes the address
@@ -9,8 +10,9 @@ use std::time::Duration;
 
 use super::address::{ContactAddress, Network};
 use super::roster::{self, Answer, Asked};
-use super::store::Person;
+use super::store::{self, Person};
 use super::vcard::{Card, Line, Version, fold_into};
+use crate::accounts::emails;
 use crate::accounts::limits::{self, Limit};
 use crate::clock::Timestamp;
 use crate::db::Db;
@@ -25,6 +27,9 @@ const WISHES: Limit = Limit {
     max: 100,
     window: Duration::from_secs(24 * 3_600),
 };
+
+/// E-mail addresses of a card that are looked at.
+const EMAILS_MAX: usize = 5;
 
 /// The messenger's name, as it stands beside an address.
 const SERVICE: &str = "meari";
@@ -47,10 +52,29 @@ pub fn address_on(card: &Card) -> Option<ContactAddress> {
     card.lines.iter().filter(|l| matches!(l.name.as_str(), "IMPP" | "X-MEARI")).find_map(on_line)
 }
 
-/// Whom a card means; none when it means nobody that can be asked.
+/// The e-mail addresses on a card, as accounts have them.
+fn emails_on(card: &Card) -> Vec<String> {
+    let addresses = card.named("EMAIL").filter_map(|line| emails::parse(&line.text_value()).ok());
+    addresses.take(EMAILS_MAX).collect()
+}
+
+/// Whether a card may be a wish: it carries an address of either kind.
+pub fn may_mean_somebody(card: &Card) -> bool {
+    address_on(card).is_some() || !emails_on(card).is_empty()
+}
+
+/// Whom a card means; none when it means nobody that can be asked. A messenger address goes before e-mail addresses.
 pub fn person_on(db: &mut Db, account: AccountId, card: &Card) -> Result<Option<Person>> {
-    let Some(address) = address_on(card) else { return Ok(None) };
-    unless_refused(roster::resolve(db, account, &address))
+    if let Some(address) = address_on(card) {
+        return unless_refused(roster::resolve(db, account, &address));
+    }
+    for (holder, findable) in emails::holders(db, &emails_on(card))? {
+        // Consent is for being found. Who is a friend by now stays it on the card, too, when it is taken back.
+        if holder != account && (findable || store::are_friends(db, account, holder)?) {
+            return store::find_person(db, holder);
+        }
+    }
+    Ok(None)
 }
 
 /// Sees to it that the person on a card is asked; the contact, when there is one that is not blocked.

@@ -367,6 +367,17 @@ pub fn list_people(db: &mut Db, handles: &[&str]) -> Result<Vec<Person>> {
     Ok(found)
 }
 
+/// Whether the account has accepted this one as a contact.
+pub fn are_friends(db: &mut Db, account: AccountId, peer: AccountId) -> Result<bool> {
+    Ok(each!(db, |c| diesel::select(diesel::dsl::exists(
+        contacts::table
+            .filter(contacts::account_id.eq(account))
+            .filter(contacts::peer_account_id.eq(peer))
+            .filter(contacts::state.eq(ContactState::Accepted))
+    ))
+    .get_result(c))?)
+}
+
 /// The account's first verified mobile: what its contacts' numbers should be local to.
 pub fn find_verified_mobile(db: &mut Db, account: AccountId) -> Result<Option<E164>> {
     Ok(each!(db, |c| handsets::table

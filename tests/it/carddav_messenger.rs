@@ -223,6 +223,45 @@ story! {
         assert!(bob.get("/v1/contacts").await["items"].as_array().unwrap().len() == 1);
     }
 
+    async fn who_consents_is_found_by_the_e_mail_address_on_a_card(app) {
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let address = "bob@example.org";
+        let (account, now) = (bob.id.parse().unwrap(), app.app.now());
+        let add = move |db: &mut meari::db::Db| meari::accounts::emails::add_verified(db, now, account, address);
+        app.app.db.write(account, add).await.unwrap();
+        let email = bob.get("/v1/me").await.expect(200)["emails"][0].clone();
+        assert_eq!(email["findable"], false, "nobody is found who was not asked");
+        let consent = format!("/v1/me/emails/{}", email["id"].as_str().unwrap());
+        let phone = device(&alice, "phone").await;
+        let path = format!("{}bob.vcf", phone.book("personal"));
+        let body = card("bob", "Bob", "EMAIL;TYPE=WORK:nobody@example.org\r\nEMAIL;TYPE=HOME:Bob@Example.org\r\n");
+        let write = async |body: &str, status| drop(phone.put(&path, body, &[]).await.expect(status));
+        let number_on_the_card = async || phone.get(&path).await.text.contains("TEL;TYPE=CELL:+1202");
+        write(&body, 201).await;
+        assert_eq!(alice.get("/v1/contacts").await["items"], json!([]));
+
+        alice.patch(&consent, json!({ "findable": true })).await.refused(404, "not_found");
+        assert_eq!(bob.patch(&consent, json!({ "findable": true })).await.expect(200)["findable"], true);
+        write(&body.replace("FN:Bob", "FN:Bob!"), 204).await;
+        let asked = bob.get("/v1/contacts").await.expect(200)["items"][0].clone();
+        assert_eq!((&asked["address"], &asked["state"]), (&json!("meari:alice"), &json!("requested")));
+        assert!(!number_on_the_card().await);
+        bob.post(&format!("/v1/contacts/{}/accept", asked["id"].as_str().unwrap()), json!({})).await.expect(200);
+        app.settle().await;
+        assert!(number_on_the_card().await, "the number is on the card that the user wrote");
+
+        // Consent was for being found; friends stay friends on the card when it is taken back.
+        bob.patch(&consent, json!({ "findable": false })).await.expect(200);
+        let written = phone.get(&path).await.text.replace("FN:Bob!", "FN:Bobby");
+        write(&written, 204).await;
+        assert!(number_on_the_card().await);
+        assert_eq!(alice.get("/v1/contacts").await["items"][0]["state"], "accepted");
+        let carol = app.person("carol").await;
+        let other = device(&carol, "phone").await;
+        other.put(&format!("{}bob.vcf", other.book("personal")), &body, &[]).await.expect(201);
+        assert_eq!(carol.get("/v1/contacts").await["items"], json!([]));
+    }
+
     async fn a_name_changed_on_the_phone_is_the_name_everywhere(app) {
         let (alice, phone, friend) = friends(app).await;
         let (path, _, text) = only_card(&phone).await;

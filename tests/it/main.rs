@@ -49,6 +49,7 @@ mod proofs;
 mod push;
 mod sessions;
 mod settings;
+mod signed_profiles;
 mod simulator_peers;
 mod sms;
 mod sms_outbound;

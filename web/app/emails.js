@@ -22,12 +22,12 @@ class Emails extends View {
       emails.length ? el('details', {}, el('summary', {}, t('emails.another')), this.#add()) : this.#add());
   }
 
-  #email({ id, address, state }) {
+  #email({ id, address, state, findable }) {
     const verified = state === 'verified';
     const line = el('div', { class: 'line' }, el('strong', { class: 'break' }, address),
       el('span', { class: `state-word ${state}` }, icon(verified ? 'check' : 'queued'), t(verified ? 'phone.verified' : 'emails.pending')),
       button(t('phone.remove'), { kind: 'link', 'aria-label': t('phone.remove_what', { what: address }), onclick: () => this.#remove(id, address) }));
-    if (verified) return el('li', { dataset: { email: id } }, line);
+    if (verified) return el('li', { dataset: { email: id } }, line, this.#consent(id, findable));
     const code = field(t('emails.code'), { name: 'code', inputmode: 'numeric', autocomplete: 'one-time-code', maxlength: '8', hint: t('emails.code_hint', { address }), required: true });
     return el('li', { dataset: { email: id } }, line, form({
       fields: [code], label: t('phone.verify'),
@@ -41,6 +41,15 @@ class Emails extends View {
         await refresh();
         toast(t('emails.verified_toast'));
       } }));
+  }
+
+  /** Whether friends who have the address on a card in their phone may find one by it. */
+  #consent(id, findable) {
+    const box = el('input', { type: 'checkbox', id: `findable-${id}`, checked: findable, onchange: () => attempt(async () => {
+      await api.patch(`/v1/me/emails/${encodeURIComponent(id)}`, { findable: box.checked });
+      await refresh();
+    }) });
+    return el('div', { class: 'check' }, box, el('label', { for: box.id }, t('emails.findable')));
   }
 
   #add() {

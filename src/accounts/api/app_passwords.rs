@@ -179,7 +179,7 @@ pub(super) async fn find_setup_page(app: Data<App>, ticket: Path<String>) -> Res
         .body(setup::page(&setup, &profile)))
 }
 
-/// A configuration profile for iPhones, iPads and Macs
+/// A configuration profile for iPhones, iPads and Macs; signed (CMS) when the operator has set a key
 #[utoipa::path(
     tag = "accounts", params(("ticket" = String, Path, description = "From `mobileconfig_url`")),
     responses(
@@ -190,10 +190,15 @@ pub(super) async fn find_setup_page(app: Data<App>, ticket: Path<String>) -> Res
 #[get("/setup/{ticket}/meari.mobileconfig")]
 pub(super) async fn find_setup_profile(app: Data<App>, ticket: Path<String>) -> Result<HttpResponse> {
     let setup = open_setup(&app, &ticket).await?;
+    let profile = setup::profile(&setup).into_bytes();
+    let profile = match &app.profile_signer {
+        Some(signer) => signer.sign(app.now(), &profile)?,
+        None => profile,
+    };
     Ok(guarded(HttpResponse::Ok())
         .content_type("application/x-apple-aspen-config")
         .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"meari.mobileconfig\""))
-        .body(setup::profile(&setup)))
+        .body(profile))
 }
 
 /// A QR code that opens the page for the phone that scans it

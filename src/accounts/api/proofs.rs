@@ -2,7 +2,7 @@
 
 use actix_web::http::header;
 use actix_web::web::{Data, Json, Path};
-use actix_web::{HttpRequest, HttpResponse, delete, get, post};
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -311,6 +311,34 @@ fn page(body: String) -> HttpResponse {
         .insert_header((header::CONTENT_SECURITY_POLICY, leaf::CONTENT_SECURITY_POLICY))
         .content_type("text/html; charset=utf-8")
         .body(body)
+}
+
+/// What may change of an e-mail address.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateEmail {
+    /// Whether people who have this address on a card in their phone may find the account by it.
+    findable: bool,
+}
+
+/// Consent to be found by an e-mail address, or take that back
+///
+/// Whoever writes the address on a card in his own book asks for friendship with it. Without consent such a card does
+/// nothing, and nobody can tell from it whether the address is known here.
+#[utoipa::path(
+    tag = "accounts", security(("bearer" = [])), params(("id" = String, Path, description = "The address's id")),
+    responses((status = 200, body = EmailView), Problems)
+)]
+#[patch("/v1/me/emails/{id}")]
+pub(super) async fn update_email(
+    me: SignedIn,
+    app: Data<App>,
+    id: Path<EmailId>,
+    body: Json<UpdateEmail>,
+) -> Result<Json<EmailView>> {
+    let (now, id, findable) = (app.now(), id.into_inner(), body.findable);
+    let written = app.db.write(me.account, move |db| emails::set_findable(db, now, me.account, id, findable));
+    Ok(Json(EmailView::from(written.await?)))
 }
 
 /// Take an e-mail address away

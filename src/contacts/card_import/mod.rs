@@ -560,7 +560,7 @@ fn put(db: &mut Db, now: Timestamp, import: &CardImport, name: &str, card: &Card
     let body = card.render();
     let Ok(card) = Card::parse(body.as_bytes()) else { return Ok(false) };
     let (condition, etag, uid) = (EntityCondition::default(), books::etag_of(body.as_bytes()), card.uid());
-    let wish = card_friends::address_on(&card).map(|_| &card);
+    let wish = card_friends::may_mean_somebody(&card).then_some(&card);
     let put = Put { name, body: body.as_bytes(), etag: &etag, uid: &uid, wish, condition: &condition };
     match books::put(db, now, import.owner_id, import.book_id, &put)? {
         Written::Done { .. } => Ok(true),

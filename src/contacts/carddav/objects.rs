@@ -204,7 +204,7 @@ async fn write(call: Call, slug: &str, name: &str, location: Option<String>) -> 
     let (body, condition, owned_name) = (call.body.clone(), call.condition.clone(), name.to_owned());
     // Whatever can be known beforehand is: the lane's time is everybody's.
     let (tag, uid) = (books::etag_of(&body), card.uid());
-    let wish = card_friends::address_on(&card).is_some().then_some(card);
+    let wish = card_friends::may_mean_somebody(&card).then_some(card);
     let written = call
         .dav
         .app
