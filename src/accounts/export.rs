@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::Result;
 use crate::ids::AccountId;
+use crate::push;
 
 /// The account's own part of the archive.
 pub fn export(db: &mut Db, now: Timestamp, account: AccountId) -> Result<Value> {
@@ -36,10 +37,15 @@ pub fn export(db: &mut Db, now: Timestamp, account: AccountId) -> Result<Value> 
             "data": STANDARD.encode(&photo.body),
         })
     });
+    let pushes: Vec<Value> = push::list_all(db, account)?
+        .into_iter()
+        .map(|r| json!({ "id": r.id, "kind": r.kind, "endpoint": r.subscription().endpoint, "expires_at": r.expires_at }))
+        .collect();
     Ok(json!({
         "account": view::load(db, account)?,
         "photo": photo,
         "sessions": sessions,
         "app_passwords": app_passwords,
+        "push_registrations": pushes,
     }))
 }

@@ -179,6 +179,11 @@ pub fn list(db: &mut Db, now: Timestamp, account: AccountId, kind: &str) -> Resu
     Ok(all.into_iter().filter(|r| r.expires_at > now).collect())
 }
 
+/// All registrations of an account, oldest first, with those that have expired and not been cleared away.
+pub fn list_all(db: &mut Db, account: AccountId) -> Result<Vec<Registration>> {
+    store::list_all(db, account)
+}
+
 /// Takes a registration away; says whether it was there.
 pub fn unregister(db: &mut Db, now: Timestamp, account: AccountId, id: PushRegistrationId) -> Result<bool> {
     let was_there = find(db, now, account, id)?.is_some();

@@ -186,6 +186,14 @@ pub fn list(db: &mut Db, account: AccountId, kind: &str) -> Result<Vec<Registrat
         .load(c))?)
 }
 
+pub fn list_all(db: &mut Db, account: AccountId) -> Result<Vec<Registration>> {
+    Ok(each!(db, |c| table::table
+        .filter(table::account_id.eq(account))
+        .order(table::id.asc())
+        .select(Registration::as_select())
+        .load(c))?)
+}
+
 pub fn count(db: &mut Db, account: AccountId) -> Result<i64> {
     Ok(each!(db, |c| table::table.filter(table::account_id.eq(account)).count().get_result(c))?)
 }

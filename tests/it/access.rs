@@ -108,6 +108,7 @@ fn body(path: &str, said: &str) -> Value {
         "/v1/calls/{id}/recording/answer" => json!({ "agree": true }),
         "/v1/contacts/{id}" => json!({ "display_name": "Mine" }),
         "/v1/me/mobiles/{id}/verify" | "/v1/me/emails/{id}/verify" => json!({ "code": "123456" }),
+        "/v1/me/emails/{id}" => json!({ "findable": true }),
         _ => json!({}),
     }
 }

@@ -224,7 +224,9 @@ story! {
     }
 
     async fn who_consents_is_found_by_the_e_mail_address_on_a_card(app) {
+        app.pool(20).await;
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        app.verify_mobile(&alice, "+12025550101").await;
         let address = "bob@example.org";
         let (account, now) = (bob.id.parse().unwrap(), app.app.now());
         let add = move |db: &mut meari::db::Db| meari::accounts::emails::add_verified(db, now, account, address);
@@ -236,7 +238,7 @@ story! {
         let path = format!("{}bob.vcf", phone.book("personal"));
         let body = card("bob", "Bob", "EMAIL;TYPE=WORK:nobody@example.org\r\nEMAIL;TYPE=HOME:Bob@Example.org\r\n");
         let write = async |body: &str, status| drop(phone.put(&path, body, &[]).await.expect(status));
-        let number_on_the_card = async || phone.get(&path).await.text.contains("TEL;TYPE=CELL:+1202");
+        let number_on_the_card = async || phone.get(&path).await.body.contains("TEL;TYPE=CELL:+1202");
         write(&body, 201).await;
         assert_eq!(alice.get("/v1/contacts").await["items"], json!([]));
 
@@ -252,7 +254,7 @@ story! {
 
         // Consent was for being found; friends stay friends on the card when it is taken back.
         bob.patch(&consent, json!({ "findable": false })).await.expect(200);
-        let written = phone.get(&path).await.text.replace("FN:Bob!", "FN:Bobby");
+        let written = phone.get(&path).await.body.replace("FN:Bob!", "FN:Bobby");
         write(&written, 204).await;
         assert!(number_on_the_card().await);
         assert_eq!(alice.get("/v1/contacts").await["items"][0]["state"], "accepted");

@@ -115,6 +115,9 @@ story! {
         let shown: Vec<(&Value, &Value, &Value)> = list["items"].as_array().unwrap().iter()
             .map(|d| (&d["id"], &d["current"], &d["show_content"])).collect();
         assert_eq!(shown, [(&json!(id), &json!(true), &json!(true)), (&json!(other), &json!(false), &json!(false))]);
+        let taken_along = bob.get("/v1/me/export").await.expect(200);
+        let kept = taken_along["account"]["push_registrations"].as_array().unwrap().iter();
+        assert_eq!(kept.map(|r| &r["id"]).collect::<Vec<_>>(), [&json!(id), &json!(other)]);
         for (field, value) in [
             ("endpoint", json!("")),
             ("endpoint", json!("ftp://push.example.org/a")),
