@@ -626,6 +626,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    message_replies (message_id) {
+        message_id -> Binary,
+        reply_to_id -> Binary,
+    }
+}
+
+diesel::table! {
     message_reactions (message_id, account_id) {
         message_id -> Binary,
         account_id -> Binary,
@@ -774,6 +781,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     conversations,
     conversation_members,
     messages,
+    message_replies,
     outbound_sms,
     carrier_callbacks,
     early_receipts,

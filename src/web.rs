@@ -1,8 +1,10 @@
 //! Serves the web client: the files of `web/`, in the binary in release builds and read from disk in debug builds.
 //!
 //! Every answer is revalidated (`no-cache` and a strong `ETag`), so that a new version is seen at once and costs a 304
-//! otherwise. There is no build step, hence no hashed file names that could be cached for ever. Scripts and styles travel
-//! without their comments and indentation, line by line, so that a line keeps its number.
+//! otherwise. There is no build step, hence no hashed file names that could be cached for ever. Files travel without what
+//! only people read ([`lean`]).
+
+mod lean;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -120,7 +122,7 @@ fn missing() -> HttpResponse {
 
 fn answer(request: &HttpRequest, path: &str) -> HttpResponse {
     let Some(file) = Files::get(path) else { return missing() };
-    let hash = file.metadata.sha256_hash();
+    let hash = version(path, &file);
     let packed = coding(request).and_then(|coding| Some((coding, pack(path, &file, coding)?)));
     // Each encoding is a sequence of bytes of its own, so a strong validator must tell them apart.
     let suffix = packed.as_ref().map(|(coding, _)| format!("-{}", coding.name())).unwrap_or_default();
@@ -148,26 +150,19 @@ fn answer(request: &HttpRequest, path: &str) -> HttpResponse {
     }
 }
 
-/// A script or style without comments that have lines of their own and without indentation; anything else as it is.
-/// No text of ours goes over the end of a line, so nothing that is shown or run can be hit.
+/// A file as it travels.
 fn lean(path: &str, data: Cow<'static, [u8]>) -> Cow<'static, [u8]> {
-    if !path.ends_with(".js") && !path.ends_with(".css") {
-        return data;
-    }
-    let Ok(text) = std::str::from_utf8(&data) else { return data };
-    let mut inside = false;
-    let mut out = String::with_capacity(text.len());
-    for line in text.lines().map(str::trim) {
-        if inside {
-            inside = !line.ends_with("*/");
-        } else if line.starts_with("/*") && !line.contains("*/") {
-            inside = true;
-        } else if !(line.starts_with("//") || (line.starts_with("/*") && line.ends_with("*/"))) {
-            out.push_str(line);
-        }
-        out.push('\n');
-    }
-    Cow::Owned(out.into_bytes())
+    lean::lean(path, data, |other| Some(Files::get(other)?.data))
+}
+
+/// What a file's answer depends on: itself, and of texts the English ones beside it.
+fn version(path: &str, file: &EmbeddedFile) -> [u8; 32] {
+    let own = file.metadata.sha256_hash();
+    let english = path.strip_suffix("ko.json").and_then(|part| Files::get(&format!("{part}en.json")));
+    english.map_or(own, |english| {
+        let other = english.metadata.sha256_hash();
+        std::array::from_fn(|at| own.get(at).unwrap_or(&0) ^ other.get(at).unwrap_or(&0))
+    })
 }
 
 fn is_fresh(request: &HttpRequest, tag: &EntityTag) -> bool {
@@ -220,7 +215,7 @@ fn pack(path: &str, file: &EmbeddedFile, coding: Coding) -> Option<Bytes> {
     if file.data.len() < PACKED_FROM_BYTES || path.ends_with(".png") {
         return None;
     }
-    let key = (file.metadata.sha256_hash(), coding);
+    let key = (version(path, file), coding);
     if let Some(bytes) = COMPRESSED.get(&key) {
         return Some(bytes);
     }
@@ -323,29 +318,6 @@ mod tests {
         for path in ["/demo", "/demo.json"] {
             assert_eq!(call_service(&app, TestRequest::get().uri(path).to_request()).await.status(), 404);
             assert_eq!(fetch(TestRequest::get().uri(path)).await.status(), 200);
-        }
-    }
-
-    #[test]
-    fn comments_stay_at_home_and_lines_keep_their_numbers() {
-        let lean = |path: &str, text: &str| {
-            String::from_utf8(super::lean(path, text.as_bytes().to_vec().into()).into_owned()).unwrap()
-        };
-        let script = "/** What\n * it does. */\nfn(1, // one\n  'http://x');\n  // why\n/* a */ b();\n";
-        assert_eq!(lean("a.js", script), "\n\nfn(1, // one\n'http://x');\n\n/* a */ b();\n");
-        assert_eq!(lean("a.css", "/* A. */\na {\n  b: c;\n}\n"), "\na {\nb: c;\n}\n");
-        assert_eq!(lean("a.json", " // kept\n"), " // kept\n");
-    }
-
-    #[test]
-    fn no_text_goes_over_the_end_of_a_line() {
-        for path in Files::iter().filter(|path| path.ends_with(".js")) {
-            let file = Files::get(&path).unwrap();
-            let text = String::from_utf8(file.data.into_owned()).unwrap();
-            let code = String::from_utf8(super::lean(&path, text.into_bytes().into()).into_owned()).unwrap();
-            for line in code.lines().filter(|line| !line.contains("[^")) {
-                assert!(line.matches('`').count().is_multiple_of(2), "{path}: {line}");
-            }
         }
     }
 

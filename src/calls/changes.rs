@@ -163,6 +163,7 @@ fn close(db: &mut Db, now: Timestamp, call: &mut Call) -> Result<()> {
             "seconds": call.seconds(),
             "missed": missed,
             "end_reason": reason.as_str(),
+            "recording": recording_note(db, call.id)?,
         }),
         text: summary(call, reason),
         unread: missed,
@@ -175,6 +176,33 @@ fn close(db: &mut Db, now: Timestamp, call: &mut Call) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a conversation says of what was recorded, and where it is to be had.
+fn recording_note(db: &mut Db, id: CallId) -> Result<serde_json::Value> {
+    let found = store::list_recordings(db, None, &[id])?.into_iter().next();
+    Ok(found.map_or(
+        json!(null),
+        |(_, millis)| json!({ "url": recording_url(id), "seconds": millis.div_euclid(1_000) }),
+    ))
+}
+
+/// Where what was recorded of a call can be heard, with the account's token.
+pub(super) fn recording_url(id: CallId) -> String {
+    format!("/v1/calls/{id}/recording")
+}
+
+/// Something was recorded and is kept: both sides see that they can hear it.
+pub(super) fn recorded(db: &mut Db, now: Timestamp, call: &Call) -> Result<()> {
+    if let Some(message) = call.message {
+        let said = recording_note(db, call.id)?;
+        notes::rewrite(db, now, message, |data| {
+            if let Some(map) = data.as_object_mut() {
+                map.insert("recording".to_owned(), said);
+            }
+        })?;
+    }
+    tell(db, now, call)
 }
 
 /// For clients that do not know calls.

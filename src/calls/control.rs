@@ -663,7 +663,7 @@ fn keep_recording(
         };
         store::insert_sound(db, &sound)?;
     }
-    Ok(())
+    changes::recorded(db, now, &call)
 }
 
 /// Two letters for the engine.

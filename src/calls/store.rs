@@ -404,6 +404,29 @@ pub fn find_recording(db: &mut Db, account: AccountId, call: CallId) -> Result<O
         .optional())?)
 }
 
+/// How long what was recorded of these calls is, in milliseconds; of one account, or of whoever has it.
+pub fn list_recordings(
+    db: &mut Db,
+    account: Option<AccountId>,
+    calls: &[CallId],
+) -> Result<Vec<(CallId, i32)>> {
+    let rows: Vec<(Option<CallId>, i32)> = each!(db, |c| {
+        let mut query = call_sounds::table
+            .filter(call_sounds::call_id.eq_any(calls))
+            .filter(call_sounds::call_id.is_not_null())
+            .filter(call_sounds::purpose.eq("recording"))
+            .order(call_sounds::id.asc())
+            .select((call_sounds::call_id, call_sounds::millis))
+            .into_boxed();
+        if let Some(account) = account {
+            query = query.filter(call_sounds::account_id.eq(account));
+        }
+        query.load(c)
+    })?;
+    // The newest one is what is played.
+    Ok(rows.into_iter().rev().filter_map(|(call, millis)| Some((call?, millis))).collect())
+}
+
 pub fn delete_sound(db: &mut Db, account: AccountId, id: SoundId) -> Result<()> {
     each!(db, |c| diesel::delete(call_sounds::table)
         .filter(call_sounds::account_id.eq(account))

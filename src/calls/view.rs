@@ -60,6 +60,16 @@ pub struct CallQuality {
     pub rtt_ms: Option<i32>,
 }
 
+/// What was recorded of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Recorded)]
+pub struct RecordedView {
+    /// Where it can be heard, with the account's token.
+    pub url: String,
+    /// How long it is.
+    pub seconds: i32,
+}
+
 /// A call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Call)]
@@ -100,6 +110,9 @@ pub struct CallView {
     pub recording: String,
     /// Whether this side has to answer [`recording`](Self::recording).
     pub recording_asked_of_me: bool,
+    /// What was recorded of it and is kept.
+    #[serde(default)]
+    pub recorded: Option<RecordedView>,
     /// Whether the caller's number is his, as the network says (SHAKEN: `A`, `B`, `C`).
     pub attestation: Option<String>,
     /// When callers say their name first.
@@ -136,6 +149,7 @@ struct Beside {
     contacts: HashMap<ContactId, CallContact>,
     voicemails: HashMap<CallId, CallVoicemail>,
     qualities: HashMap<CallId, CallQuality>,
+    recordings: HashMap<CallId, i32>,
 }
 
 fn view(call: &Call, side: Side, session: Option<SessionId>, beside: &mut Beside) -> CallView {
@@ -180,6 +194,10 @@ fn view(call: &Call, side: Side, session: Option<SessionId>, beside: &mut Beside
         held: machine.is_held(),
         recording: shown_recording(machine.recording).to_owned(),
         recording_asked_of_me: asked_of_me,
+        recorded: beside.recordings.get(&call.id).map(|millis| RecordedView {
+            url: super::changes::recording_url(call.id),
+            seconds: millis.div_euclid(1_000),
+        }),
         attestation: call.facts.attestation.clone(),
         screening: match machine.screening {
             Screening::Off => None,
@@ -213,6 +231,7 @@ pub fn show(
         contacts: contacts_of(db, viewer, &people)?,
         voicemails: voicemail::of_calls(db, viewer, &ids)?,
         qualities: quality::of_calls(db, &ids)?,
+        recordings: store::list_recordings(db, Some(viewer), &ids)?.into_iter().rev().collect(),
     };
     let sides = calls.iter().filter_map(|call| Some((call, call.side_of(viewer)?)));
     Ok(sides.map(|(call, side)| view(call, side, session, &mut beside)).collect())

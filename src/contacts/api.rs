@@ -4,6 +4,7 @@ mod books;
 mod cards;
 mod devices;
 mod imports;
+mod photos;
 
 use std::time::Duration;
 
@@ -79,6 +80,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(books::list_invitations)
         .service(books::accept_invitation)
         .service(books::decline_invitation)
+        .service(photos::find_contact_photo)
         .service(cards::export_cards)
         .service(cards::export_book)
         .service(cards::export_friend)

@@ -203,6 +203,9 @@ pub struct ContactView {
     /// Whether the friend has texted STOP: what goes by SMS is not sent until he texts START.
     #[serde(default)]
     pub texts_stopped: bool,
+    /// Where the friend's photo is, with the account's token; another photo has another address.
+    #[serde(default)]
+    pub photo_url: Option<String>,
     /// When it came to be.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -224,6 +227,7 @@ impl ContactView {
             hidden_on_phone: contact.hidden_on_phone,
             conversation_id: contact.conversation_id,
             texts_stopped: contact.texts_stopped,
+            photo_url: None,
             created_at: contact.created_at,
         }
     }

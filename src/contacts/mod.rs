@@ -25,6 +25,7 @@ pub mod jobs;
 mod messenger_book;
 mod messenger_card;
 mod numbering;
+pub mod photos;
 pub mod pushes;
 mod roster;
 pub mod sharing;

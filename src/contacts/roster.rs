@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::address::ContactAddress;
 use super::contact::{Contact, ContactState, ContactView, Direction, NumberState};
 use super::store::{self, Person};
-use super::{books, card_import, conversation, hidden_cards, jobs, numbering, sharing};
+use super::{books, card_import, conversation, hidden_cards, jobs, numbering, photos, sharing};
 use crate::clock::Timestamp;
 use crate::db::{Db, Topics};
 use crate::error::{Error, Result};
@@ -442,9 +442,12 @@ fn with_numbers(db: &mut Db, account: AccountId, rows: Vec<Contact>) -> Result<V
     let numbered = |row: &&Contact| row.number_state == NumberState::Assigned;
     let ids: Vec<ContactId> = rows.iter().filter(numbered).map(|row| row.id).collect();
     let mut held = if ids.is_empty() { HashMap::new() } else { numbers::numbers_of(db, account, &ids)? };
+    let photos = photos::versions(db, &rows)?;
     let to_view = |row: Contact| {
         let number = held.remove(&row.id);
-        ContactView::new(row, number)
+        let photo = photos.get(&row.id);
+        let photo_url = photo.map(|at| format!("/v1/contacts/{}/photo?v={:x}", row.id, at.0));
+        ContactView { photo_url, ..ContactView::new(row, number) }
     };
     Ok(rows.into_iter().map(to_view).collect())
 }

@@ -2,18 +2,19 @@
 
 mod admin;
 mod carriers;
+mod preview;
 mod push;
+mod search;
 
 use std::time::Duration;
 
 use actix_web::{HttpResponse, delete, get, post, put, web};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::price::Price;
 use super::view::{self, ConversationView, MessageView};
-use super::{Draft, Submitted, bridge, lookalikes, segments};
+use super::{Draft, Submitted};
 use crate::accounts::auth::SignedIn;
 use crate::accounts::idempotency::Key;
 use crate::app::App;
@@ -30,7 +31,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(create_message)
         .service(create_message_to_contact)
         .service(update_read_mark)
-        .service(create_preview)
+        .service(preview::create_preview)
+        .service(search::search_messages)
         .service(push::create_push_subscription)
         .service(push::list_push_subscriptions)
         .service(push::delete_push_subscription)
@@ -57,6 +59,10 @@ pub struct CreateMessage {
     /// Pictures and files that you uploaded (`med_…`), at most ten; each can be sent once.
     #[serde(default)]
     pub media: Vec<String>,
+    /// The message of this conversation that it answers, `msg_…`. A telephone gets a line of it above the text, when
+    /// that costs no SMS segment more.
+    #[serde(default)]
+    pub reply_to: Option<String>,
     /// Your own id of it (a UUID): repeating the request with it sends nothing twice.
     pub client_id: Option<String>,
 }
@@ -75,57 +81,6 @@ pub struct UpdateReadMark {
 pub struct CreateTyping {
     /// Say so every five seconds while you do, and `false` once when you stop without sending.
     pub typing: bool,
-}
-
-/// A text to be measured.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CreatePreview {
-    /// The text.
-    pub text: String,
-    /// For whom, `con_…`: the price may differ from contact to contact.
-    #[serde(default)]
-    pub contact_id: Option<String>,
-}
-
-/// What a text costs as an SMS.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-pub struct PreviewView {
-    /// `gsm7` or `ucs2`.
-    pub encoding: String,
-    /// Segments.
-    pub segments: u16,
-    /// Units that are left in the last segment.
-    pub units_left: u32,
-    /// The character that makes it dear, if one does.
-    pub culprit: Option<String>,
-    /// The text as it is sent: with cheap characters in place of dear ones that look the same, when that saves
-    /// anything.
-    pub text: String,
-    /// What was replaced.
-    pub replaced: Vec<ReplacedView>,
-    /// What all segments cost, when the operator has set a price.
-    pub price: Option<PriceView>,
-}
-
-/// A character that is sent as another one.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-pub struct ReplacedView {
-    /// As it was written.
-    pub from: String,
-    /// As it is sent.
-    pub to: String,
-    /// How often.
-    pub count: u32,
-}
-
-/// An amount of money.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-pub struct PriceView {
-    /// With a point: `0.0158`.
-    pub amount: String,
-    /// ISO 4217.
-    pub currency: String,
 }
 
 fn id<T: std::str::FromStr>(text: &str, thing: &'static str) -> Result<T> {
@@ -166,8 +121,17 @@ async fn find_conversation(
     found.into_iter().next().map(web::Json).ok_or_else(|| Error::not_found("conversation"))
 }
 
+/// From where a conversation is read the other way.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Forward {
+    /// A message: the page has it and those that follow it, newest first, and `next` is the `from` of the page after.
+    /// `after` has no meaning then.
+    from: Option<String>,
+}
+
 /// Lists the messages of a conversation, newest first.
-#[utoipa::path(tag = "messages", security(("bearer" = [])), params(("id" = String, Path), Paging), responses(
+#[utoipa::path(tag = "messages", security(("bearer" = [])), params(("id" = String, Path), Paging, Forward), responses(
     (status = 200, body = Page<MessageView>),
     (status = "4XX", body = Problem, content_type = "application/problem+json")))]
 #[get("/v1/conversations/{id}/messages")]
@@ -176,11 +140,26 @@ async fn list_messages(
     who: SignedIn,
     path: web::Path<String>,
     paging: web::Query<Paging>,
+    forward: web::Query<Forward>,
 ) -> Result<web::Json<Page<MessageView>>> {
     let (account, conversation) = (who.account, id::<ConversationId>(&path, "conversation")?);
+    if let Some(from) = &forward.from {
+        let (limit, from) = (paging.limit()?, id::<MessageId>(from, "message")?);
+        let read = move |db: &mut Db| view::thread_from(db, account, conversation, from, limit + 1);
+        let mut items = app.db.read(read).await?;
+        let more = i64::try_from(items.len()).is_ok_and(|count| count > limit);
+        // The one too many is the newest: where the next page begins.
+        let next = if more { Some(items.remove(0).id.to_string()) } else { None };
+        return Ok(web::Json(Page { items, next }));
+    }
     let (limit, before) = (paging.limit()?, paging.after::<MessageId>()?);
     let items = app.db.read(move |db| view::thread(db, account, conversation, before, limit + 1)).await?;
     Ok(web::Json(Page::from_extra(items, limit, |m| m.id.to_string())))
+}
+
+fn named_reply(text: &str) -> Result<MessageId> {
+    text.parse()
+        .map_err(|_| Error::invalid("reply_to", "unknown_message", "reply_to is the id of a message."))
 }
 
 fn shown(db: &mut Db, account: AccountId, submitted: Submitted) -> Result<(bool, MessageView)> {
@@ -204,8 +183,9 @@ fn answer(app: &App, (created, view): (bool, MessageView)) -> HttpResponse {
 /// could answer.
 fn draft_of(body: &CreateMessage, key: Option<web::ReqData<Key>>) -> Result<Draft> {
     let media = body.media.iter().map(|text| id(text, "media")).collect::<Result<_>>()?;
+    let reply_to = body.reply_to.as_deref().map(named_reply).transpose()?;
     let client_id = body.client_id.clone().or_else(|| key.map(|key| key.as_client_id()));
-    Ok(Draft { text: body.text.clone(), media, client_id })
+    Ok(Draft { text: body.text.clone(), media, reply_to, client_id })
 }
 
 /// Writes to a conversation.
@@ -354,43 +334,4 @@ async fn create_typing(
         app.whispers.tell(&whisper);
     }
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// Says what a text costs as an SMS, before it is sent.
-#[utoipa::path(tag = "messages", security(("bearer" = [])), responses(
-    (status = 200, body = PreviewView),
-    (status = "4XX", body = Problem, content_type = "application/problem+json")))]
-#[post("/v1/messages/preview")]
-async fn create_preview(
-    app: web::Data<App>,
-    who: SignedIn,
-    body: web::Json<CreatePreview>,
-) -> Result<web::Json<PreviewView>> {
-    let draft = bridge::check_draft(&body.text)?;
-    let contact = body.contact_id.as_deref().map(|text| id::<ContactId>(text, "contact")).transpose()?;
-    let carrier = match contact {
-        Some(contact) => {
-            let account = who.account;
-            app.db.read(move |db| super::submit::carrier_to(db, account, contact)).await?
-        }
-        None => None,
-    };
-    let (text, replaced) = lookalikes::economize(&draft);
-    let cost = segments::Segments::count(&text);
-    let encoding = match cost.encoding {
-        segments::Encoding::Gsm7 => "gsm7",
-        segments::Encoding::Ucs2 => "ucs2",
-    };
-    let replaced = replaced.into_iter().map(|r| ReplacedView { from: r.from, to: r.to, count: r.count });
-    let price =
-        Price::of(&app.settings.carriers, carrier.as_deref()).map(|price| price.times(cost.segment_count));
-    Ok(web::Json(PreviewView {
-        encoding: encoding.to_owned(),
-        segments: cost.segment_count,
-        units_left: cost.units_left,
-        culprit: cost.culprit.map(String::from),
-        replaced: replaced.collect(),
-        price: price.map(|price| PriceView { amount: price.amount(), currency: price.currency }),
-        text: text.into_owned(),
-    }))
 }

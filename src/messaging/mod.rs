@@ -29,8 +29,10 @@ pub mod pushes;
 mod reactions;
 pub mod receipts;
 mod receive;
+mod replies;
 pub mod rounds;
 pub mod routes;
+mod search;
 pub mod segments;
 mod store;
 mod submit;
@@ -42,6 +44,7 @@ pub use erase::{erase, export};
 pub use moving::port_number;
 pub use reactions::react;
 pub use receive::{Arrived, Received, receive, receive_and_forward};
+pub use search::{Query, search};
 pub use submit::{Draft, Submitted, Waited, place_waiting, read_up_to, submit, submit_to_contact};
 pub use typing::whisper;
 

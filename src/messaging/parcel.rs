@@ -44,7 +44,7 @@ impl Parcel {
 
 /// How one file goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub enum Way {
     /// As it is.
     AsIs,
     /// As a copy that fits.
@@ -65,6 +65,17 @@ fn way_of(able: &Capabilities, kind: FileType, size: i64, budget: u64) -> Way {
     if still && able.carries(FileType::Jpeg.media_type()) { Way::Fitted } else { Way::Link }
 }
 
+/// How the files of a message go, in their order, and how many bytes each may have.
+pub fn plan(able: &Capabilities, files: &[(FileType, i64)]) -> (Vec<Way>, u64) {
+    let carried = files.len().min(able.media_count_max);
+    let budget = able.media_bytes_max / u64::try_from(carried.max(1)).unwrap_or(1);
+    let way = |(at, (kind, size)): (usize, &(FileType, i64))| match able.outbound_media && at < carried {
+        true => way_of(able, *kind, *size, budget),
+        false => Way::Link,
+    };
+    (files.iter().enumerate().map(way).collect(), budget)
+}
+
 /// Makes a message's files ready to go; `None` while some are still on their way in.
 pub async fn prepare(app: &App, job: &SmsJob, able: &Capabilities) -> Result<Option<Parcel>> {
     let sms = job.sms;
@@ -72,16 +83,14 @@ pub async fn prepare(app: &App, job: &SmsJob, able: &Capabilities) -> Result<Opt
     if files.iter().any(|file| file.state == State::Pending) {
         return Ok(None);
     }
-    let files: Vec<Attachment> = files.into_iter().filter(|file| file.state == State::Ready).collect();
-    let carried = files.len().min(able.media_count_max);
-    let budget = able.media_bytes_max / u64::try_from(carried.max(1)).unwrap_or(1);
+    let ready = files.into_iter().filter(|file| file.state == State::Ready);
+    let files: Vec<(Attachment, FileType)> =
+        ready.filter_map(|file| Some((file.clone(), file.kind?))).collect();
+    let sizes: Vec<(FileType, i64)> = files.iter().map(|(file, kind)| (*kind, file.size_bytes)).collect();
+    let (ways, budget) = plan(able, &sizes);
     let mut parcel = Parcel::default();
-    for (at, file) in files.iter().enumerate() {
-        let Some(kind) = file.kind else { continue };
-        let way = match able.outbound_media && at < carried {
-            true => way_of(able, kind, file.size_bytes, budget),
-            false => Way::Link,
-        };
+    for ((file, kind), way) in files.iter().zip(ways) {
+        let kind = *kind;
         let fits = way != Way::Fitted || fit(app, job, file, budget).await?;
         let now = app.now();
         match way {

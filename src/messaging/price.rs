@@ -52,7 +52,7 @@ impl Price {
 
     /// Of so many segments.
     #[must_use]
-    pub fn times(self, count: u16) -> Price {
+    pub fn times(self, count: impl Into<u64>) -> Price {
         Price { millionths: self.millionths.saturating_mul(count.into()), currency: self.currency }
     }
 
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn prices_are_read_multiplied_and_written() {
         let table = [
-            ("0.0079 USD", 2, Some("0.0158")),
+            ("0.0079 USD", 2u16, Some("0.0158")),
             ("1 EUR", 3, Some("3.00")),
             ("0.5 KRW", 1, Some("0.50")),
             ("9 won", 1, None),

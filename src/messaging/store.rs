@@ -8,7 +8,9 @@ use crate::db::Db;
 use crate::each;
 use crate::error::Result;
 use crate::ids::{AccountId, ContactId, ConversationId, MessageId};
-use crate::schema::{carrier_callbacks, contacts, conversation_members, conversations, messages};
+use crate::schema::{
+    carrier_callbacks, contacts, conversation_members, conversations, message_replies, messages,
+};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = messages)]
@@ -117,6 +119,44 @@ pub fn list_thread(
         query.load(c)
     })?;
     Ok(rows.into_iter().map(Message::from).collect())
+}
+
+/// What one side sees from a message on, newest first: the `limit` that follow it, and itself.
+pub fn list_thread_from(
+    db: &mut Db,
+    viewer: AccountId,
+    conversation: ConversationId,
+    from: MessageId,
+    limit: i64,
+) -> Result<Vec<Message>> {
+    let rows: Vec<MessageRow> = each!(db, |c| messages::table
+        .filter(messages::conversation_id.eq(conversation))
+        .filter(messages::sender_account_id.eq(viewer).or(messages::recipient_account_id.eq(viewer)))
+        .filter(messages::id.ge(from))
+        .select(MessageRow::as_select())
+        .order(messages::id.asc())
+        .limit(limit)
+        .load(c))?;
+    Ok(rows.into_iter().rev().map(Message::from).collect())
+}
+
+/// The texts that one side sees in these conversations, newest first, from `lower` up to and without `upper`.
+pub fn list_texts(
+    db: &mut Db,
+    viewer: AccountId,
+    conversations: &[ConversationId],
+    (lower, upper): (MessageId, MessageId),
+    limit: i64,
+) -> Result<Vec<(MessageId, String)>> {
+    Ok(each!(db, |c| messages::table
+        .filter(messages::conversation_id.eq_any(conversations))
+        .filter(messages::sender_account_id.eq(viewer).or(messages::recipient_account_id.eq(viewer)))
+        .filter(messages::id.ge(lower))
+        .filter(messages::id.lt(upper))
+        .select((messages::id, messages::text))
+        .order(messages::id.desc())
+        .limit(limit)
+        .load(c))?)
 }
 
 pub fn update_message_state(
@@ -268,6 +308,10 @@ pub fn erase_conversations(db: &mut Db, account: AccountId) -> Result<()> {
     let conversations: Vec<ConversationId> =
         list_members(db, account)?.into_iter().map(|member| member.conversation_id).collect();
     for chunk in conversations.chunks(500) {
+        let said = messages::table.filter(messages::conversation_id.eq_any(chunk)).select(messages::id);
+        each!(db, |c| diesel::delete(message_replies::table)
+            .filter(message_replies::message_id.eq_any(said))
+            .execute(c))?;
         each!(db, |c| diesel::delete(messages::table)
             .filter(messages::conversation_id.eq_any(chunk))
             .execute(c))?;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::receive::announce;
 use super::routes::{self};
-use super::{Message, MessageState, Source, Via, bridge, outbox, parcel, pushes, segments, store};
+use super::{Message, MessageState, Source, Via, bridge, outbox, parcel, pushes, replies, segments, store};
 use crate::accounts::limits::{self, Limit};
+use crate::attachments::sniff::FileType;
 use crate::attachments::{self, Sides};
 use crate::clock::Timestamp;
 use crate::db::{Db, OnConflict, Topics};
@@ -36,6 +37,8 @@ pub struct Draft {
     pub text: String,
     /// Pictures and files that the writer uploaded, in their order.
     pub media: Vec<MediaId>,
+    /// The message of the same conversation that this one answers.
+    pub reply_to: Option<MessageId>,
     /// The client's own id, by which a repeated request is recognised.
     pub client_id: Option<String>,
 }
@@ -103,6 +106,7 @@ pub fn submit_to_contact(
     if line.state != "accepted" {
         return Err(not_friends());
     }
+    let quoted = draft.reply_to.map(|id| replies::find(db, account, conversation, id)).transpose()?;
     let mut message = Message {
         id: MessageId::new(now),
         conversation,
@@ -123,9 +127,9 @@ pub fn submit_to_contact(
         let sides = Sides { message: message.id, writer: account, reader: account };
         attachments::attach(db, sides, &draft.media)?;
         message.recipient = account;
-        return store_unheard(db, now, message);
+        return store_unheard(db, now, message, quoted.as_ref());
     }
-    store_heard(db, now, message, peer_contact, &draft.media)
+    store_heard(db, now, message, peer_contact, &draft.media, quoted.as_ref())
 }
 
 /// Stores a message at both sides and sends it on when the other one is reached by SMS.
@@ -135,6 +139,7 @@ fn store_heard(
     mut message: Message,
     peer_contact: ContactId,
     media: &[MediaId],
+    quoted: Option<&Message>,
 ) -> Result<Submitted> {
     let (id, account, peer) = (message.id, message.sender, message.recipient);
     let way = way_to_phone(db, peer, peer_contact)?;
@@ -142,7 +147,7 @@ fn store_heard(
     if !matches!(way, WayToPhone::None) {
         limits::take(db, now, &SMS_MINUTE, &account.to_string())?;
         limits::take(db, now, &SMS_DAY, &account.to_string())?;
-        text = compose_sms(db, &message, peer_contact)?;
+        text = compose_sms(db, &message, peer_contact, quoted)?;
         // Where no MMS goes, a link stands for each picture: the text must leave room for some. More of them is seldom,
         // and told when the carrier is known.
         let links = format!("\n{}", "x".repeat(parcel::LINK_CHARS_MAX)).repeat(media.len().min(2));
@@ -151,7 +156,7 @@ fn store_heard(
         message.state = MessageState::Queued;
         message.segment_count = i16::try_from(segments::Segments::count(&text).segment_count).ok();
     }
-    insert(db, &message)?;
+    insert(db, &message, quoted)?;
     attachments::attach(db, Sides { message: id, writer: account, reader: peer }, media)?;
     if !store::touch_member(db, account, message.conversation, id, now, 0)?
         || !store::touch_member(db, peer, message.conversation, id, now, 1)?
@@ -176,16 +181,24 @@ fn not_friends() -> Error {
     Error::conflict("not_accepted", "You can write to each other once the request is accepted.")
 }
 
-fn insert(db: &mut Db, message: &Message) -> Result<()> {
+fn insert(db: &mut Db, message: &Message, quoted: Option<&Message>) -> Result<()> {
     // Two requests with one client id at the same moment: the loser is run again and finds the winner's message.
     store::insert_message(db, message).on_unique_violation(|| {
         Error::conflict("sent_before", "A message with this client_id is being sent.")
     })?;
+    if let Some(quoted) = quoted {
+        replies::write(db, message.id, quoted.id)?;
+    }
     Ok(())
 }
 
-fn store_unheard(db: &mut Db, now: Timestamp, message: Message) -> Result<Submitted> {
-    insert(db, &message)?;
+fn store_unheard(
+    db: &mut Db,
+    now: Timestamp,
+    message: Message,
+    quoted: Option<&Message>,
+) -> Result<Submitted> {
+    insert(db, &message, quoted)?;
     store::touch_member(db, message.sender, message.conversation, message.id, now, 0)?;
     events::append(
         db,
@@ -218,14 +231,78 @@ fn way_to_phone(db: &mut Db, peer: AccountId, peer_contact: ContactId) -> Result
     })
 }
 
-/// The message as the phone shows it: introduced by name when the phone does not know the number yet.
-fn compose_sms(db: &mut Db, message: &Message, peer_contact: ContactId) -> Result<String> {
+/// The message as the phone shows it: introduced by name when the phone does not know the number yet, below what it
+/// answers when that costs nothing.
+fn compose_sms(
+    db: &mut Db,
+    message: &Message,
+    peer_contact: ContactId,
+    quoted: Option<&Message>,
+) -> Result<String> {
     let peer = message.recipient;
     let known = contacts::books::card_is_on_phone(db, peer, peer_contact)?
         || store::has_sms_before(db, message.conversation, peer, message.id)?;
     let locale = accounts::load(db, peer)?.locale;
     let contact = contacts::load(db, peer, peer_contact)?;
-    Ok(bridge::to_sms(&message.text, (!known).then(|| contact.shown_name()), locale))
+    let name = (!known).then(|| contact.shown_name());
+    let words = |text: &str| bridge::to_sms(text, name, locale);
+    // What the other side has never seen is not shown to it now.
+    let seen = quoted.filter(|quoted| quoted.sender == peer || quoted.recipient == peer);
+    Ok(replies::for_phone(&message.text, seen.map(|quoted| quoted.text.as_str()), words))
+}
+
+/// What these uploads of the account are, and how large.
+pub(super) fn preview_media(
+    db: &mut Db,
+    account: AccountId,
+    ids: &[MediaId],
+) -> Result<Vec<(MediaId, FileType, i64)>> {
+    if ids.len() > attachments::COUNT_MAX {
+        return Err(Error::invalid("media", "too_many", "A message has at most ten pictures and files."));
+    }
+    let mut files = Vec::with_capacity(ids.len());
+    for id in ids {
+        let found = attachments::find(db, *id)?.filter(|file| file.account == account);
+        let found = found.ok_or_else(|| Error::not_found("media"))?;
+        files.extend(found.kind.map(|kind| (*id, kind, found.size_bytes)));
+    }
+    Ok(files)
+}
+
+/// A draft as a phone would show it; `None` when the contact is not reached by SMS.
+pub(super) fn preview_sms(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    contact: ContactId,
+    draft: &Draft,
+) -> Result<Option<String>> {
+    let line = store::find_line(db, account, contact)?.ok_or_else(|| Error::not_found("contact"))?;
+    let (Some(conversation), Some(peer), Some(peer_contact)) =
+        (line.conversation_id, line.peer_account_id, line.peer_contact_id)
+    else {
+        return Ok(None);
+    };
+    let quoted = draft.reply_to.map(|id| replies::find(db, account, conversation, id)).transpose()?;
+    if matches!(way_to_phone(db, peer, peer_contact)?, WayToPhone::None) {
+        return Ok(None);
+    }
+    let message = Message {
+        id: MessageId::new(now),
+        conversation,
+        sender: account,
+        recipient: peer,
+        source: Source::Chat,
+        via: Via::Sms,
+        text: draft.text.clone(),
+        state: MessageState::Queued,
+        error_code: None,
+        segment_count: None,
+        client_id: None,
+        sent_at: now,
+        updated_at: now,
+    };
+    compose_sms(db, &message, peer_contact, quoted.as_ref()).map(Some)
 }
 
 fn to_sms(message: &Message, line: routes::SmsLine, text: String) -> outbox::NewSms {
@@ -264,7 +341,8 @@ pub fn place_waiting(db: &mut Db, now: Timestamp, id: OutboundSmsId, message: Me
         return Ok(Waited::Gone);
     };
     if let Some(line) = routes::sms_line(db, message.recipient, member.contact_id)? {
-        let text = compose_sms(db, &message, member.contact_id)?;
+        let quoted = replies::quoted_by(db, message.id)?;
+        let text = compose_sms(db, &message, member.contact_id, quoted.as_ref())?;
         outbox::insert(db, now, id, &to_sms(&message, line, text))?;
         return Ok(Waited::Placed);
     }

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::replies::{self, ReplyView};
 use super::{Message, Source, Via, notes, reactions, store};
 use crate::accounts::idempotency::CLIENT_ID_PREFIX;
 use crate::attachments::view::{self as files, MediaView};
@@ -62,6 +63,9 @@ pub struct MessageView {
     pub segments: Option<i16>,
     /// The writer's own id; only he sees it.
     pub client_id: Option<String>,
+    /// The message it answers, in short.
+    #[serde(default)]
+    pub reply_to: Option<ReplyView>,
     /// What the two sides have put on it.
     #[serde(default)]
     pub reactions: Vec<ReactionView>,
@@ -86,6 +90,18 @@ pub struct CallNote {
     pub missed: bool,
     /// Why it was over, as in the call itself.
     pub end_reason: Option<String>,
+    /// What was recorded of it.
+    #[serde(default)]
+    pub recording: Option<RecordingNote>,
+}
+
+/// What was recorded of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingNote {
+    /// Where it can be heard, with the account's token.
+    pub url: String,
+    /// How long it is.
+    pub seconds: i64,
 }
 
 /// A voicemail, in a conversation.
@@ -185,6 +201,7 @@ fn to_view(
         error,
         segments: message.segment_count,
         client_id: message.client_id.filter(|id| mine && !id.starts_with(CLIENT_ID_PREFIX)),
+        reply_to: None,
         reactions: Vec::new(),
         sent_at: message.sent_at.to_rfc3339(),
     }
@@ -209,7 +226,9 @@ pub fn show(db: &mut Db, viewer: AccountId, messages: Vec<Message>) -> Result<Ve
     };
     let mut views: Vec<MessageView> = seen.map(view).collect();
     let mut all = reactions::of_messages(db, &ids)?;
+    let mut quoted = replies::of_messages(db, viewer, &ids)?;
     for view in &mut views {
+        view.reply_to = quoted.remove(&view.id);
         let put = all.remove(&view.id).unwrap_or_default().into_iter();
         view.reactions = put.map(|(who, emoji)| ReactionView { emoji, mine: who == viewer }).collect();
     }
@@ -248,6 +267,21 @@ pub fn thread(
         return Err(Error::not_found("conversation"));
     }
     let found = store::list_thread(db, viewer, conversation, before, limit)?;
+    show(db, viewer, found)
+}
+
+/// The messages of a conversation from one on, newest first: itself and those that follow.
+pub fn thread_from(
+    db: &mut Db,
+    viewer: AccountId,
+    conversation: ConversationId,
+    from: MessageId,
+    limit: i64,
+) -> Result<Vec<MessageView>> {
+    if store::find_member(db, viewer, conversation)?.is_none() {
+        return Err(Error::not_found("conversation"));
+    }
+    let found = store::list_thread_from(db, viewer, conversation, from, limit)?;
     show(db, viewer, found)
 }
 

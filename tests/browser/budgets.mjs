@@ -144,6 +144,18 @@ await journey('budget: a conversation of 100,000 messages opens like any other a
   await until('the newest is there again', async () => (await page.locator('.row .text').last().textContent()).startsWith('100000:'));
 });
 
+await journey('budget: a word that was said 100,000 messages ago is found, and shown where it was said', async () => {
+  const page = await signIn('lee');
+  await page.locator('m-conversations .item', { hasText: 'Moe' }).waitFor();
+  const began = performance.now();
+  await page.locator('m-conversations input[type=search]').fill('zanzibar');
+  await page.locator('m-found .found').waitFor({ timeout: 60_000 });
+  console.log(`      ${Math.round(performance.now() - began)} ms back through everything`);
+  await page.locator('m-found .found').click();
+  await until('it is looked at', () => page.evaluate(() => document.activeElement?.closest('.row')?.textContent.includes('Zanzibar')));
+  await picture(page, 'found-far-back');
+});
+
 await journey('budget: 10,000 contacts scroll and search without a dropped frame', async () => {
   const page = await signIn('lee');
   await page.goto(`${base}/#/contacts`);

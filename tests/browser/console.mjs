@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import { NARROW, PASSWORD, WIDE, accessible, base, begin, check, end, journey, newPage, picture, signUp, until, worded } from './support.mjs';
 
-const PLACES = ['', 'alarms', 'numbers', 'carriers', 'messages', 'undecided', 'optouts', 'accounts', 'jobs'];
+const PLACES = ['', 'alarms', 'numbers', 'orders', 'carriers', 'costs', 'messages', 'undecided', 'optouts', 'accounts', 'jobs'];
 
 async function operate(options = {}, path = '/admin') {
   const page = await newPage(options);
@@ -74,6 +74,31 @@ await journey('filters stand in the address and survive it, rows become CSV', as
   check(lines.length >= shown + 1 && lines.slice(1).every(line => line.includes('handset_absent')), `the file has the rows that were asked for: ${lines.length}`);
   check(!lines.join().includes('(seed)'), 'nobody reads what was written');
   await page.goBack();
+});
+
+await journey('numbers are put to rest and retired, costs are counted and taken along', async () => {
+  const page = await operate();
+  await page.goto(`${base}/admin#/numbers?state=available`);
+  const first = page.locator('tbody tr').first();
+  await first.waitFor();
+  const shown = await first.locator('td').first().textContent();
+  await first.getByRole('button', { name: /^Suspend/ }).click();
+  await page.goto(`${base}/admin#/numbers?state=suspended`);
+  await page.locator('tbody tr', { hasText: shown }).waitFor();
+  await page.locator('tbody tr', { hasText: shown }).getByRole('button', { name: /^Back into service/ }).click();
+  await until('it serves again', async () => await page.locator('tbody tr', { hasText: shown }).count() === 0);
+  await page.goto(`${base}/admin#/numbers?state=available`);
+  await page.locator('tbody tr', { hasText: shown }).getByRole('button', { name: /^Retire/ }).click();
+  await page.locator('dialog').waitFor();
+  await accessible(page, 'retiring a number');
+  await page.keyboard.press('Escape');
+  await page.goto(`${base}/admin#/costs?span=month&carrier=main`);
+  await until('thirty days are shown', async () => await page.locator('.chart rect').count() > 20);
+  check((await page.locator('.tile-value').first().textContent()).startsWith('$'), 'the sum is in its money');
+  const rows = await page.locator('tbody:visible tr').count();
+  const [file] = await Promise.all([page.waitForEvent('download'), page.locator('.filters button').click()]);
+  const lines = fs.readFileSync(await file.path(), 'utf8').trim().split('\r\n');
+  check(lines.length > 20 && lines[1].endsWith(',USD') && rows > 20, `the costs are taken along: ${lines[1]}`);
 });
 
 await journey('an undecided SMS is decided, by keyboard', async () => {

@@ -99,6 +99,7 @@ kind = "simulator"
 api_base = "${carrier}"
 account_sid = "${said('account_sid')}"
 auth_token = "${said('auth_token')}"
+price_per_segment = "0.0079 USD"
 `);
   fs.writeFileSync(path.join(folder, 'pool.csv'), ['e164,carrier,capabilities',
     ...Array.from({ length: 50 }, (_, index) => `+12025550${150 + index},main,sms+voice`)].join('\n'));

@@ -109,6 +109,8 @@ def long_conversation():
     for index in range(MESSAGES):
         at = now - (MESSAGES - index) * 12 * 60_000_000
         text = f"{index + 1}: " + " ".join(chance.choices(words, k=chance.randrange(1, 40)))
+        if index == 16:
+            text = "17: a postcard from Zanzibar"
         pair = (lee, mo) if chance.random() < 0.5 else (mo, lee)
         rows.append([key(at), talk, *pair, "chat", "chat", text, "read", at, at])
     db.executemany("INSERT INTO messages (id, conversation_id, sender_account_id, recipient_account_id, source, via, text, state, sent_at, updated_at)"

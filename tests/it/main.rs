@@ -35,6 +35,7 @@ mod console;
 mod contacts;
 mod doorbell;
 mod failover;
+mod finding;
 mod goods;
 mod idempotency;
 mod kill;

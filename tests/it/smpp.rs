@@ -516,7 +516,7 @@ stories! {
         let ask = json!({ "text": "It’s “late” – really…", "contact_id": bob.contact });
         let seen = bob.person.post("/v1/messages/preview", ask).await.expect(200);
         assert_eq!((seen["encoding"].as_str(), seen["segments"].as_u64()), (Some("gsm7"), Some(1)));
-        assert_eq!(seen["text"], "It's \"late\" - really...");
+        assert_eq!(seen["text"], "Bob here (via Meari): It's \"late\" - really...");
         assert_eq!(seen["replaced"].as_array().unwrap().len(), 5);
         assert_eq!(seen["price"], json!({ "amount": "0.0079", "currency": "USD" }));
         let ask = json!({ "text": "안".repeat(71) });

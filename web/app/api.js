@@ -90,11 +90,11 @@ function locked(fn) {
 /**
  * @param {string} method
  * @param {string} path
- * @param {{ body?: any, headers?: Record<string, string>, signal?: AbortSignal }} options
+ * @param {{ body?: any, headers?: Record<string, string>, signal?: AbortSignal, cache?: RequestCache }} options
  */
-async function send(method, path, { body, headers = {}, signal } = {}) {
+async function send(method, path, { body, headers = {}, signal, cache = 'no-store' } = {}) {
   /** @type {RequestInit & { headers: Record<string, string> }} */
-  const init = { method, headers: { Accept: 'application/json', ...headers }, cache: 'no-store', credentials: 'omit' };
+  const init = { method, headers: { Accept: 'application/json', ...headers }, cache, credentials: 'omit' };
   if (body instanceof Blob) init.body = body;
   else if (body !== undefined) {
     init.body = JSON.stringify(body);
@@ -124,7 +124,7 @@ function parsed(answer) {
 /**
  * @param {string} method
  * @param {string} path
- * @param {{ key?: string, body?: any, headers?: Record<string, string>, signal?: AbortSignal }} options
+ * @param {{ key?: string, body?: any, headers?: Record<string, string>, signal?: AbortSignal, cache?: RequestCache }} options
  */
 async function call(method, path, { key, ...options } = {}) {
   if (!access || expiresAt - Date.now() < RENEW_EARLY_MS) await renew();
@@ -143,6 +143,12 @@ async function call(method, path, { key, ...options } = {}) {
   }
 }
 
+/** A token that is good for a while, for what is not sent by `fetch`. */
+export async function token() {
+  if (!access || expiresAt - Date.now() < RENEW_EARLY_MS) await renew();
+  return access;
+}
+
 /** Calls without a session. */
 export const open = {
   post: (path, body) => send('POST', path, { body }),
@@ -158,8 +164,8 @@ export const api = {
   delete: (path, body) => call('DELETE', path, { body, key: uuid() }),
   /** Puts a file there; its type is the blob's. */
   upload: (path, blob) => call('PUT', path, { body: blob }),
-  /** Something that is not JSON, as a blob. */
-  file: path => call('GET', path, { headers: { Accept: '*/*' } }).then(
+  /** Something that is not JSON, as a blob; `cache` as `fetch` has it. */
+  file: (path, cache) => call('GET', path, { headers: { Accept: '*/*' }, cache }).then(
     data => (data instanceof Blob ? data : new Blob([JSON.stringify(data, null, 2)], { type: 'application/json' }))),
 };
 

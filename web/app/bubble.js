@@ -7,6 +7,7 @@ import { icon } from './icons.js';
 import { linked } from './links.js';
 import { button, nameOf } from './parts.js';
 import { showMedia, signOf } from './pictures.js';
+import { showQuote } from './quote.js';
 import { showReactions } from './reactions.js';
 
 /** Messages of one person closer than this stand together. */
@@ -58,16 +59,17 @@ export function rowNode({ kind }) {
   if (kind === 'day') return el('div', { class: 'day-line' }, el('span', {}));
   if (kind === 'new') return el('div', { class: 'new-line' }, el('span', {}, t('thread.new')));
   return el('div', { class: 'row' },
-    el('div', { class: 'bubble-line' }, el('div', { class: 'bubble' }, el('span', { class: 'unseen who' }), el('div', { class: 'media' }), el('p', { class: 'text', dir: 'auto' }), el('span', { class: 'meta' })), el('span', { class: 'react-slot' })),
+    el('div', { class: 'bubble-line' }, el('div', { class: 'bubble', tabindex: '-1' }, el('span', { class: 'unseen who' }), el('button', { type: 'button', class: 'quote', hidden: true }), el('div', { class: 'media' }), el('p', { class: 'text', dir: 'auto' }), el('span', { class: 'meta' })), el('span', { class: 'react-slot' })),
     el('div', { class: 'reactions' }), el('div', { class: 'under' }));
 }
 
-/** Brings a row's element up to date. `actions` is `{ retry(message), discard(message) }`. */
+/** Brings a row's element up to date. `actions` is `{ retry(message), discard(message), answer(message), jump(id) }`. */
 export function showRow(node, row, { contact, actions }) {
   if (row.kind === 'day') setText(node.firstChild, dayLine(row.at));
   if (row.kind !== 'message') return;
   const { message, first, last, newest, end } = row;
-  showReactions(node, message, end);
+  showReactions(node, message, end, contact?.state === 'accepted' ? actions.answer : null);
+  showQuote(node.querySelector('.quote'), message, contact, actions.jump);
   const sign = [message.state, message.error?.code, message.via, message.sent_at, first, last, newest, nameOf(contact), message.retried, signOf(message), contact?.state, JSON.stringify(message.call ?? message.voicemail ?? null)].join('|');
   if (node.sign === sign && node.text === message.text) return;
   apply(node, { class: `row ${message.mine ? 'mine' : 'theirs'}${first ? ' first' : ''}${last ? ' last' : ''}`, dataset: { state: message.state, via: viaOf(message), message: message.id ?? '' } });
@@ -98,7 +100,17 @@ function showCall(node, message, contact) {
     return;
   }
   const glyph = message.call?.missed && !message.mine ? 'missed' : 'call';
-  fill(place, icon(glyph), el('span', {}, lastLine(message)), contact?.state === 'accepted' ? callButton(contact, { bare: false, kind: 'link', words: t('call.back') }) : null);
+  fill(place, icon(glyph), el('span', {}, lastLine(message)), contact?.state === 'accepted' ? callButton(contact, { bare: false, kind: 'link', words: t('call.back') }) : null,
+    message.call?.recording ? recordingOf(message.call.id, message.call.recording) : null);
+}
+
+/** A player for what was recorded of a call. */
+export function recordingOf(id, { url, seconds }) {
+  import('./voice-player.js').catch(() => {});
+  const player = el('m-voice', { class: 'recording' });
+  // What is played is played like a voicemail; nobody waits to be told that it was.
+  player.voicemail = { id, url, seconds, listened: true };
+  return el('span', { class: 'recorded' }, el('span', {}, t('call.recorded')), player);
 }
 
 /** How it travels; a message that is not sent yet has no say. */

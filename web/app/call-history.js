@@ -1,12 +1,14 @@
 /** All calls, the newest first: who, which way, what became of it, how well one heard; voicemails to play, and calling back. */
 import { api } from './api.js';
 import { barsNode, barsOf } from './call-figures.js';
+import { recordingOf } from './bubble.js';
 import { callButton, outcome } from './calls.js';
 import { el, fill, keyed, onceAFrame, setText } from './dom.js';
+import { showFace } from './faces.js';
 import { fullTime, shortTime } from './format.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
-import { attempt, avatar, button, nameOf } from './parts.js';
+import { attempt, button, nameOf } from './parts.js';
 import { now, put } from './store.js';
 import { View } from './view.js';
 import { removeVoicemail } from './voice-player.js';
@@ -70,10 +72,11 @@ class CallHistory extends View {
     const { mos, loss, rtt_ms: rtt } = call.quality ?? {};
     const bars = mos ? barsNode(barsOf(mos)) : null;
     if (bars) bars.title += ` · ${t('quality.figures', { mos: mos.toFixed(1), loss: (100 * (loss ?? 0)).toFixed(1), rtt: Math.round(rtt ?? 0) })}`;
-    fill(node, avatar(nameOf(contact)),
+    fill(node, showFace(el('span', {}), contact),
       el('div', { class: 'call-row-words' },
         el('p', { class: 'call-row-name' }, nameOf(contact)),
         el('p', { class: 'call-row-how' }, way, el('span', {}, outcome({ ...call, seconds }, mine)), el('span', { class: 'muted' }, t(call.via === 'phone' ? 'calls.by_phone' : 'calls.by_chat')), bars),
+        call.recorded ? recordingOf(call.id, call.recorded) : null,
         call.voicemail ? this.#voicemail(call) : null),
       el('time', { class: 'muted', datetime: call.started_at, title: fullTime(call.started_at) }, shortTime(call.started_at)),
       contact?.state === 'accepted' ? callButton(contact) : el('span', {}));

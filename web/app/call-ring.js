@@ -3,7 +3,8 @@ import { el, setText } from './dom.js';
 import { t } from './i18n.js';
 import { notice } from './notify.js';
 import { api } from './api.js';
-import { attempt, avatar, button, nameOf } from './parts.js';
+import { showFace } from './faces.js';
+import { attempt, button, nameOf } from './parts.js';
 import { ring as sound } from './call-sound.js';
 import { threadAddress } from './router.js';
 import { recall, sessionName } from './storage.js';
@@ -75,7 +76,7 @@ export class Ring {
     const decline = button(t('ring.decline'), { glyph: 'hangup', kind: 'ring-decline', onclick: () => this.#act.decline(false) });
     const trust = { A: 'ring.attested', C: 'ring.unattested' }[this.#call.attestation];
     this.#dialog = el('dialog', { class: 'dialog ring', role: 'alertdialog', 'aria-labelledby': 'ring-who', 'aria-describedby': 'ring-how' },
-      el('span', { class: 'ring-face' }, avatar(name, { size: 'large' })),
+      el('span', { class: 'ring-face' }, showFace(el('span', {}), known ?? contact, 'large')),
       el('h2', { id: 'ring-who', tabindex: '-1' }, name),
       el('p', { id: 'ring-how', class: 'muted', role: 'status' }, t(this.#call.via === 'phone' ? 'ring.from_phone' : 'ring.from_chat')),
       trust ? el('p', { class: 'hint' }, t(trust)) : null,

@@ -3,10 +3,10 @@ import { api } from './api.js';
 import { t } from './i18n.js';
 import { attempt, button, nameOf } from './parts.js';
 import { hearOfCall } from './session.js';
-import { now, watch } from './store.js';
+import { now, put, watch } from './store.js';
 
 /** As many calls as can ring or run when a page comes back. */
-const LOOK_BACK = 10;
+const LOOK_BACK = 30;
 const OVER = ['ended'];
 
 /** Set once the code for calls is there. */
@@ -25,6 +25,8 @@ export function startCalls() {
 async function catchUp() {
   const { items } = await api.get(`/v1/calls?limit=${LOOK_BACK}`).catch(() => ({ items: [] }));
   for (const call of items) if (desk || !OVER.includes(call.state)) hearOfCall(call);
+  // Those that were missed are counted.
+  put('calls', items.filter(call => call.missed));
 }
 
 /** Calls a contact. */

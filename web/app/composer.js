@@ -1,11 +1,13 @@
-/** Where one writes: grows with the text, keeps a draft, counts SMS segments when the words go to a phone. */
+/** Where one writes: grows with the text, keeps a draft, holds what is answered and what goes along, counts SMS segments when
+ * the words go to a phone. */
 import { api } from './api.js';
-import { apply, el, setText } from './dom.js';
+import { apply, el, fill, setText } from './dom.js';
 import { t } from './i18n.js';
-import { button } from './parts.js';
+import { attempt, button } from './parts.js';
+import { quoteParts } from './quote.js';
 import { countSegments } from './segments.js';
 import { keepDraft, sendMessage } from './session.js';
-import { now, watch } from './store.js';
+import { contactOf, now, watch } from './store.js';
 import { tellTyping, typingIsOver } from './typing.js';
 
 /** As many characters as the server takes. */
@@ -19,6 +21,11 @@ export class Composer extends HTMLElement {
   #count = el('p', { class: 'count' });
   #spoken = el('p', { class: 'unseen', role: 'status' });
   #send = null;
+  #attach = null;
+  #quote = null;
+  #quoted = el('div', { class: 'quoting', hidden: true });
+  /** What goes along; comes when it is wanted. */
+  #tray = null;
   #pause = null;
   #sms = false;
   /** @type {{ conversationId?: string | null, contactId?: string | null, name?: string, contact?: string }} */
@@ -28,7 +35,19 @@ export class Composer extends HTMLElement {
 
   connectedCallback() {
     this.#send = button(t('composer.send'), { glyph: 'send', bare: true, kind: 'primary send', onclick: () => this.#submit() });
-    this.replaceChildren(this.#count, this.#spoken, el('div', { class: 'composer-row' }, this.#text, this.#send));
+    const file = el('input', { type: 'file', multiple: true, class: 'unseen', tabindex: '-1', 'aria-label': t('upload.choose') });
+    file.addEventListener('change', () => {
+      this.take([...file.files]);
+      file.value = '';
+    });
+    this.#attach = button(t('upload.choose'), { glyph: 'attach', bare: true, kind: 'attach', title: t('upload.hint'), onclick: () => file.click() });
+    this.replaceChildren(this.#count, this.#spoken, this.#quoted, el('div', { class: 'composer-row' }, this.#attach, file, this.#text, this.#send));
+    this.#text.addEventListener('paste', event => {
+      const files = [...event.clipboardData?.files ?? []];
+      if (!files.length) return;
+      event.preventDefault();
+      this.take(files);
+    });
     this.#text.addEventListener('input', () => this.#typed());
     this.#text.addEventListener('keydown', event => this.#keys(event));
   }
@@ -51,6 +70,41 @@ export class Composer extends HTMLElement {
     });
   }
 
+  /** The message that is answered, as `reply_to` has it; null for none. */
+  get quote() {
+    return this.#quote;
+  }
+
+  set quote(quote) {
+    this.#quote = quote;
+    this.#quoted.hidden = !quote;
+    if (quote) {
+      const { conversations, contacts } = now();
+      const other = contactOf(conversations[this.#where.conversationId], contacts);
+      fill(this.#quoted, el('button', { type: 'button', class: 'quote', onclick: () => this.dispatchEvent(new CustomEvent('quoted', { detail: quote.id })) },
+        el('span', { class: 'unseen' }, `${t('reply.to')} `), ...quoteParts(quote, other)),
+        button(t('reply.cancel'), { glyph: 'close', bare: true, onclick: () => { this.quote = null; } }));
+      setText(this.#spoken, `${t('reply.to')} ${quote.text}`);
+    }
+    this.#text.focus();
+    this.#showCount();
+  }
+
+  /** Takes pictures and files that are to go along. */
+  take(files) {
+    if (!files.length) return;
+    attempt(async () => {
+      await import('./uploads.js');
+      if (!this.#tray) {
+        this.#tray = el('m-uploads', {});
+        this.#tray.addEventListener('changed', () => this.#typed(false));
+        this.#quoted.after(this.#tray);
+      }
+      this.#tray.add(files);
+      this.#text.focus();
+    });
+  }
+
   /** Whether the other side is a phone. */
   set sms(sms) {
     if (this.#sms === sms) return;
@@ -63,7 +117,7 @@ export class Composer extends HTMLElement {
   }
 
   #typed(draft = true) {
-    this.#send.setAttribute('aria-disabled', String(!this.#text.value.trim()));
+    this.#send.setAttribute('aria-disabled', String(!this.#ready()));
     this.#text.style.height = 'auto';
     this.#text.style.height = `${this.#text.scrollHeight}px`;
     this.#showCount();
@@ -73,30 +127,42 @@ export class Composer extends HTMLElement {
     this.#pause = setTimeout(() => this.#keepDraft(), DRAFT_PAUSE_MS);
   }
 
+  #ready() {
+    return !this.#tray?.busy && Boolean(this.#text.value.trim() || this.#tray?.media.length);
+  }
+
   #showCount() {
     const { segments, left, unicode } = countSegments(this.#text.value);
-    const shown = this.#sms && this.#text.value.length >= COUNT_FROM;
+    const along = Boolean(this.#tray?.media.length);
+    const shown = this.#sms && (along || this.#text.value.length >= COUNT_FROM);
     this.#count.hidden = !shown;
     if (!shown) return;
     const words = t('composer.segments', { n: segments });
-    setText(this.#count, `${words} · ${t('composer.left', { left })}${unicode ? ` · ${t('composer.unicode')}` : ''}`);
-    this.#askPrice();
+    if (!along) setText(this.#count, `${words} · ${t('composer.left', { left })}${unicode ? ` · ${t('composer.unicode')}` : ''}`);
+    else setText(this.#count, t('upload.to_phone'));
     // Spoken only when a message more is needed, not with every letter.
+    this.#askPrice();
     if (segments > 1) setText(this.#spoken, words);
-    else setText(this.#spoken, '');
+    else if (!this.#quote) setText(this.#spoken, '');
   }
 
   /** The server knows what it costs, and whether it saves something by plainer characters. */
   #askPrice() {
     clearTimeout(this.#asking);
-    const text = this.#text.value;
+    const [text, quote, media] = [this.#text.value, this.#quote, (this.#tray?.media ?? []).map(({ id }) => id)];
     this.#asking = setTimeout(async () => {
-      const known = await api.post('/v1/messages/preview', { text, ...(this.#where.contact ? { contact_id: this.#where.contact } : {}) }).catch(() => null);
-      if (!known || text !== this.#text.value) return;
+      const body = { text, media, ...(this.#where.contact ? { contact_id: this.#where.contact } : {}), ...(quote ? { reply_to: quote.id } : {}) };
+      const known = await api.post('/v1/messages/preview', body).catch(() => null);
+      if (!known || text !== this.#text.value || quote !== this.#quote) return;
+      if (media.length) {
+        this.#tray?.ways(known.media);
+        return;
+      }
       const parts = [t('composer.segments', { n: known.segments }), t('composer.left', { left: known.units_left })];
       if (known.price) parts.push(t('composer.price', known.price));
       if (known.replaced?.length) parts.push(t('composer.replaced'));
       else if (known.culprit) parts.push(t('composer.unicode'));
+      if (quote) parts.push(t(known.text.includes('> ') ? 'reply.on_phone' : 'reply.not_on_phone'));
       setText(this.#count, parts.join(' · '));
       if (known.segments > 1) setText(this.#spoken, parts[0]);
     }, PRICE_PAUSE_MS);
@@ -108,6 +174,17 @@ export class Composer extends HTMLElement {
   }
 
   #keys(event) {
+    if (event.key === 'Escape' && this.#quote && !event.isComposing) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.quote = null;
+      return;
+    }
+    if ((event.ctrlKey || event.metaKey) && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) {
+      event.preventDefault();
+      this.dispatchEvent(new CustomEvent('earlier', { detail: event.key === 'ArrowUp' ? -1 : 1 }));
+      return;
+    }
     // A Korean syllable that is still being composed ends with Enter too.
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     if (matchMedia('(pointer: coarse)').matches) return;
@@ -117,10 +194,12 @@ export class Composer extends HTMLElement {
 
   #submit() {
     const text = this.#text.value.trim();
-    if (!text) return;
-    sendMessage({ ...this.#where, text });
+    if (!this.#ready()) return;
+    sendMessage({ ...this.#where, text, media: this.#tray?.media ?? [], reply_to: this.#quote });
+    this.#tray?.clear();
     typingIsOver();
     this.#text.value = '';
+    if (this.#quote) this.quote = null;
     this.#typed(false);
     this.#keepDraft();
     this.#text.focus();

@@ -2,10 +2,11 @@
 import { callButton } from './calls.js';
 import { actOn, addContact, removeContact, renameContact } from './contact-actions.js';
 import { el, fill } from './dom.js';
+import { showFace } from './faces.js';
 import { number } from './format.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
-import { attempt, avatar, button, confirmDialog, copyable, field, form, nameOf, presenceMark, showPresence, toast } from './parts.js';
+import { attempt, button, confirmDialog, copyable, field, form, nameOf, presenceMark, showPresence, toast } from './parts.js';
 import { go, threadAddress } from './router.js';
 import { now } from './store.js';
 import { View } from './view.js';
@@ -53,7 +54,7 @@ class ContactDetail extends View {
     const presence = presenceMark();
     showPresence(presence, contact.state === 'accepted' ? contact.presence : null, { note: true });
     this.#page(
-      el('header', { class: 'person' }, avatar(name, { size: 'large' }),
+      el('header', { class: 'person' }, showFace(el('span', {}), contact, 'large'),
         el('div', {}, el('h1', {}, name), el('p', { class: 'muted' }, contact.address), presence)),
       this.#standing(contact, name), this.#actions(contact),
       contact.state === 'accepted' ? this.#number(contact, name) : null,

@@ -1,11 +1,12 @@
 /** The list of contacts: who asks, who is asked, friends and the blocked. Ten thousand are as quick as ten. */
 import { actOn, removeContact } from './contact-actions.js';
 import { apply, el, onceAFrame, setText } from './dom.js';
+import { showFace } from './faces.js';
 import { compareNames, fold, foldedContact } from './folded.js';
 import { number } from './format.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
-import { attempt, avatar, button, nameOf, presenceMark, showPresence, toast } from './parts.js';
+import { attempt, button, nameOf, presenceMark, showPresence, toast } from './parts.js';
 import { go, onRoute, route } from './router.js';
 import { now } from './store.js';
 import { View } from './view.js';
@@ -138,10 +139,7 @@ function showRow(node, row) {
   node.shown = contact;
   const name = nameOf(contact);
   const face = node.querySelector('.item-face');
-  if (face.dataset.name !== name) {
-    face.dataset.name = name;
-    face.replaceChildren(avatar(name));
-  }
+  showFace(face, contact);
   setText(node.querySelector('.item-name'), name);
   setText(node.querySelector('.item-text'), contact.number ? number(contact.number) : contact.address);
   showPresence(node.querySelector('.presence'), contact.state === 'accepted' ? contact.presence : null, { short: true });

@@ -1,11 +1,12 @@
 /** The list of conversations: search, presence, last line, time, unread. */
 import { lastLine } from './calls.js';
 import { apply, el, onceAFrame, setText } from './dom.js';
+import { showFace } from './faces.js';
 import { fold, foldedContact } from './folded.js';
 import { shortTime } from './format.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
-import { avatar, nameOf, presenceMark, showPresence } from './parts.js';
+import { nameOf, presenceMark, showPresence } from './parts.js';
 import { go, onRoute, route, threadAddress } from './router.js';
 import { contactOf, sortedConversations } from './store.js';
 import { View } from './view.js';
@@ -24,6 +25,8 @@ class Conversations extends View {
     key: ({ id }) => id, height: () => ROW_PX, create: row, update: (node, item) => showRow(node, item, this.#shared),
   });
   #note = el('div', { class: 'list-note' });
+  /** What was said, found by its words; comes with the first search. */
+  #found = null;
   #requests = el('a', { class: 'requests', href: '#/contacts', hidden: true });
   #state = [];
 
@@ -34,6 +37,7 @@ class Conversations extends View {
         el('a', { class: 'button bare', href: '#/contacts/add', title: t('contacts.add') }, icon('plus'), el('span', { class: 'unseen' }, t('contacts.add')))),
       el('div', { class: 'search-box', role: 'search' }, icon('search'), this.#search, el('kbd', { 'aria-hidden': 'true' }, /Mac|iP/.test(navigator.platform) ? '⌘K' : 'Ctrl K')),
       this.#requests, this.#scroller, this.#note);
+    this.#found = null;
     const draw = onceAFrame(() => this.#draw());
     this.watch(({ conversations, contacts, drafts, outbox, ready }) => [conversations, contacts, drafts, outbox, ready], state => {
       this.#state = state;
@@ -41,6 +45,7 @@ class Conversations extends View {
     });
     this.atEnd(onRoute(draw));
     this.#search.addEventListener('input', () => {
+      this.#lookBack();
       this.#scroller.scrollTop = 0;
       draw();
     });
@@ -64,14 +69,30 @@ class Conversations extends View {
     setText(this.#requests, t('list.requests', { n: asking }));
   }
 
+  /** Words are looked for in what was said, too; a single Latin letter finds too much. */
+  async #lookBack() {
+    const query = this.#search.value.trim();
+    const wanted = query.length > 1 || /[^\x00-\x7f]/.test(query) ? query : '';
+    if (!this.#found && !wanted) return;
+    if (!this.#found) {
+      await import('./found.js').catch(() => {});
+      if (!this.#found) this.append(this.#found = el('m-found', { hidden: true }));
+      this.#lookBack();
+      return;
+    }
+    this.classList.toggle('searching', Boolean(wanted));
+    this.#found.ask?.(wanted);
+    this.#draw();
+  }
+
   #showNote(count, wanted, ready) {
-    const text = count ? '' : !ready ? t('list.loading') : wanted ? t('list.nothing', { query: this.#search.value.trim() }) : t('list.empty');
+    const text = count || (this.#found && !this.#found.hidden) ? '' : !ready ? t('list.loading') : wanted ? t('list.nothing', { query: this.#search.value.trim() }) : t('list.empty');
     if (this.#note.textContent !== text) this.#note.replaceChildren(text ? el('p', {}, text) : '');
     this.#note.setAttribute('role', wanted ? 'status' : 'note');
   }
 
   #keys(event) {
-    const links = [...this.#list.querySelectorAll('a')];
+    const links = [...this.#list.querySelectorAll('a'), ...(this.#found?.querySelectorAll('a') ?? [])];
     const at = links.indexOf(document.activeElement);
     if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
       const next = event.key === 'ArrowDown' ? links[at + 1] : at <= 0 ? this.#search : links[at - 1];
@@ -126,10 +147,7 @@ function showRow(node, { id, conversation, contact }, { drafts, waiting, current
   link.setAttribute('href', conversation ? `#/c/${encodeURIComponent(id)}` : threadAddress(contact));
   apply(link, { 'aria-current': id === current ? 'page' : 'false' });
   const face = node.querySelector('.item-face');
-  if (face.dataset.name !== name) {
-    face.dataset.name = name;
-    face.replaceChildren(avatar(name));
-  }
+  showFace(face, contact);
   setText(node.querySelector('.item-name'), name);
   showPresence(node.querySelector('.presence'), contact?.presence, { short: true });
   const last = waiting[id] ?? conversation?.last_message;

@@ -20,7 +20,13 @@ export function preferredLanguage() {
   return wanted.find(tag => LANGUAGES.includes(tag)) ?? 'en';
 }
 
-const read = name => fetch(`/i18n/${name}.json`).then(answer => answer.json());
+/** Texts by their keys. Other languages travel as lists in the order of the English keys. */
+async function read(name) {
+  const texts = await fetch(`/i18n/${name}.json`).then(answer => answer.json());
+  if (!Array.isArray(texts)) return texts;
+  const keys = Object.keys(await read(name.replace('ko', 'en')));
+  return Object.fromEntries(keys.map((key, index) => [key, texts[index]]));
+}
 
 /** Loads a language; `parts` are the texts of other pages beside the messenger's. Unknown languages become English. Answers whether it changed. */
 export async function useLanguage(wanted, parts = []) {

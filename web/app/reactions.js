@@ -8,10 +8,10 @@ import { mergeMessages } from './store.js';
 /** The six that telephones have among themselves, and one more. */
 const CHOICE = ['❤️', '👍', '👎', '😂', '‼️', '❓', '🎉'];
 
-/** Brings the reactions of a message up to date. Only what the server has can be reacted to. */
-export function showReactions(row, message, newest) {
+/** Brings the reactions of a message up to date, and the ways to react: an emoji, or an answer. Only what the server has can be reacted to. */
+export function showReactions(row, message, newest, answer) {
   const [node, slot] = [row.querySelector('.reactions'), row.querySelector('.react-slot')];
-  const sign = JSON.stringify([message.id, message.reactions, newest]);
+  const sign = JSON.stringify([message.id, message.reactions, newest, Boolean(answer)]);
   if (node.sign === sign) return;
   node.sign = sign;
   if (!message.id) {
@@ -22,11 +22,12 @@ export function showReactions(row, message, newest) {
   const given = message.reactions ?? [];
   // One stop for the tabulator in a whole thread; the arrows lead on from there.
   const open = button(t('reaction.add'), { glyph: 'smile', bare: true, kind: 'react', tabindex: newest ? '0' : '-1', 'aria-expanded': 'false', onclick: () => choose(node, message, open) });
-  open.addEventListener('keydown', event => step(event, open));
+  const reply = answer ? button(t('reply.reply'), { glyph: 'reply', bare: true, kind: 'react', tabindex: '-1', onclick: () => answer(message) }) : null;
+  for (const node of [open, reply]) node?.addEventListener('keydown', event => step(event, node));
   fill(node, group(given).map(({ emoji, count, mine }) => el('button', {
     type: 'button', class: `reaction${mine ? ' own' : ''}`, 'aria-pressed': String(mine), title: t(mine ? 'reaction.own' : 'reaction.theirs', { emoji }),
     onclick: () => put(message, mine ? null : emoji) }, emoji, count > 1 ? el('span', {}, String(count)) : null)));
-  fill(slot, open);
+  fill(slot, open, reply);
 }
 
 function group(reactions) {
@@ -69,11 +70,14 @@ function choose(node, message, open) {
   menu.firstChild.focus();
 }
 
-/** Up and down lead to the message before and after. */
-function step(event, open) {
-  if (event.key !== 'ArrowUp' && event.key !== 'ArrowDown') return;
-  const all = [...open.closest('.log-inner').querySelectorAll('.react')];
-  const next = all[all.indexOf(open) + (event.key === 'ArrowUp' ? -1 : 1)];
+/** Up and down lead to the message before and after, left and right from the emoji to the answer. */
+function step(event, from) {
+  const by = { ArrowUp: -1, ArrowDown: 1, ArrowLeft: 0, ArrowRight: 0 }[event.key];
+  if (by === undefined) return;
+  const place = [...from.parentNode.children].indexOf(from);
+  const all = [...from.closest('.log-inner').querySelectorAll('.react-slot:has(.react)')];
+  const slot = all[all.indexOf(from.parentNode) + by];
+  const next = by ? slot?.children[place] ?? slot?.firstChild : slot.children[1 - place];
   if (!next) return;
   event.preventDefault();
   next.focus();

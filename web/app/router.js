@@ -2,10 +2,10 @@
 
 const listeners = new Set();
 
-/** `{ name, id }` of an address such as `#/c/cnv_1` or `#/contacts/add`. */
+/** `{ name, id }` of an address such as `#/c/cnv_1` or `#/contacts/add`; `at` is a message: `#/c/cnv_1/msg_1`. */
 export function parse(hash) {
-  const [name = '', id = ''] = hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
-  if (name === 'c' && id) return { name: 'thread', id };
+  const [name = '', id = '', at = ''] = hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
+  if (name === 'c' && id) return { name: 'thread', id, at };
   if (name === 'new' && id) return { name: 'new', id };
   if (name === 'contacts') return { name, id };
   if (['phone', 'settings', 'calls', 'call-settings'].includes(name)) return { name, id: '' };

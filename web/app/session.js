@@ -97,7 +97,8 @@ async function load(turn) {
     store.set({ account, ready: true });
     store.replace('conversations', conversations);
     const contacts = await everybody;
-    const opened = Object.keys(store.now().threads);
+    // Who has jumped to the past stays there; what is new is loaded on the way back.
+    const opened = Object.keys(store.now().threads).filter(id => !store.now().threads[id].newer);
     const threads = await Promise.all(opened.map(id => page(id)));
     if (turn !== loads) return;
     store.replace('contacts', contacts);
@@ -223,8 +224,8 @@ export async function refreshContacts() {
   store.replace('contacts', await all('/v1/contacts', CONTACTS_MAX));
 }
 
-function page(conversation, after) {
-  const query = new URLSearchParams({ limit: String(PAGE), ...(after ? { after } : {}) });
+function page(conversation, after, from) {
+  const query = new URLSearchParams({ limit: String(PAGE), ...(after ? { after } : {}), ...(from ? { from } : {}) });
   return api.get(`/v1/conversations/${encodeURIComponent(conversation)}/messages?${query}`);
 }
 
@@ -238,7 +239,9 @@ export async function openThread(conversation) {
   if (['ready', 'loading'].includes(threads[conversation]?.state)) return;
   store.mergeMessages(conversation, [], { state: 'loading' });
   try {
-    show(conversation, await page(conversation));
+    const newest = await page(conversation);
+    // Somebody may have jumped elsewhere meanwhile.
+    if (store.now().threads[conversation]?.state === 'loading') show(conversation, newest);
   } catch {
     store.mergeMessages(conversation, [], { state: 'failed' });
   }
@@ -253,7 +256,7 @@ export function loadOlder(conversation) {
   if (!olderLoads.has(conversation)) {
     olderLoads.set(conversation, page(conversation, thread.next)
       .then(older => {
-        show(conversation, older);
+        if (store.now().threads[conversation]?.next === thread.next) show(conversation, older);
         return true;
       })
       .finally(() => olderLoads.delete(conversation)));
@@ -261,15 +264,52 @@ export function loadOlder(conversation) {
   return olderLoads.get(conversation);
 }
 
+/** Puts other messages of a conversation in place of those that are there. */
+function turnTo(conversation, messages, next, newer) {
+  store.set({ threads: { ...store.now().threads, [conversation]: { messages: [], next, newer, state: 'loading' } } });
+  store.mergeMessages(conversation, messages, { newer, state: 'ready' });
+}
+
+/** Sees to it that a message and its neighbours are there, however long ago it was. */
+export async function openAround(conversation, id) {
+  if (store.now().threads[conversation]?.messages.some(message => message.id === id)) return;
+  const [older, newer] = await Promise.all([page(conversation, id), page(conversation, null, id)]);
+  turnTo(conversation, [...older.items, ...newer.items], older.next, newer.next);
+}
+
+/** Back from the past: the newest messages. */
+export async function openNewest(conversation) {
+  if (!store.now().threads[conversation]?.newer) return;
+  const { items, next } = await page(conversation);
+  turnTo(conversation, items, next, null);
+}
+
+/** The page after the newest message shown, where that is not the newest there is. */
+export function loadNewer(conversation) {
+  const thread = store.now().threads[conversation];
+  const name = `${conversation}>`;
+  if (!thread?.newer) return Promise.resolve(false);
+  if (!olderLoads.has(name)) {
+    olderLoads.set(name, page(conversation, null, thread.newer)
+      .then(({ items, next }) => {
+        if (store.now().threads[conversation]?.newer === thread.newer) store.mergeMessages(conversation, items, { newer: next });
+        return true;
+      })
+      .finally(() => olderLoads.delete(name)));
+  }
+  return olderLoads.get(name);
+}
+
 /**
  * Shows a message at once and sends it as soon as the server can be reached; it is never sent twice.
- * @param {{ conversationId?: string | null, contactId?: string | null, text: string }} what
+ * `media` are uploads, `reply_to` is what it answers, both as the server shows them.
+ * @param {{ conversationId?: string | null, contactId?: string | null, text: string, media?: any[], reply_to?: any }} what
  */
-export function sendMessage({ conversationId, contactId, text }) {
+export function sendMessage({ conversationId, contactId, text, media = [], reply_to = null }) {
   /** @type {Waiting} */
   const message = {
     client_id: uuid(), conversation_id: conversationId ?? null, contact_id: contactId ?? null,
-    text, mine: true, state: 'sending', sent_at: new Date().toISOString(), media: [],
+    text, mine: true, state: 'sending', sent_at: new Date().toISOString(), media, reply_to,
   };
   putOutbox(message);
   flush();
@@ -321,7 +361,7 @@ async function deliver(message) {
     ? `/v1/conversations/${encodeURIComponent(message.conversation_id)}/messages`
     : `/v1/contacts/${encodeURIComponent(message.contact_id)}/messages`;
   try {
-    const body = { text: message.text, client_id: message.client_id };
+    const body = { text: message.text, client_id: message.client_id, media: (message.media ?? []).map(({ id }) => id), reply_to: message.reply_to?.id };
     const taken = await api.post(path, body, message.client_id);
     if (store.now().threads[taken.conversation_id]) store.mergeMessages(taken.conversation_id, [taken]);
     store.settle([{ ...taken, client_id: message.client_id }]);

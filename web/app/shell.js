@@ -2,6 +2,7 @@
 import { apply, el, fill, setText } from './dom.js';
 import { t } from './i18n.js';
 import { icon, mark } from './icons.js';
+import { callsAreSeen, missedCalls } from './missed.js';
 import { avatar, nameOf } from './parts.js';
 import { go, onRoute, route } from './router.js';
 import { contactOf, now } from './store.js';
@@ -34,6 +35,7 @@ class Shell extends View {
   connectedCallback() {
     this.watch(({ phase, account, language }) => [phase, account?.id ?? null, language], ([phase]) => this.#frame(phase));
     this.watch(({ conversations }) => unreadOf(conversations), unread => this.#showUnread(unread));
+    this.watch(missedCalls, missed => this.#showMissed(missed));
     this.watch(({ connection }) => connection, connection => this.#showConnection(connection));
     this.watch(({ ringing }) => ringing, () => this.dataset.phase === 'signed-in' && this.#title());
     this.watch(({ account, photo }) => [account?.display_name, photo], () => this.#showMe());
@@ -56,7 +58,7 @@ class Shell extends View {
     this.#nav = el('nav', { class: 'rail', 'aria-label': t('nav.label') },
       el('span', { class: 'rail-mark' }, mark()),
       PLACES.map(([name, href]) => el('a', { href, dataset: { place: name } }, icon(name === 'calls' ? 'call' : name),
-        el('span', { class: 'rail-words' }, t(`nav.${name}`)), name === 'chats' ? el('span', { class: 'badge', hidden: true }) : null)),
+        el('span', { class: 'rail-words' }, t(`nav.${name}`)), name === 'chats' || name === 'calls' ? el('span', { class: 'badge', hidden: true }) : null)),
       el('a', { class: 'rail-me', href: '#/settings', tabindex: '-1', 'aria-hidden': 'true' }));
     this.#showMe();
     this.#list = el('section', { class: 'list-pane' });
@@ -72,6 +74,7 @@ class Shell extends View {
     setTimeout(() => Object.entries(LATER).forEach(([name, load]) => WITH_CALLS.includes(name) || load().catch(() => {})), LATER_MS);
     this.#place(false);
     this.#showUnread(unreadOf(now().conversations));
+    this.#showMissed(missedCalls(now()));
     this.#showConnection(now().connection);
   }
 
@@ -90,6 +93,7 @@ class Shell extends View {
     for (const link of this.#nav.querySelectorAll('[data-place]')) {
       apply(link, { 'aria-current': link.dataset.place === place ? 'page' : 'false' });
     }
+    if (name === 'calls') callsAreSeen();
     this.#showList(place);
     this.#showDetail(name, id, moveFocus);
     this.#title();
@@ -150,12 +154,24 @@ class Shell extends View {
   }
 
   #showUnread(unread) {
-    const badge = this.#nav?.querySelector('.badge');
+    const badge = this.#nav?.querySelector('[data-place=chats] .badge');
     if (!badge) return;
     badge.hidden = unread === 0;
     badge.replaceChildren(el('span', { 'aria-hidden': 'true' }, unread > 99 ? '99+' : String(unread)),
       el('span', { class: 'unseen' }, t('list.unread', { n: unread })));
     this.#title();
+  }
+
+  /** Missed calls that nobody has seen; whoever looks at the calls has seen them. */
+  #showMissed(missed) {
+    const badge = this.#nav?.querySelector('[data-place=calls] .badge');
+    if (!badge) return;
+    if (missed && route().name === 'calls' && !document.hidden) {
+      callsAreSeen();
+      return;
+    }
+    badge.hidden = missed === 0;
+    badge.replaceChildren(el('span', { 'aria-hidden': 'true' }, missed > 99 ? '99+' : String(missed)), el('span', { class: 'unseen' }, t('calls.missed_count', { n: missed })));
   }
 
   #showConnection(connection) {

@@ -69,7 +69,7 @@ async function write() {
 
 /** The ends of the liveliest conversations; older messages are asked for again when somebody scrolls to them. */
 function shortened(threads, conversations) {
-  return Object.fromEntries(store.sortedConversations(conversations).map(({ id }) => id).filter(id => threads[id]?.state === 'ready').slice(0, THREADS_MAX).map(id => {
+  return Object.fromEntries(store.sortedConversations(conversations).map(({ id }) => id).filter(id => threads[id]?.state === 'ready' && !threads[id].newer).slice(0, THREADS_MAX).map(id => {
     const { messages, next } = threads[id];
     const last = messages.slice(-MESSAGES_MAX);
     return [id, { messages: last, next: messages.length > last.length ? last[0].id : next, state: 'ready' }];

@@ -18,7 +18,8 @@ const EMPTY = Object.freeze({
   ready: false,
   conversations: Object.freeze({}),
   contacts: Object.freeze({}),
-  /** By conversation: { messages (oldest first), next, state: 'loading' | 'ready' | 'failed' }. */
+  /** By conversation: { messages (oldest first), next, newer, state: 'loading' | 'ready' | 'failed' }. `newer` is set where
+   * one has jumped back: the newest messages are not among these. */
   threads: Object.freeze({}),
   drafts: Object.freeze({}),
   /** Conversations whose other side is typing. */
@@ -118,7 +119,9 @@ export function replace(slice, items) {
 export function mergeMessages(conversation, messages, patch = {}) {
   const thread = state.threads[conversation] ?? { messages: [], next: null, state: 'loading' };
   const byId = new Map(thread.messages.map(message => [message.id, message]));
-  for (const message of messages) byId.set(message.id, newer(byId.get(message.id), message));
+  // What comes in while one looks at the past would leave a gap; it is loaded when one comes there.
+  const end = thread.newer && !('newer' in patch) ? thread.messages.at(-1)?.id ?? '' : null;
+  for (const message of messages) if (end === null || byId.has(message.id) || message.id < end) byId.set(message.id, newer(byId.get(message.id), message));
   const sorted = [...byId.values()].sort(byTime);
   set({ threads: { ...state.threads, [conversation]: { ...thread, messages: sorted, ...patch } } });
   settle(messages);

@@ -3,11 +3,13 @@ import { rowNode, rows, showRow } from './bubble.js';
 import { callButton } from './calls.js';
 import { actOn } from './contact-actions.js';
 import { el, fill, keyed, onceAFrame, setText } from './dom.js';
+import { showFace } from './faces.js';
 import { t } from './i18n.js';
 import { icon } from './icons.js';
-import { attempt, avatar, button, nameOf, presenceMark, showPresence, toast } from './parts.js';
-import { go, threadAddress } from './router.js';
-import { discard, loadOlder, markRead, openThread, resend, sendMessage } from './session.js';
+import { attempt, button, nameOf, presenceMark, showPresence, toast } from './parts.js';
+import { quoteOf, swipeToAnswer } from './quote.js';
+import { go, onRoute, route, threadAddress } from './router.js';
+import { discard, loadNewer, loadOlder, markRead, openAround, openNewest, openThread, resend, sendMessage } from './session.js';
 import { contactOf, now } from './store.js';
 import { ThreadWindow } from './thread-window.js';
 import { View } from './view.js';
@@ -24,6 +26,8 @@ class Thread extends View {
   #newAfter = undefined;
   #stuck = true;
   #placed = false;
+  /** The message that one wants to see. */
+  #goal = null;
   #window = new ThreadWindow();
   #above = el('div', { class: 'log-space', 'aria-hidden': 'true' });
   #below = el('div', { class: 'log-space', 'aria-hidden': 'true' });
@@ -48,10 +52,15 @@ class Thread extends View {
       el('a', { class: 'button bare back', href: '#/', title: t('common.back') }, icon('back'), el('span', { class: 'unseen' }, t('common.back'))),
       el('a', { class: 'thread-who' }, this.#face, el('span', { class: 'thread-names' }, this.#name, this.#presence)), this.#acts);
     this.#log.append(this.#inner);
-    this.replaceChildren(this.#head, el('div', { class: 'log-frame' }, this.#log, this.#down), this.#note, this.#composer);
+    this.replaceChildren(this.#head, el('div', { class: 'log-frame', dataset: { drop: t('upload.drop') } }, this.#log, this.#down), this.#note, this.#composer);
     this.#watch();
     this.#log.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     this.#composer.addEventListener('sent', () => this.#toEnd(false));
+    this.#composer.addEventListener('earlier', ({ detail }) => this.#answerOther(detail));
+    this.#composer.addEventListener('quoted', ({ detail }) => this.#jump(detail));
+    this.#takeDrops();
+    swipeToAnswer(this.#log, id => this.#answer(this.#find(id)));
+    this.atEnd(onRoute(({ name, id, at }) => name === 'thread' && id === this.#conversation && at && this.#visit(at)));
     for (const type of ['focus', 'visibilitychange']) this.listen(type === 'focus' ? window : document, type, () => this.#read());
     const sizes = new ResizeObserver(() => {
       if (this.#width !== this.#log.clientWidth) {
@@ -69,7 +78,8 @@ class Thread extends View {
     if (this.#conversation) {
       const known = now().conversations[this.#conversation];
       if (known?.unread) this.#newAfter = known.read_up_to;
-      openThread(this.#conversation);
+      if (route().at) this.#visit(route().at);
+      else openThread(this.#conversation);
     }
     const who = this.#conversation ?? this.#contact;
     this.#composer.open({ conversationId: this.#conversation, contactId: this.#conversation ? null : this.#contact, name: nameOf(this.#other()), contact: this.#other()?.id });
@@ -94,9 +104,9 @@ class Thread extends View {
       return;
     }
     const name = nameOf(contact);
-    if (this.#face.dataset.name !== name) {
-      this.#face.dataset.name = name;
-      this.#face.replaceChildren(avatar(name));
+    showFace(this.#face, contact);
+    if (this.#log.dataset.name !== name) {
+      this.#log.dataset.name = name;
       this.#log.setAttribute('aria-label', t('thread.label', { name }));
     }
     setText(this.#name, name);
@@ -105,7 +115,8 @@ class Thread extends View {
     if (contact) this.#head.querySelector('.thread-who').setAttribute('href', `#/contacts/${encodeURIComponent(contact.id)}`);
     if (this.#acts.dataset.who !== `${contact?.state}/${name}`) {
       this.#acts.dataset.who = `${contact?.state}/${name}`;
-      fill(this.#acts, contact?.state === 'accepted' ? callButton(contact) : null);
+      fill(this.#acts, this.#conversation ? button(t('found.in_thread'), { glyph: 'search', bare: true, onclick: () => this.#search() }) : null,
+        contact?.state === 'accepted' ? callButton(contact) : null);
     }
     this.#showNote(contact);
   }
@@ -130,15 +141,15 @@ class Thread extends View {
 
   #draw() {
     const { threads, outbox, conversations } = now();
-    const thread = this.#conversation ? threads[this.#conversation] : { messages: [], state: 'ready', next: null };
-    const waiting = Object.values(outbox).filter(message => (this.#conversation && message.conversation_id === this.#conversation)
+    const thread = this.#conversation ? threads[this.#conversation] : { messages: [], state: 'ready', next: null, newer: null };
+    const waiting = thread?.newer ? [] : Object.values(outbox).filter(message => (this.#conversation && message.conversation_id === this.#conversation)
       || (message.contact_id && message.contact_id === this.#other()?.id));
     const settled = (thread?.messages ?? []).map(message => (this.#retried.has(message.id) ? { ...message, retried: true } : message));
     const messages = [...settled, ...waiting];
     const hold = this.#hold();
     this.#log.setAttribute('aria-busy', String(thread?.state === 'loading'));
     const all = this.#around(rows(messages, this.#newAfter), thread, messages.length);
-    const { from, to, above, below } = this.#window.choose(all, { ...this.#seen(), atEnd: this.#stuck, anchor: hold?.node.rowKey });
+    const { from, to, above, below } = this.#window.choose(all, { ...this.#seen(), atEnd: this.#stuck, anchor: this.#goalKey(all) ?? hold?.node.rowKey });
     this.#above.style.height = `${above}px`;
     this.#below.style.height = `${below}px`;
     const shared = { contact: this.#other(), actions: this.#actions() };
@@ -171,7 +182,7 @@ class Thread extends View {
   #aboves() {
     return {
       loading: () => el('p', { class: 'log-note' }, t('thread.loading')),
-      empty: () => el('div', { class: 'log-empty' }, avatar(nameOf(this.#other()), { size: 'large' }), el('p', {}, t('thread.empty', { name: nameOf(this.#other()) }))),
+      empty: () => el('div', { class: 'log-empty' }, showFace(el('span', {}), this.#other(), 'large'), el('p', {}, t('thread.empty', { name: nameOf(this.#other()) }))),
       failed: () => el('div', { class: 'log-note' }, el('p', {}, t('thread.load_failed')), button(t('common.try_again'), { onclick: () => openThread(this.#conversation) })),
     };
   }
@@ -184,13 +195,15 @@ class Thread extends View {
 
   #actions() {
     return {
+      answer: message => this.#answer(message),
+      jump: id => this.#jump(id),
       retry: message => {
         if (!message.id) {
           resend(message.client_id);
           return;
         }
         this.#retried.add(message.id);
-        sendMessage({ conversationId: this.#conversation, text: message.text });
+        sendMessage({ conversationId: this.#conversation, text: message.text, reply_to: message.reply_to });
         this.#toEnd(false);
       },
       discard: message => {
@@ -209,7 +222,13 @@ class Thread extends View {
   }
 
   #settle(hold, thread, count) {
-    if (!this.#placed && thread?.state === 'ready' && count) {
+    const goal = this.#goal && this.#inner.querySelector(`.row[data-message="${CSS.escape(this.#goal)}"]`);
+    if (goal) {
+      this.#placed = true;
+      this.#stuck = false;
+      this.#goal = null;
+      this.#point(goal);
+    } else if (!this.#placed && thread?.state === 'ready' && count) {
       this.#placed = true;
       const line = this.#inner.querySelector('.new-line');
       if (line) {
@@ -223,11 +242,99 @@ class Thread extends View {
     if (this.#placed) this.#older();
   }
 
+  /** Shows where one has come to: in the middle, lit for a moment, and read out. */
+  #point(row) {
+    row.scrollIntoView({ block: 'center' });
+    row.classList.remove('lit');
+    void row.offsetWidth;
+    row.classList.add('lit');
+    row.querySelector('.bubble').focus({ preventScroll: true });
+  }
+
+  #goalKey(all) {
+    return this.#goal ? all.find(({ message }) => message?.id === this.#goal)?.key : undefined;
+  }
+
+  /** The message that an address names; then the address is the conversation's again. */
+  async #visit(id) {
+    go(`#/c/${encodeURIComponent(this.#conversation)}`, { replace: true });
+    if (!await this.#jump(id)) openThread(this.#conversation);
+  }
+
+  /** Goes to a message, however long ago it was. */
+  #jump(id) {
+    return attempt(async () => {
+      await openAround(this.#conversation, id);
+      this.#goal = id;
+      this.#stuck = false;
+      this.#draws();
+    });
+  }
+
+  /** Opens the search in this conversation. */
+  async #search() {
+    await import('./found.js').catch(() => {});
+    let bar = this.querySelector('m-thread-search');
+    if (!bar) {
+      bar = el('m-thread-search', { conversation: this.#conversation });
+      bar.addEventListener('closed', () => this.#acts.querySelector('button')?.focus());
+      this.#head.after(bar);
+    }
+    bar.hidden = false;
+    bar.querySelector('input')?.select();
+  }
+
+  /** Files that are dropped anywhere on the conversation go along with the next message. */
+  #takeDrops() {
+    const has = event => !this.#composer.hidden && event.dataTransfer?.types.includes('Files');
+    this.addEventListener('dragover', event => {
+      if (!has(event)) return;
+      event.preventDefault();
+      this.classList.add('dropping');
+    });
+    this.addEventListener('dragleave', ({ relatedTarget }) => this.contains(/** @type {Node} */ (relatedTarget)) || this.classList.remove('dropping'));
+    this.addEventListener('drop', event => {
+      this.classList.remove('dropping');
+      if (!has(event)) return;
+      event.preventDefault();
+      this.#composer.take([...event.dataTransfer.files]);
+    });
+  }
+
+  #find(id) {
+    return now().threads[this.#conversation]?.messages.find(message => message.id === id);
+  }
+
+  #answer(message) {
+    if (message && !this.#composer.hidden) this.#composer.quote = quoteOf(message);
+  }
+
+  /** From the message that is answered to the one before or after it, by keys. */
+  #answerOther(by) {
+    const all = now().threads[this.#conversation]?.messages ?? [];
+    const at = all.findIndex(({ id }) => id === this.#composer.quote?.id);
+    const next = all[at < 0 ? all.length + Math.min(by, 0) : at + by];
+    if (next) this.#answer(next);
+    else if (by > 0) this.#composer.quote = null;
+  }
+
+  #past() {
+    return Boolean(this.#conversation && now().threads[this.#conversation]?.newer);
+  }
+
   #nearEnd() {
-    return this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight < NEAR_END_PX;
+    return !this.#past() && this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight < NEAR_END_PX;
   }
 
   #toEnd(smooth) {
+    if (this.#past()) {
+      attempt(async () => {
+        await openNewest(this.#conversation);
+        this.#stuck = true;
+        this.#draws();
+      });
+      return;
+    }
     this.#stuck = true;
     const { top, height, whole } = this.#seen();
     // From far away one does not fly past thousands of rows that are not even there.
@@ -252,6 +359,8 @@ class Thread extends View {
   }
 
   async #older() {
+    const { top, height, whole } = this.#seen();
+    if (this.#past() && whole - top - height < NEAR_START_PX) loadNewer(this.#conversation).catch(() => {});
     if (!this.#conversation || this.#log.scrollTop > NEAR_START_PX || !now().threads[this.#conversation]?.next) return;
     try {
       await loadOlder(this.#conversation);

@@ -9,12 +9,12 @@ export const LEFT = 44;
 export const BOTTOM = 24;
 export const TOP = 10;
 
-/** Round numbers from zero to at least `top`, at most five. */
-export function ticks(top) {
-  const rough = Math.max(top, 1) / 4;
+/** Round numbers from zero to at least `top`, at most five; `least` is the finest step that means something. */
+export function ticks(top, least = 1) {
+  const rough = Math.max(top, least) / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = Math.max(1, [1, 2, 5, 10].map(factor => factor * power).find(size => size >= rough));
-  return Array.from({ length: Math.floor(Math.max(top, 1) / step + 0.999) + 1 }, (_, index) => index * step);
+  const step = Math.max(least, [1, 2, 5, 10].map(factor => factor * power).find(size => size >= rough));
+  return Array.from({ length: Math.floor(Math.max(top, least) / step + 0.999) + 1 }, (_, index) => index * step);
 }
 
 /** How far up a value stands. The axis begins at zero, always: anything else would lie. */
@@ -29,10 +29,10 @@ export function figure(value) {
 }
 
 /** Lines and numbers of the upright axis. */
-export function upright(marks, y) {
+export function upright(marks, y, show = figure) {
   return marks.flatMap(mark => [
     svg('line', { x1: LEFT, x2: WIDTH, y1: y(mark), y2: y(mark), class: mark ? 'grid' : 'axis' }),
-    svg('text', { x: LEFT - 8, y: y(mark) + 4, class: 'tick', 'text-anchor': 'end' }, figure(mark))]);
+    svg('text', { x: LEFT - 8, y: y(mark) + 4, class: 'tick', 'text-anchor': 'end' }, show(mark))]);
 }
 
 /** Words under the axis: `[x, text]`. */

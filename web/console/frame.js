@@ -9,13 +9,15 @@ import { accounts } from './accounts.js';
 import { alarms } from './alarms.js';
 import { carriers } from './carriers.js';
 import { consents } from './consents.js';
+import { costs } from './costs.js';
 import { jobs } from './jobs.js';
 import { messages, undecided } from './messages.js';
 import { numbers } from './numbers.js';
+import { orders } from './orders.js';
 import { overview } from './overview.js';
 import { trace } from './trace.js';
 
-const PLACES = { overview, alarms, numbers, carriers, messages, undecided, optouts: consents, accounts, jobs };
+const PLACES = { overview, alarms, numbers, orders, carriers, costs, messages, undecided, optouts: consents, accounts, jobs };
 
 /** The console of an operator. */
 export function frame(account) {

@@ -5,6 +5,7 @@ import { currentLanguage, t } from '../app/i18n.js';
 import { number } from '../app/format.js';
 import { figure } from './chart.js';
 import { growth } from './growth.js';
+import { attempt, button, confirmDialog } from '../app/parts.js';
 import { table } from './table.js';
 import { part, state, when } from './words.js';
 
@@ -21,6 +22,7 @@ export async function numbers() {
       { title: t('console.can'), value: row => row.capabilities.join(' ') },
       { title: t('console.state'), value: row => row.state, cell: row => state(row.state) },
       { title: t('console.since'), value: row => row.created_at, cell: row => when(row.created_at) },
+      { title: t('console.decision'), value: () => '', cell: row => (row.state === 'retired' ? '' : acts(row, carriers.items, () => list.reload())) },
     ],
     load: filtered,
   });
@@ -31,6 +33,29 @@ export async function numbers() {
   view.follow = () => list.follow();
   await list.follow();
   return view;
+}
+
+/** What can be done about a number: it rests, serves again, moves to another carrier, or goes for good. */
+function acts(row, carriers, done) {
+  const path = `/v1/admin/numbers/${encodeURIComponent(row.id)}`;
+  const shown = number(row.number);
+  const act = (label, what) => button(t(label), { kind: 'small', 'aria-label': `${t(label)}: ${shown}`, onclick: async () => {
+    if (await what() === false) return;
+    await done();
+  } });
+  const rests = row.state === 'suspended';
+  const others = carriers.filter(({ id }) => id !== row.carrier);
+  return el('span', { class: 'row-acts' },
+    act(rests ? 'console.serve' : 'console.suspend', () => attempt(() => api.patch(path, { state: rests ? 'available' : 'suspended' }))),
+    others.length ? act('console.port', async () => {
+      const choice = el('select', { class: 'input', 'aria-label': t('console.carrier') }, others.map(({ id }) => el('option', { value: id }, id)));
+      if (!await confirmDialog({ title: t('console.port_title', { number: shown }), text: t('console.port_text'), yes: t('console.port'), body: choice })) return false;
+      return attempt(() => api.post(`${path}/port`, { carrier: choice.value }));
+    }) : null,
+    act('console.retire', async () => {
+      if (!await confirmDialog({ title: t('console.retire_title', { number: shown }), text: t('console.retire_text'), yes: t('console.retire'), danger: true })) return false;
+      return attempt(() => api.delete(path));
+    }));
 }
 
 /** The server lists all numbers; what is filtered here is what was asked for in the address. */

@@ -27,8 +27,8 @@ export function spans(name) {
   return el('div', { class: 'spans', role: 'group', 'aria-label': t('console.span') }, Object.keys(SPANS).map(key => el('a', { href: address(name, { span: key }), 'aria-current': key === span() ? 'true' : 'false' }, t(`console.span.${key}`))));
 }
 
-/** The chart of all, or of one carrier. */
-export function trafficChart({ items }, { carrier = null, asked = span(), title }) {
+/** The steps of time that are shown, and how an instant finds its own: `{ steps: [{ key, label, parts }], key(at) }`. */
+export function stepsOf(asked = span()) {
   const byDay = asked !== 'day';
   const key = at => (byDay ? new Date(at).toDateString() : Math.floor(Date.parse(at) / HOUR_MS));
   const step = byDay ? 24 : 1;
@@ -40,6 +40,12 @@ export function trafficChart({ items }, { carrier = null, asked = span(), title 
     if (!byDay) at.setMinutes(0, 0, 0);
     return { key: key(at), label: format.format(at), parts: {} };
   });
+  return { steps, key };
+}
+
+/** The chart of all, or of one carrier. */
+export function trafficChart({ items }, { carrier = null, asked = span(), title }) {
+  const { steps, key } = stepsOf(asked);
   const known = new Map(steps.map(item => [item.key, item]));
   for (const { at, carrier: by, state, count: n } of items) {
     const place = known.get(key(at));

@@ -6,13 +6,16 @@ use actix_web::{get, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::preview::PriceView;
 use crate::accounts::auth::Admin;
 use crate::app::App;
+use crate::carriers::CarrierSettings;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::http::{Page, Paging, Problems};
 use crate::ids::{JobId, MessageId, OutboundSmsId};
 use crate::messaging::ledger::{self, Entry, Filter, Traffic, Word};
+use crate::messaging::price::Price;
 use crate::queue;
 
 /// Hours that a series reaches back at most: three months.
@@ -234,11 +237,25 @@ pub(super) struct TrafficView {
     count: i64,
     /// Segments of what left.
     segments: i64,
+    /// What those segments cost at the price that is set for the carrier now, of what it has taken; absent without a
+    /// price.
+    #[schema(required)]
+    cost: Option<PriceView>,
 }
 
-impl From<Traffic> for TrafficView {
-    fn from(Traffic { at, carrier_id, state, count, segments }: Traffic) -> Self {
-        TrafficView { at, carrier: carrier_id, state, count, segments }
+/// States in which a carrier has taken an SMS, and bills it: also what it could not deliver.
+const BILLED: [&str; 5] = ["sent", "delivered", "read", "undelivered", "unknown"];
+
+impl TrafficView {
+    fn new(
+        Traffic { at, carrier_id, state, count, segments }: Traffic,
+        carriers: &[CarrierSettings],
+    ) -> Self {
+        let carrier = carrier_id.as_deref().filter(|_| BILLED.contains(&state.as_str()));
+        let price = carrier.and_then(|id| Price::of(carriers, Some(id)));
+        let cost = price.map(|price| price.times(u64::try_from(segments).unwrap_or(0)));
+        let cost = cost.map(|cost| PriceView { amount: cost.amount(), currency: cost.currency });
+        TrafficView { at, carrier: carrier_id, state, count, segments, cost }
     }
 }
 
@@ -263,7 +280,8 @@ pub(super) async fn list_traffic(
 ) -> Result<web::Json<TrafficSeriesView>> {
     let since = since.from(app.now())?;
     let found = app.db.read(move |db| ledger::traffic(db, since)).await?;
-    Ok(web::Json(TrafficSeriesView { since, items: found.into_iter().map(TrafficView::from).collect() }))
+    let items = found.into_iter().map(|row| TrafficView::new(row, &app.settings.carriers)).collect();
+    Ok(web::Json(TrafficSeriesView { since, items }))
 }
 
 /// A piece of work that waits, runs or was given up.

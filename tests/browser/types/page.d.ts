@@ -14,7 +14,7 @@ declare global {
   type Trace = Schemas['TraceView'];
   /** A message that the server has not taken yet. */
   type Waiting = Partial<Message> & { client_id: string; contact_id: string | null; text: string; state: string; sent_at: string };
-  type Thread = { messages: Message[]; next: string | null; state: 'loading' | 'ready' | 'failed' };
+  type Thread = { messages: Message[]; next: string | null; newer?: string | null; state: 'loading' | 'ready' | 'failed' };
   type State = {
     phase: 'starting' | 'signed-out' | 'signed-in';
     account: Account | null;

@@ -1,0 +1,2 @@
+DROP INDEX account_photos_version;
+DROP TABLE message_replies;

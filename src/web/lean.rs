@@ -1,0 +1,314 @@
+//! What travels of a file: everything that a browser needs and nothing that only people read. Pure.
+//!
+//! Scripts and styles lose comments and the white space that separates nothing; names stay what they are. A script is
+//! read token by token, so that what stands in strings, templates and regular expressions is left alone; where the end of
+//! a line may mean the end of a statement (ECMA-262, section 12.10), the line ends. Private names (`#name`), which no
+//! other file can see, become short ones. Texts travel without their layout.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+/// The file as it travels. `other` reads another file of `web/`.
+pub fn lean<'a>(
+    path: &str,
+    data: Cow<'a, [u8]>,
+    other: impl Fn(&str) -> Option<Cow<'static, [u8]>>,
+) -> Cow<'a, [u8]> {
+    let Ok(text) = std::str::from_utf8(&data) else { return data };
+    let leaner = match path.rsplit('.').next() {
+        Some("js") => Some(script(text)),
+        Some("css") => Some(style(text)),
+        Some("json") => texts(path, text, other),
+        _ => None,
+    };
+    leaner.map_or(data, |text| Cow::Owned(text.into_bytes()))
+}
+
+/// Texts in the order of their keys; those of other languages than English as a list in the order of the English ones,
+/// since a client has those anyhow and the keys are half of the file.
+fn texts(path: &str, text: &str, other: impl Fn(&str) -> Option<Cow<'static, [u8]>>) -> Option<String> {
+    let texts: Map<String, Value> = serde_json::from_str(text).ok()?;
+    let Some(part) = path.strip_suffix("ko.json") else { return serde_json::to_string(&texts).ok() };
+    let english: BTreeMap<String, Value> = serde_json::from_slice(&other(&format!("{part}en.json"))?).ok()?;
+    let list: Vec<&Value> = english.iter().map(|(key, text)| texts.get(key).unwrap_or(text)).collect();
+    serde_json::to_string(&list).ok()
+}
+
+fn style(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut gap = false;
+    while let Some(first) = rest.chars().next() {
+        let after = rest.get(first.len_utf8()..).unwrap_or_default();
+        if rest.starts_with("/*") {
+            rest = rest.split_once("*/").map_or("", |(_, after)| after);
+        } else if first.is_whitespace() {
+            (gap, rest) = (true, after);
+        } else {
+            let before = out.chars().next_back().unwrap_or('{');
+            let ends = |c: char| matches!(c, '{' | '}' | ';' | ',' | '>');
+            if gap && !ends(before) && !ends(first) && before != ':' {
+                out.push(' ');
+            }
+            gap = false;
+            if first == '}' && before == ';' {
+                out.pop();
+            }
+            let token = if matches!(first, '"' | '\'') { quoted(rest, first) } else { first.len_utf8() };
+            let (taken, after) = rest.split_at_checked(token).unwrap_or((rest, ""));
+            out.push_str(taken);
+            rest = after;
+        }
+    }
+    out
+}
+
+/// How long a string is that begins here, with its quotes.
+fn quoted(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            _ if c == quote => return at + c.len_utf8(),
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// How long a template is that begins here, with what is put into it.
+fn template(text: &str) -> usize {
+    let mut at = 1;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        if rest.starts_with('`') {
+            return at + 1;
+        } else if rest.starts_with("${") {
+            at += 2 + braced(rest.get(2..).unwrap_or_default());
+        } else if rest.starts_with('\\') {
+            at += 1 + rest.chars().nth(1).map_or(0, char::len_utf8);
+        } else {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    text.len()
+}
+
+/// How long the rest of an expression in braces is, with the brace that ends it.
+fn braced(text: &str) -> usize {
+    let (mut at, mut depth) = (0, 1);
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let first = rest.chars().next().unwrap_or(' ');
+        at += match first {
+            '\'' | '"' => quoted(rest, first),
+            '`' => template(rest),
+            _ => first.len_utf8(),
+        };
+        depth += match first {
+            '{' => 1,
+            '}' => -1,
+            _ => 0,
+        };
+        if depth == 0 {
+            break;
+        }
+    }
+    at
+}
+
+/// How long a regular expression is that begins here, with its flags.
+fn regular(text: &str) -> usize {
+    let (mut escaped, mut class) = (false, false);
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => class = true,
+            ']' => class = false,
+            '/' if !class => {
+                let flags = text.get(at + 1..).unwrap_or_default();
+                return at + 1 + flags.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(flags.len());
+            }
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '$' | '#')
+}
+
+/// Words after which a slash begins a regular expression.
+const BEFORE_REGULAR: [&str; 12] =
+    ["return", "typeof", "case", "in", "of", "delete", "void", "throw", "new", "else", "do", "await"];
+
+/// What a script is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Token<'a> {
+    text: &'a str,
+    /// What stood before it: nothing, white space, or the end of a line.
+    gap: Gap,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Gap {
+    None,
+    Space,
+    Line,
+}
+
+fn tokens(text: &str) -> Vec<Token<'_>> {
+    let mut found: Vec<Token> = Vec::new();
+    let (mut rest, mut gap) = (text, Gap::None);
+    while let Some(first) = rest.chars().next() {
+        let before = found.last().map_or("", |token| token.text);
+        let ends_value = before.chars().next_back().is_some_and(|c| {
+            (is_word(c) && !BEFORE_REGULAR.contains(&before)) || matches!(c, ')' | ']' | '\'' | '"' | '`')
+        });
+        let (length, seen) = if first.is_whitespace() {
+            (first.len_utf8(), if first == '\n' { Gap::Line } else { Gap::Space })
+        } else if rest.starts_with("//") {
+            (rest.find('\n').unwrap_or(rest.len()), Gap::Space)
+        } else if rest.starts_with("/*") {
+            let length = rest.find("*/").map_or(rest.len(), |at| at + 2);
+            let over_lines = rest.get(..length).is_some_and(|comment| comment.contains('\n'));
+            (length, if over_lines { Gap::Line } else { Gap::Space })
+        } else {
+            let length = match first {
+                '\'' | '"' => quoted(rest, first),
+                '`' => template(rest),
+                '/' if !ends_value => regular(rest),
+                _ if is_word(first) => rest.find(|c: char| !is_word(c)).unwrap_or(rest.len()),
+                _ => first.len_utf8(),
+            };
+            found.push(Token { text: rest.get(..length).unwrap_or(rest), gap });
+            (length, Gap::None)
+        };
+        gap = if seen == Gap::None { Gap::None } else { gap.max(seen) };
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    found
+}
+
+fn script(text: &str) -> String {
+    let all = tokens(text);
+    let names = private_names(&all);
+    let mut out = String::with_capacity(text.len());
+    for (at, token) in all.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| all.get(at)).map_or("", |token| token.text);
+        let earlier = at.checked_sub(2).and_then(|at| all.get(at)).map_or("", |token| token.text);
+        match token.gap {
+            Gap::Line if ends_line((earlier, before), token.text) => out.push('\n'),
+            Gap::Line | Gap::Space if separates(before, token.text) => out.push(' '),
+            _ => {}
+        }
+        out.push_str(names.get(token.text).map_or(token.text, String::as_str));
+    }
+    out.push('\n');
+    out
+}
+
+/// Whether the end of a line between two tokens may be the end of a statement.
+fn ends_line((earlier, before): (&str, &str), next: &str) -> bool {
+    let opens = matches!(before, "" | "{" | "(" | "[" | "," | ";" | ":" | "?" | "=" | "&" | "|")
+        || (before == ">" && earlier == "=");
+    let closes = matches!(next, ")" | "]" | "}" | "," | ";" | ":" | "?" | "." | "&" | "|");
+    !opens && !closes
+}
+
+/// Whether two tokens must not touch.
+fn separates(before: &str, next: &str) -> bool {
+    let (Some(a), Some(b)) = (before.chars().next_back(), next.chars().next()) else { return false };
+    // `a + +b`, `a / /b/`, `a ? .5 : b`, and a number before a point.
+    (is_word(a) && is_word(b))
+        || (a == b && matches!(a, '+' | '-' | '/'))
+        || (b == '.' && (a == '?' || a.is_ascii_digit()))
+}
+
+/// Short names for the private ones, the ones that are used most first.
+fn private_names<'a>(all: &[Token<'a>]) -> BTreeMap<&'a str, String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for token in all.iter().filter(|token| token.text.len() > 1 && token.text.starts_with('#')) {
+        *counts.entry(token.text).or_default() += 1;
+    }
+    let mut names: Vec<(&str, usize)> = counts.into_iter().collect();
+    names.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+    let short = |(at, (name, _)): (usize, (&'a str, usize))| {
+        let letter = |n: usize| char::from(b'a' + u8::try_from(n % 26).unwrap_or(0));
+        let mut text = String::from("#");
+        if at >= 26 {
+            text.push(letter(at / 26 - 1));
+        }
+        text.push(letter(at));
+        (name, text)
+    };
+    names.into_iter().take(26 * 27).enumerate().map(short).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_keep_what_they_say() {
+        let table = [
+            (
+                "/** What\n * it does. */\nfn(1, // one\n  'http://x');\n  // why\n/* a */ b();\n",
+                "fn(1,'http://x');b();\n",
+            ),
+            (
+                "const a = b + +c;\nreturn  /x y[/ ]/gu.test( a ) / 2;\n",
+                "const a=b+ +c;return/x y[/ ]/gu.test(a)/2;\n",
+            ),
+            ("let a = () => {\n  x\n}\n(b)\n", "let a=()=>{x}\n(b)\n"),
+            ("`a  ${ b ? `c  ${d}` : '}' }  // e`", "`a  ${ b ? `c  ${d}` : '}' }  // e`\n"),
+            ("x = a ? .5 : 1 .toFixed();", "x=a? .5:1 .toFixed();\n"),
+            (
+                "class A {\n  #long = 1;\n  get #other() { return this.#long; }\n}",
+                "class A{#a=1;get #b(){return this.#a}}\n",
+            ),
+            ("a\n++b\n", "a\n++b\n"),
+            ("if (a) return\nb = '#long'\n", "if(a)return\nb='#long'\n"),
+            ("x = a\n  .b()\n  && c\n", "x=a.b()&&c\n"),
+        ];
+        for (written, sent) in table {
+            let sent = sent.replace("return this.#a}}", "return this.#a;}}");
+            assert_eq!(script(written), sent, "{written}");
+            assert_eq!(script(&sent), sent, "{written}, again");
+        }
+    }
+
+    #[test]
+    fn styles_keep_what_they_say() {
+        let table = [
+            ("/* A. */\na {\n  b: c;\n}\n", "a{b:c}"),
+            (
+                "a :hover, b > c {\n content: \"x  { y\"; margin: calc(1px + 2px) auto }",
+                "a :hover,b>c{content:\"x  { y\";margin:calc(1px + 2px) auto}",
+            ),
+            (
+                "@media (max-width: 719.9px) and (hover: none) { a { b: c } }",
+                "@media (max-width:719.9px) and (hover:none){a{b:c}}",
+            ),
+        ];
+        for (written, sent) in table {
+            assert_eq!(style(written), sent);
+        }
+    }
+
+    #[test]
+    fn texts_of_other_languages_are_lists_in_the_order_of_the_english_ones() {
+        let english = |name: &str| {
+            assert_eq!(name, "i18n/en.json");
+            Some(Cow::Borrowed(br#"{ "b": "Two", "a": "One", "c": "Three" }"#.as_slice()))
+        };
+        let sent =
+            lean("i18n/ko.json", Cow::Borrowed("{ \"a\": \"하나\", \"b\": \"둘\" }".as_bytes()), english);
+        assert_eq!(std::str::from_utf8(&sent).unwrap(), "[\"하나\",\"둘\",\"Three\"]");
+        let sent = lean("i18n/en.json", english("i18n/en.json").unwrap(), english);
+        assert_eq!(std::str::from_utf8(&sent).unwrap(), r#"{"a":"One","b":"Two","c":"Three"}"#);
+    }
+}
