@@ -195,8 +195,15 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
 
 fn script(text: &str) -> String {
     let all = tokens(text);
-    let names = private_names(&all);
+    let mut counts = BTreeMap::new();
+    count_private(&all, &mut counts);
     let mut out = String::with_capacity(text.len());
+    write(&mut out, &all, &short_names(counts));
+    out.push('\n');
+    out
+}
+
+fn write(out: &mut String, all: &[Token], names: &BTreeMap<&str, String>) {
     for (at, token) in all.iter().enumerate() {
         let before = at.checked_sub(1).and_then(|at| all.get(at)).map_or("", |token| token.text);
         let earlier = at.checked_sub(2).and_then(|at| all.get(at)).map_or("", |token| token.text);
@@ -205,10 +212,36 @@ fn script(text: &str) -> String {
             Gap::Line | Gap::Space if separates(before, token.text) => out.push(' '),
             _ => {}
         }
-        out.push_str(names.get(token.text).map_or(token.text, String::as_str));
+        if !token.text.starts_with('`') {
+            out.push_str(names.get(token.text).map_or(token.text, String::as_str));
+            continue;
+        }
+        for (said, put_in) in pieces(token.text) {
+            out.push_str(said);
+            write(out, &tokens(put_in), names);
+        }
     }
-    out.push('\n');
-    out
+}
+
+/// What a template says, and what is put in after it, again and again.
+fn pieces(template: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    let (mut begun, mut at) = (0, 1);
+    while let Some(rest) = template.get(at..).filter(|rest| !rest.is_empty()) {
+        if rest.starts_with("${") {
+            let length = braced(rest.get(2..).unwrap_or_default());
+            let end = at + 2 + length.saturating_sub(1);
+            let said = template.get(begun..at + 2).unwrap_or_default();
+            found.push((said, template.get(at + 2..end).unwrap_or_default()));
+            (begun, at) = (end, end);
+        } else if rest.starts_with('\\') {
+            at += 1 + rest.chars().nth(1).map_or(0, char::len_utf8);
+        } else {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    found.push((template.get(begun..).unwrap_or_default(), ""));
+    found
 }
 
 /// Whether the end of a line between two tokens may be the end of a statement.
@@ -228,24 +261,29 @@ fn separates(before: &str, next: &str) -> bool {
         || (b == '.' && (a == '?' || a.is_ascii_digit()))
 }
 
-/// Short names for the private ones, the ones that are used most first.
-fn private_names<'a>(all: &[Token<'a>]) -> BTreeMap<&'a str, String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for token in all.iter().filter(|token| token.text.len() > 1 && token.text.starts_with('#')) {
-        *counts.entry(token.text).or_default() += 1;
+fn count_private<'a>(all: &[Token<'a>], counts: &mut BTreeMap<&'a str, usize>) {
+    for token in all {
+        if token.text.len() > 1 && token.text.starts_with('#') {
+            *counts.entry(token.text).or_default() += 1;
+        } else if token.text.starts_with('`') {
+            for (_, put_in) in pieces(token.text) {
+                count_private(&tokens(put_in), counts);
+            }
+        }
     }
+}
+
+/// Short names for the private ones, the ones that are used most first.
+fn short_names(counts: BTreeMap<&str, usize>) -> BTreeMap<&str, String> {
     let mut names: Vec<(&str, usize)> = counts.into_iter().collect();
     names.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
-    let short = |(at, (name, _)): (usize, (&'a str, usize))| {
-        let letter = |n: usize| char::from(b'a' + u8::try_from(n % 26).unwrap_or(0));
-        let mut text = String::from("#");
-        if at >= 26 {
-            text.push(letter(at / 26 - 1));
-        }
-        text.push(letter(at));
-        (name, text)
-    };
-    names.into_iter().take(26 * 27).enumerate().map(short).collect()
+    let letter = |n: usize| char::from(b'a' + u8::try_from(n % 26).unwrap_or(0));
+    let mut short = BTreeMap::new();
+    for (at, (name, _)) in names.into_iter().take(26 * 27).enumerate() {
+        let first = at.checked_sub(26).map(|at| letter(at / 26));
+        short.insert(name, std::iter::once('#').chain(first).chain([letter(at)]).collect());
+    }
+    short
 }
 
 #[cfg(test)]
@@ -264,7 +302,11 @@ mod tests {
                 "const a=b+ +c;return/x y[/ ]/gu.test(a)/2;\n",
             ),
             ("let a = () => {\n  x\n}\n(b)\n", "let a=()=>{x}\n(b)\n"),
-            ("`a  ${ b ? `c  ${d}` : '}' }  // e`", "`a  ${ b ? `c  ${d}` : '}' }  // e`\n"),
+            ("`a  ${ b ? `c  ${d}` : '}' }  // e`", "`a  ${b?`c  ${d}`:'}'}  // e`\n"),
+            (
+                "class A { #long; b() { return `/${this.#long}/`; } }",
+                "class A{#a;b(){return`/${this.#a}/`;}}\n",
+            ),
             ("x = a ? .5 : 1 .toFixed();", "x=a? .5:1 .toFixed();\n"),
             (
                 "class A {\n  #long = 1;\n  get #other() { return this.#long; }\n}",

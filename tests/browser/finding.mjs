@@ -193,6 +193,43 @@ await journey('pictures and files are chosen, pasted and dropped, seen, taken aw
   check(await xena.locator('.upload').count() === 0, 'what is too large is not even tried');
 });
 
+await journey('a call that was missed is counted until one has looked, a recorded one is played', async () => {
+  const [zoe, abe] = await friends('zoe', 'abe');
+  await openThread(zoe, 'Abe');
+  const call = async () => {
+    await zoe.locator('.thread-acts .button').last().click();
+    await abe.locator('dialog.ring').waitFor();
+  };
+  await call();
+  await zoe.locator('m-call [data-act=hang-up]').click();
+  const badge = abe.locator('.rail [data-place=calls] .badge');
+  await badge.waitFor();
+  check((await badge.textContent()).startsWith('1'), 'one was missed');
+  await until('the title says it', async () => (await abe.title()).startsWith('(1)'));
+  await accessible(abe, 'a missed call');
+  await picture(abe, 'missed-call');
+  await abe.locator('.rail [data-place=calls]').click();
+  await until('whoever looks has seen it', () => badge.isHidden());
+  await abe.reload();
+  await abe.waitForSelector('.call-row');
+  check(await badge.isHidden(), 'and it stays seen');
+
+  await zoe.locator('m-call').waitFor({ state: 'detached', timeout: 20_000 }).catch(() => {});
+  await call();
+  await abe.locator('.ring-accept').click();
+  await zoe.locator('m-call [data-act=record]').click();
+  await abe.locator('.call-ask .button').first().click();
+  await zoe.waitForTimeout(2_500);
+  await zoe.locator('m-call [data-act=hang-up]').click();
+  await abe.locator('.call-row m-voice.recording').waitFor({ timeout: 20_000 });
+  await picture(abe, 'recorded-calls');
+  await zoe.locator('.row m-voice.recording').waitFor();
+  await zoe.locator('.row m-voice.recording .voice-play').click();
+  await until('it plays', async () => /0:0\d \//.test(await zoe.locator('.row m-voice.recording .voice-time').textContent()));
+  await accessible(zoe, 'a recording in a conversation');
+  await picture(zoe, 'recorded-call');
+});
+
 const sheet = await demoSheet();
 if (sheet) await journey('what a phone will get is told before it is sent', async () => {
   const bob = await newPage();

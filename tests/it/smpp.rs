@@ -527,6 +527,15 @@ stories! {
         story.settle().await;
         assert_eq!(story.smsc.submitted().pop().unwrap().text, "It's late");
         assert_eq!(bob.sees(&said).await["text"], "It’s late", "the chat keeps what was written");
+        let admin = story.app.stranger().with_token(ADMIN_TOKEN);
+        let traffic = admin.get("/v1/admin/traffic?hours=1").await.expect(200);
+        let left = traffic["items"].as_array().unwrap().iter().filter(|item| item["cost"].is_object());
+        let sums: Vec<(i64, &str)> =
+            left.map(|item| (item["segments"].as_i64().unwrap(), item["cost"]["amount"].as_str().unwrap())).collect();
+        assert!(!sums.is_empty(), "{}", traffic.text);
+        for (segments, amount) in sums {
+            assert!((amount.parse::<f64>().unwrap() - 0.0079 * segments as f64).abs() < 1e-9, "{segments}: {amount}");
+        }
         let other = json!({ "text": "x", "contact_id": "con_01970000000070008000000000000000" });
         bob.person.post("/v1/messages/preview", other).await.refused(404, "not_found");
     }

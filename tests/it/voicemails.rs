@@ -189,8 +189,15 @@ story! {
             both
         })
         .await;
+        let path = format!("/v1/calls/{}/recording", call["id"].as_str().unwrap());
+        let seen = bob.get("/v1/calls?limit=1").await.expect(200);
+        assert_eq!(seen["items"][0]["recorded"]["url"], path.as_str(), "while they still talk, too");
         alice.to_call(&call, "hang-up", json!({})).await.expect(200);
         app.calls_are_over().await;
+        for person in [&alice, &bob] {
+            let chats = person.get("/v1/conversations").await.expect(200);
+            assert_eq!(chats["items"][0]["last_message"]["call"]["recording"]["url"], path.as_str());
+        }
     }
 
     async fn a_phone_is_asked_before_a_call_is_recorded(app) {
@@ -210,6 +217,10 @@ story! {
         handset.ear.hears(BROWSER_HZ).await;
         bob.to_call(&ringing, "hang-up", json!({})).await.expect(200);
         app.calls_are_over().await;
+        eventually("what was recorded up to the end stands in the conversation", async || {
+            bob.get("/v1/conversations").await["items"][0]["last_message"]["call"]["recording"]["url"].is_string()
+        })
+        .await;
     }
 
     async fn quality_is_kept_shown_and_hidden_in_the_crowd(app) {

@@ -141,7 +141,8 @@ function showUnder(node, message, actions) {
     node.replaceChildren();
     return;
   }
-  const retry = message.retried ? null : button(message.state === 'unknown' ? t('message.send_again') : t('message.retry'), { kind: 'link', onclick: () => actions.retry(message) });
+  // Files go with one message only.
+  const retry = message.retried || (message.id && message.media?.length) ? null : button(message.state === 'unknown' ? t('message.send_again') : t('message.retry'), { kind: 'link', onclick: () => actions.retry(message) });
   const discard = message.id ? null : button(t('message.discard'), { kind: 'link', onclick: () => actions.discard(message) });
   node.replaceChildren(el('p', { class: 'reason' }, reason(message)), ...[retry, discard].filter(Boolean));
 }
