@@ -280,11 +280,11 @@ if (paths['/v1/messages/{id}/reaction']) {
     await say(nils, 'I have found the keys');
     await openThread(oona, 'Nils');
     await oona.locator('.row.theirs').hover();
-    await oona.locator('.row.theirs .react').click();
+    await oona.locator('.row.theirs .react[aria-expanded]').click();
     await oona.locator('.reaction-choice').nth(1).click();
     await nils.locator('.row.mine .reaction', { hasText: '👍' }).waitFor();
     await oona.locator('.row.theirs .reaction.own').waitFor();
-    await nils.locator('.row.mine .react').focus();
+    await nils.locator('.row.mine .react[aria-expanded]').focus();
     await nils.keyboard.press('Enter');
     await nils.locator('.reaction-menu').waitFor();
     await accessible(nils, 'choosing an emoji');

@@ -19,7 +19,7 @@ function money(amount, currency) {
 
 export async function costs() {
   const carriers = await api.get('/v1/admin/carriers');
-  const top = el('div', {});
+  const top = el('div', { class: 'part' });
   const names = carriers.items.map(({ id }) => id);
   let known = null;
   const load = async () => {
