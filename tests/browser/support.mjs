@@ -44,7 +44,7 @@ export async function end() {
 export async function newPage(options = {}) {
   const context = await browser.newContext({ viewport: WIDE, locale: 'en-US', bypassCSP: options.bypassCSP ?? false, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(Number(process.env.PATIENCE ?? 10_000));
   page.on('pageerror', error => faults.push(`error in the page: ${error.message}`));
   page.on('console', message => {
     if (message.type() === 'error' && /Content Security Policy|Refused to/.test(message.text())) faults.push(message.text());
