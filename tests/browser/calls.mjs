@@ -68,7 +68,7 @@ await journey('calls: mute, hold, keypad and recording; what is not heard is sai
   const { page, peer, mock, contact } = await caller('carl', 'dora');
   await openThread(page, 'Dora');
   await picture(page, 'call-button');
-  await page.locator('.thread-acts button').click();
+  await page.locator('.thread-acts button:last-child').click();
   const panel = page.locator('m-call');
   await panel.locator('[role=status]', { hasText: 'Ringing' }).waitFor();
   await picture(page, 'call-dialling');
@@ -185,7 +185,7 @@ await journey('calls: no microphone, a refused one, and a call that somebody els
   await page.locator('dialog.ring .form-error', { hasText: 'not allowed' }).waitFor();
   await page.locator('.ring-decline').click();
   await openThread(page, 'Jakob');
-  await page.locator('.thread-acts button').click();
+  await page.locator('.thread-acts button:last-child').click();
   await page.locator('m-call .call-hint.alarm', { hasText: 'not allowed' }).waitFor();
   await accessible(page, 'a call that was not made');
   await page.locator('m-call [data-act=close]').click();

@@ -61,7 +61,7 @@ await journey('talk: Alice dials Bob on her phone, his messenger rings, and they
 
 await journey('talk: Bob calls Alice on her phone from his messenger, and the phone shows his name', async () => {
   const { page, bob, frame, heard, alice } = await tour(620);
-  await bob.locator('.thread-acts button').click();
+  await bob.locator('.thread-acts button:last-child').click();
   await alice.locator('.calling .call-name', { hasText: 'Bob' }).waitFor();
   await alice.locator('.calling .good').click();
   await until('Alice hears Bob', () => near(onThePhone(heard).pitch, 620), 15_000);
@@ -96,7 +96,7 @@ await journey('talk: two messengers, both ways, muted and unmuted', async () => 
     await page.waitForSelector('m-shell[data-phase=signed-in]');
   }
   await openThread(one, 'Wim');
-  await one.locator('.thread-acts button').click();
+  await one.locator('.thread-acts button:last-child').click();
   await two.locator('dialog.ring').waitFor();
   const began = Date.now();
   await two.locator('.ring-accept').click();
@@ -130,7 +130,7 @@ await journey('talk: two tabs ring, one answers, the other is quiet; another dev
   await one.reload();
   await one.waitForSelector('m-shell[data-phase=signed-in]');
   await openThread(one, 'Yves');
-  await one.locator('.thread-acts button').click();
+  await one.locator('.thread-acts button:last-child').click();
   await second.locator('dialog.ring').waitFor();
   await two.locator('.ring-accept').click();
   await two.locator('m-call [data-act=hold]').waitFor();

@@ -93,7 +93,9 @@ class Thread extends View {
 
   #other() {
     const { conversations, contacts } = now();
-    return this.#conversation ? contactOf(conversations[this.#conversation], contacts) : contacts[this.#contact] ?? null;
+    if (!this.#conversation) return contacts[this.#contact] ?? null;
+    // Where nothing was said yet, the conversation may not be in the list.
+    return contactOf(conversations[this.#conversation], contacts) ?? Object.values(contacts).find(({ conversation_id: id }) => id === this.#conversation) ?? null;
   }
 
   #showHead() {
