@@ -35,7 +35,23 @@ addEventListener('message', ({ data }) => {
   });
 });
 
-/** A push says how much there is to read; who wrote, and what, only when its owner asked for that. */
+/** What the newest is about, in the reader's language. */
+const WORDS = {
+  call: ['Missed call', '부재중 전화'],
+  voicemail: ['New voicemail', '새 음성 메시지'],
+  ringing: ['Incoming call', '전화가 왔습니다'],
+};
+
+/** Somebody calls: a notice until it is answered or it has rung out; the same one as an open page would show. */
+async function rings(said, korean) {
+  if (Date.parse(said.expires_at) < Date.now()) return;
+  await registration.showNotification(said.sender ?? 'Meari', {
+    body: WORDS.ringing[Number(korean)], icon: '/icon.svg', badge: '/icon.svg', tag: said.call_id, renotify: true, requireInteraction: true,
+    vibrate: [400, 200, 400, 200, 400], data: { address: '/#/calls', rings: true },
+  });
+}
+
+/** A push says that somebody calls or how much there is to read; who it is, and what, only when its owner asked for that. */
 addEventListener('push', event => event.waitUntil((async () => {
   const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true });
   // Who looks at it already needs no notice.
@@ -45,8 +61,14 @@ addEventListener('push', event => event.waitUntil((async () => {
     said = event.data?.json() ?? {};
   } catch { /* a push without content */ }
   const korean = (navigator.language || '').startsWith('ko');
+  if (said.type === 'call') {
+    await rings(said, korean);
+    return;
+  }
+  for (const shown of await registration.getNotifications()) if (shown.data?.rings) shown.close();
   const count = Number(said.unread) || 0;
-  const words = count > 1 ? (korean ? `읽지 않은 메시지 ${count}개` : `${count} unread messages`) : korean ? '새 메시지' : 'New message';
+  const known = WORDS[said.kind]?.[Number(korean)];
+  const words = count < 2 && known ? known : count > 1 ? (korean ? `읽지 않은 메시지 ${count}개` : `${count} unread messages`) : korean ? '새 메시지' : 'New message';
   if (count) navigator.setAppBadge?.(count).catch(() => {});
   await registration.showNotification(said.sender ?? 'Meari', {
     body: said.text ?? words, icon: '/icon.svg', badge: '/icon.svg', tag: said.conversation_id ?? 'news', renotify: true,

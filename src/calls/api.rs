@@ -109,6 +109,13 @@ async fn happen(
     shown(app, who, call).await
 }
 
+/// Does its work to the end also when the client that has asked is gone: the rows would be there, and no sound that
+/// could be missed.
+async fn to_the_end<T: 'static>(work: impl Future<Output = Result<T>> + 'static) -> Result<T> {
+    let done = actix_web::rt::spawn(work).await;
+    done.map_err(|error| Error::internal("a call was not set up to the end").with_source(error))?
+}
+
 /// Connects the asking client to a call that it has placed, taken or moved to.
 async fn connected(
     app: &App,
@@ -164,8 +171,11 @@ async fn create_call(
         };
         super::place(db, now, &caller)
     };
-    let placed = app.db.write(who.account, place).await?;
-    Ok(HttpResponse::Created().json(connected(&app, &board, who, placed, &body.offer).await?))
+    let answered = to_the_end(async move {
+        let placed = app.db.write(who.account, place).await?;
+        connected(&app, &board, who, placed, &body.offer).await
+    });
+    Ok(HttpResponse::Created().json(answered.await?))
 }
 
 /// Lists calls, newest first.
@@ -209,9 +219,13 @@ async fn accept_call(
 ) -> Result<web::Json<AnsweredCall>> {
     Offer::check(&body.offer)?;
     let (now, id, board) = (app.now(), *id, board.into_inner());
-    let accept = move |db: &mut Db| super::answer_by_client(db, now, who.account, id, who.session);
-    let placed = app.db.write(who.account, accept).await?;
-    Ok(web::Json(connected(&app, &board, who, placed, &body.offer).await?))
+    let node = board.node().to_owned();
+    let accept = move |db: &mut Db| super::answer_by_client(db, now, who.account, (id, &node), who.session);
+    let answered = to_the_end(async move {
+        let placed = app.db.write(who.account, accept).await?;
+        connected(&app, &board, who, placed, &body.offer).await
+    });
+    Ok(web::Json(answered.await?))
 }
 
 /// Declines a call that rings: everything of this account stops ringing.

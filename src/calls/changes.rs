@@ -19,6 +19,8 @@ const TRIES_MAX: usize = 16;
 const SWEEP_ROWS: i64 = 100;
 /// No call lasts longer; the carrier is told so too.
 pub(super) const CALL_MAX: std::time::Duration = std::time::Duration::from_secs(4 * 3_600);
+/// What was taken by a client whose sound failed rings again for so long.
+const RINGS_AGAIN: std::time::Duration = std::time::Duration::from_secs(20);
 /// A node that has not touched its calls for so long is dead.
 pub(super) const ALIVE: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -76,6 +78,9 @@ pub(super) fn change(
         if after != before {
             after.version += 1;
         }
+        if let (None, Some(until)) = (before.ring_until, after.ring_until) {
+            queue::enqueue_at(db, now, until, jobs::RING_OVER, None, &jobs::OfCall { call: id })?;
+        }
         for effect in &effects {
             carry_out(db, now, &mut after, *effect)?;
         }
@@ -83,6 +88,32 @@ pub(super) fn change(
         return Ok(after);
     }
     Err(Error::unavailable("call_busy", "Too much happens to this call at once. Try again."))
+}
+
+/// The sound of a call is at one node. While the caller alone has any, that is the node which his socket reaches; once
+/// somebody else's is there, `None` at any other.
+pub(super) fn settle_at(db: &mut Db, now: Timestamp, leg: &Leg, node: &str) -> Result<Option<Call>> {
+    let Some(call) = store::find(db, leg.call)? else { return Ok(None) };
+    if call.node == node {
+        return Ok(Some(call));
+    }
+    let alone = matches!(call.machine().state, State::Ringing | State::Voicemail);
+    if leg.side != Side::Caller || !alone {
+        return Ok(None);
+    }
+    let moved = change(db, now, call.id, |call| {
+        node.clone_into(&mut call.node);
+        Ok(Vec::new())
+    });
+    moved.map(Some)
+}
+
+/// Only the node that carries a call's sound can join somebody to it; any other says so, and nothing changes.
+pub fn only_at(call: &Call, node: &str) -> Result<()> {
+    if call.node == node {
+        return Ok(());
+    }
+    Err(Error::unavailable("other_node", "Another server carries the sound of this call. Try again."))
 }
 
 /// The times that follow from the state.
@@ -94,8 +125,10 @@ fn stamp(call: &mut Call, now: Timestamp) {
     if machine.state == State::Ended && call.ended_at.is_none() {
         call.ended_at = Some(now);
     }
-    if machine.state != State::Ringing {
-        call.ring_until = None;
+    match machine.state {
+        State::Ringing if call.ring_until.is_none() => call.ring_until = Some(now.plus(RINGS_AGAIN)),
+        State::Ringing => {}
+        State::Connecting | State::InProgress | State::Voicemail | State::Ended => call.ring_until = None,
     }
 }
 

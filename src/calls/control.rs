@@ -145,29 +145,22 @@ impl Switchboard {
     /// A browser's network has changed.
     pub async fn reconnect_browser(&self, call: CallId, side: Side, offer: &str) -> Result<String> {
         let leg = self.calls().get(&call).and_then(|live| live.end(side)).map(|joined| joined.leg);
-        let leg = leg.ok_or_else(|| Error::conflict("not_here", "The call's sound is not here."))?;
+        let leg = leg.ok_or_else(|| Error::conflict("not_here", "This call has lost its sound."))?;
         self.engine.renegotiate(leg, offer).await
     }
 
     /// Connects a telephone's media socket; `None` when nobody waits for it any more.
     pub async fn connect_phone(self: &Arc<Self>, leg: &Leg) -> Result<Option<SocketLeg>> {
-        let (now, row) = (self.app.now(), leg.clone());
-        let call = self
-            .app
-            .db
-            .write(Lane::Any, move |db| match row.side {
-                // Its sound comes only when it was picked up, and may come before that is told.
-                Side::Callee => {
-                    let call = hooks::picked_up(db, now, &row)?;
-                    hooks::answer_consent(db, now, &row, false)?;
-                    store::find(db, call.id)
-                }
-                Side::Caller => {
-                    hooks::answer_consent(db, now, &row, false)?;
-                    store::find(db, row.call)
-                }
-            })
-            .await?;
+        let (now, row, node) = (self.app.now(), leg.clone(), self.node.clone());
+        let write = move |db: &mut Db| {
+            // Its sound comes only when it was picked up, and may come before that is told.
+            if row.side == Side::Callee {
+                hooks::picked_up(db, now, &row)?;
+            }
+            hooks::answer_consent(db, now, &row, false)?;
+            changes::settle_at(db, now, &row, &node)
+        };
+        let call = self.app.db.write(Lane::Any, write).await?;
         let Some(call) = call.filter(|call| {
             let end = call.machine().party(leg.side).end;
             call.machine().state != State::Ended && end == Some(End::Phone(leg.id))
@@ -283,7 +276,7 @@ impl Switchboard {
         self.record(live, machine);
         self.ask_phone(live, call);
         let waits = machine.state == State::Voicemail && live.end(Side::Caller).is_some();
-        (call.facts.caller_gone && !waits).then_some(Event::HangsUp(Side::Caller))
+        (call.facts.caller_gone && call.node == self.node && !waits).then_some(Event::HangsUp(Side::Caller))
     }
 
     /// Lets the two hear each other, or no longer.
@@ -413,6 +406,8 @@ impl Switchboard {
         (mut events, wideband): (mpsc::Receiver<LegEvent>, bool),
     ) {
         let mut sample = None;
+        // Who says too much at once is not heard to the end: then the channel's end is the leg's.
+        let mut why = CloseReason::Failed;
         while let Some(event) = events.recv().await {
             let outcome = match event {
                 LegEvent::Up => self.up(call, row.id, side, leg).await,
@@ -430,17 +425,18 @@ impl Switchboard {
                     Ok(())
                 }
                 LegEvent::Closed(reason) => {
-                    let kept = self.keep_quality(&row, sample, wideband).await;
-                    let told = self.closed(call, side, leg, reason).await;
-                    if let Err(error) = kept.and(told) {
-                        tracing::warn!(call.id = %call, reason = %error.report(), "a leg's end is not written");
-                    }
-                    return;
+                    why = reason;
+                    break;
                 }
             };
             if let Err(error) = outcome {
                 tracing::warn!(call.id = %call, reason = %error.report(), "a leg's news is not written");
             }
+        }
+        let kept = self.keep_quality(&row, sample, wideband).await;
+        let told = self.closed(call, side, leg, why).await;
+        if let Err(error) = kept.and(told) {
+            tracing::warn!(call.id = %call, reason = %error.report(), "a leg's end is not written");
         }
     }
 
@@ -589,10 +585,18 @@ impl Switchboard {
         let alive = |live: &Live| {
             live.end(Side::Caller).is_some() && (!live.answered || live.end(Side::Callee).is_some())
         };
-        let mine: Vec<CallId> =
-            self.calls().iter().filter(|(_, live)| alive(live)).map(|(id, _)| *id).collect();
+        let all: Vec<(CallId, i64, bool)> =
+            self.calls().iter().map(|(id, live)| (*id, live.version, alive(live))).collect();
+        let mine: Vec<CallId> = all.iter().filter(|(_, _, alive)| *alive).map(|(id, _, _)| *id).collect();
         self.app.db.write(Lane::Any, move |db| changes::keep_alive(db, now, &mine)).await?;
         let swept = self.app.db.write(Lane::Any, move |db| changes::sweep(db, now)).await?;
+        // A change that was not told here, by whichever node it was made, is heard of now.
+        let ids: Vec<CallId> = all.iter().map(|(id, _, _)| *id).collect();
+        let versions: HashMap<CallId, i64> =
+            self.app.db.read(move |db| store::list_versions(db, &ids)).await?.into_iter().collect();
+        for (id, _, _) in all.iter().filter(|(id, version, _)| versions.get(id) != Some(version)) {
+            self.settle(*id).await;
+        }
         if swept > 0 {
             tracing::warn!(count = swept, "calls that nobody took care of were ended");
         }

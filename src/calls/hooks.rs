@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::changes::{self, is_late};
 use super::jobs::late;
-use super::machine::{EndReason, Event, Hears, Recording, Side, State};
+use super::machine::{End, EndReason, Event, Hears, Recording, Side, State};
 use super::place::{Caller, PhoneCaller, place};
-use super::{Call, Leg, LegState, settings, store};
+use super::{Call, Leg, LegState, jobs, settings, store};
 use crate::accounts::{self, limits};
 use crate::app::App;
 use crate::carriers::voice::{
@@ -24,6 +24,7 @@ use crate::messaging::routes::{self, Meaning};
 use crate::numbers;
 use crate::phone::{E164, RemoteParty};
 use crate::presence;
+use crate::queue;
 use crate::texts::{CallText, Locale};
 
 /// How long a media socket may be opened with its key.
@@ -208,6 +209,10 @@ async fn take_in(app: &App, coming: Coming) -> Result<Vec<Step>> {
     let (now, given) = (app.now(), coming.clone());
     let verdict = app.db.write(Lane::Any, move |db| receive(db, now, &given)).await?;
     Ok(match verdict {
+        // It was over before it began: his own network lets him hear why.
+        Verdict::Leg(found) if found.0.machine().state == State::Ended => {
+            vec![Step::Reject { busy: found.0.machine().reason == Some(EndReason::Busy) }]
+        }
         Verdict::Leg(found) => return steps_for(app, &coming.carrier_id, found.1.id).await,
         Verdict::Words(text, locale) => vec![Step::Say { text: text.render(locale), locale }, Step::HangUp],
         Verdict::Reject(busy) => vec![Step::Reject { busy }],
@@ -430,8 +435,10 @@ fn heard(db: &mut Db, now: Timestamp, carrier_id: &str, news: &CallNews) -> Resu
 /// A phone of the callee was picked up: the first end has the call, others are stopped.
 pub(super) fn picked_up(db: &mut Db, now: Timestamp, leg: &Leg) -> Result<Call> {
     let call = changes::apply(db, now, leg.call, Event::PhoneAnswers(leg.id))?;
-    if call.machine().callee.end == Some(super::machine::End::Phone(leg.id)) {
-        store::set_leg_state(db, leg.id, LegState::Up, now)?;
+    let has_it = call.machine().callee.end == Some(End::Phone(leg.id));
+    if has_it && leg.state != LegState::Up && store::set_leg_state(db, leg.id, LegState::Up, now)? {
+        let due = now.plus(jobs::SOUND_PATIENCE);
+        queue::enqueue_at(db, now, due, jobs::SOUND_DUE, None, &jobs::OfLeg { leg: leg.id })?;
     }
     Ok(call)
 }
@@ -444,8 +451,14 @@ fn ended(db: &mut Db, now: Timestamp, leg: &Leg, end: CallEnd) -> Result<()> {
         CallEnd::Cancelled => ("cancelled", EndReason::NoAnswer),
         CallEnd::Failed => ("failed", EndReason::Failed),
     };
-    let voicemail = store::find(db, leg.call)?.is_some_and(|call| call.machine().state == State::Voicemail);
-    if voicemail && leg.side == Side::Caller {
+    let Some(call) = store::find(db, leg.call)? else { return Ok(()) };
+    let machine = call.machine();
+    if leg.side == Side::Caller && machine.caller.end != Some(End::Phone(leg.id)) {
+        // He talks on with a client that has taken the call over.
+        return store::end_leg(db, leg.id, cause, now).map(drop);
+    }
+    // Without sound there is nothing that he could have said.
+    if machine.state == State::Voicemail && leg.side == Side::Caller && leg.state == LegState::Up {
         // What he has said comes with the end of his sound, if there is any, and that ends the call.
         let gone = |call: &mut Call| {
             call.facts.caller_gone = true;

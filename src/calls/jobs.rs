@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::changes::{self, CALL_MAX};
-use super::machine::{EndReason, Event};
-use super::{Leg, LegState, hooks, store, voicemail};
+use super::machine::{End, EndReason, Event};
+use super::{Leg, LegState, hooks, pushes, store, voicemail};
 use crate::app::App;
 use crate::carriers::voice::{CallToMake, Step};
 use crate::clock::Timestamp;
@@ -26,13 +26,18 @@ pub const SOUND_DUE: &str = "calls.sound_due";
 /// A voicemail goes out by mail.
 pub const MAIL_VOICEMAIL: &str = "calls.mail_voicemail";
 
+/// A device of the one who is called is woken.
+pub const WAKE: &str = "calls.wake";
+
 /// All of them.
-pub const KINDS: [&str; 5] = [DIAL, HANG_UP, RING_OVER, SOUND_DUE, MAIL_VOICEMAIL];
+pub const KINDS: [&str; 6] = [DIAL, HANG_UP, RING_OVER, SOUND_DUE, MAIL_VOICEMAIL, WAKE];
 
 /// A telephone whose carrier has not told its id yet is looked at again after this time.
 const ID_PAUSE: Duration = Duration::from_secs(2);
 /// A carrier opens the socket for a call's sound at once; when it has not by then, the caller is gone.
 pub(super) const SOUND_PATIENCE: Duration = Duration::from_secs(10);
+/// The same while the carrier speaks a greeting first.
+const GREETING_PATIENCE: Duration = Duration::from_secs(50);
 /// After so long the carrier never had the call.
 const ID_PATIENCE: Duration = Duration::from_secs(120);
 /// A phone that is picked up opens its sound within this time after it has rung out.
@@ -59,6 +64,7 @@ pub async fn run(app: &App, job: &Claimed) -> Result<Next> {
         HANG_UP => hang_up(app, serde_json::from_str::<OfLeg>(&job.payload)?.leg).await,
         RING_OVER => ring_over(app, serde_json::from_str::<OfCall>(&job.payload)?.call).await,
         SOUND_DUE => sound_due(app, serde_json::from_str::<OfLeg>(&job.payload)?.leg).await,
+        WAKE => pushes::wake(app, job).await,
         MAIL_VOICEMAIL => voicemail::mail(app, job).await.map(|()| Next::Done),
         other => Err(Error::internal(format!("no job of calls is called {other}"))),
     }
@@ -190,15 +196,28 @@ async fn hang_up(app: &App, id: CallLegId) -> Result<Next> {
 }
 
 /// Nobody may ring for a caller who left before he was there: a carrier's word on that can come before the call itself.
+/// And nobody waits for a phone that was picked up without a sound.
 async fn sound_due(app: &App, id: CallLegId) -> Result<Next> {
     let now = app.now();
     let write = move |db: &mut Db| {
-        let waits = |leg: &Leg| !matches!(leg.state, LegState::Up | LegState::Ended);
-        let Some(leg) = store::find_leg(db, id)?.filter(waits) else { return Ok(()) };
-        late(changes::apply(db, now, leg.call, Event::HangsUp(leg.side)).map(drop))
+        let Some(leg) = store::find_leg(db, id)?.filter(|leg| leg.state != LegState::Ended) else {
+            return Ok(None);
+        };
+        let Some(call) = store::find(db, leg.call)? else { return Ok(None) };
+        let party = call.machine().party(leg.side);
+        if party.end != Some(End::Phone(id)) || party.up {
+            return Ok(None);
+        }
+        let spoken = leg.created_at.plus(GREETING_PATIENCE);
+        if call.facts.greeted && spoken > now {
+            return Ok(Some(spoken));
+        }
+        late(changes::apply(db, now, leg.call, Event::HangsUp(leg.side)).map(drop)).map(|()| None)
     };
-    app.db.write(Lane::Any, write).await?;
-    Ok(Next::Done)
+    Ok(match app.db.write(Lane::Any, write).await? {
+        Some(at) => Next::Again { at, why: "the carrier speaks the greeting".to_owned() },
+        None => Next::Done,
+    })
 }
 
 async fn ring_over(app: &App, id: CallId) -> Result<Next> {

@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod machine;
 mod place;
 pub mod policy;
+mod pushes;
 pub mod quality;
 pub mod records;
 pub mod settings;
@@ -22,7 +23,9 @@ mod store;
 pub mod view;
 pub mod voicemail;
 
-pub use changes::{apply, browser_leg, erase, find, keep_alive, list, recording, sweep, unless_late};
+pub use changes::{
+    apply, browser_leg, erase, find, keep_alive, list, only_at, recording, sweep, unless_late,
+};
 pub use place::{Caller, PhoneCaller, Placed, answer_by_client, move_to_client, place};
 
 use serde::{Deserialize, Serialize};

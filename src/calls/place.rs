@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::changes::{self, ALIVE};
 use super::machine::{End, EndReason, Event, Machine, Screening, Side, State};
 use super::policy::{self, Plan};
-use super::{Call, Facts, Leg, LegKind, LegState, Via, jobs, store};
+use super::{Call, Facts, Leg, LegKind, LegState, Via, jobs, pushes, store};
 use crate::accounts::limits::{self, Limit};
 use crate::clock::Timestamp;
 use crate::contacts::{self, Contact, ContactState};
@@ -118,7 +118,7 @@ pub fn place(db: &mut Db, now: Timestamp, caller: &Caller) -> Result<Placed> {
             call.caller == callee && call.callee == caller.account && call.machine().state == State::Ringing
         })
     {
-        return answer_by_client(db, now, caller.account, glare.id, session);
+        return answer_by_client(db, now, caller.account, (glare.id, &caller.node), session);
     }
     if open.len() >= OPEN_MAX {
         return Err(Error::conflict("too_many_calls", "There are too many calls at once already."));
@@ -131,6 +131,9 @@ pub fn place(db: &mut Db, now: Timestamp, caller: &Caller) -> Result<Placed> {
     store::insert(db, &call)?;
     store::insert_leg(db, &leg)?;
     ring(db, now, &call, &phones)?;
+    if plan.clients {
+        pushes::rings(db, now, &call)?;
+    }
     changes::tell(db, now, &call)?;
     let call = if plan.busy || (!plan.clients && plan.phones.is_empty() && !blocked) {
         // Nothing rings: at once what would follow.
@@ -264,18 +267,21 @@ fn ring(db: &mut Db, now: Timestamp, call: &Call, phones: &[(Leg, Duration)]) ->
     Ok(())
 }
 
-/// A client of the callee takes the call: the first has it.
+/// A client of the callee takes the call, at a node: the first has it.
 pub fn answer_by_client(
     db: &mut Db,
     now: Timestamp,
     account: AccountId,
-    id: CallId,
+    (id, node): (CallId, &str),
     session: SessionId,
 ) -> Result<Placed> {
     let call = changes::find(db, account, id)?;
     if call.callee != account || call.facts.unheard {
         return Err(Error::conflict("not_now", "You are the one who calls."));
     }
+    // Who is late hears that first, wherever he asks.
+    call.machine().after(Event::Accepts(session)).map_err(changes::refused)?;
+    changes::only_at(&call, node)?;
     let call = changes::apply(db, now, id, Event::Accepts(session))?;
     let leg = new_leg(now, id, Side::Callee, LegKind::Browser, LegState::Ringing);
     store::insert_leg(db, &leg)?;
@@ -287,10 +293,13 @@ pub fn move_to_client(
     db: &mut Db,
     now: Timestamp,
     account: AccountId,
-    id: CallId,
+    (id, node): (CallId, &str),
     session: SessionId,
 ) -> Result<Placed> {
-    let side = changes::find(db, account, id)?.side_of(account).ok_or_else(|| Error::not_found("call"))?;
+    let call = changes::find(db, account, id)?;
+    let side = call.side_of(account).ok_or_else(|| Error::not_found("call"))?;
+    call.machine().after(Event::Moves(side, session)).map_err(changes::refused)?;
+    changes::only_at(&call, node)?;
     let call = changes::apply(db, now, id, Event::Moves(side, session))?;
     // The end that was left is over; a telephone of it is hung up.
     for old in store::list_legs(db, &[id])? {

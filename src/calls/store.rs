@@ -87,6 +87,7 @@ pub fn update(db: &mut Db, call: &Call) -> Result<bool> {
         .filter(calls::version.eq(call.version))
         .set((
             calls::version.eq(call.version + 1),
+            calls::node.eq(&call.node),
             calls::state.eq(call.facts.machine.state.as_str()),
             calls::end_reason.eq(call.facts.machine.reason.map(EndReason::as_str)),
             calls::ring_until.eq(call.ring_until),
@@ -112,6 +113,11 @@ pub fn list_by_ids(db: &mut Db, ids: &[CallId]) -> Result<Vec<Call>> {
     let rows: Vec<CallRow> =
         each!(db, |c| calls::table.filter(calls::id.eq_any(ids)).select(CallRow::as_select()).load(c))?;
     read(rows)
+}
+
+/// How often these calls have changed; those that are no more are left out.
+pub fn list_versions(db: &mut Db, ids: &[CallId]) -> Result<Vec<(CallId, i64)>> {
+    Ok(each!(db, |c| calls::table.filter(calls::id.eq_any(ids)).select((calls::id, calls::version)).load(c))?)
 }
 
 /// What an account has called and been called, newest first, older than `before`.

@@ -103,6 +103,21 @@ pub fn list(db: &mut Db, now: Timestamp, account: AccountId) -> Result<Vec<Devic
     Ok(push::list(db, now, account, KIND)?.iter().map(Device::from).collect())
 }
 
+/// A device and where it is reached, for whoever has something else to tell it; `None` when the session is over by which
+/// it registered.
+pub fn reach(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    id: PushRegistrationId,
+) -> Result<Option<(Device, Subscription)>> {
+    let Some(found) = push::find(db, now, account, id)?.filter(|r| r.kind == KIND) else { return Ok(None) };
+    let device = Device::from(&found);
+    let Some(session) = device.session else { return Ok(None) };
+    let open = session::find_open(db, now, account, session)?.is_some();
+    Ok(open.then(|| (device, found.subscription())))
+}
+
 /// Wakes a device no more.
 pub fn unregister(db: &mut Db, now: Timestamp, account: AccountId, id: PushRegistrationId) -> Result<()> {
     find(db, now, account, id)?;
@@ -147,6 +162,11 @@ fn rendered(db: &mut Db, now: Timestamp, keys: &Keys, registration: &Registratio
     };
     let count: i64 = unread.iter().map(|m| m.unread_count).sum();
     let mut said = json!({ "type": "messages", "unread": count });
+    let kinds = super::notes::of_messages(db, newest.last_message_id.as_slice())?;
+    // A call that was missed, or a voicemail: for those who are told no more, too.
+    if let (Some((kind, _)), Some(said)) = (kinds.into_values().next(), said.as_object_mut()) {
+        said.insert("kind".to_owned(), json!(kind));
+    }
     let shown = match registration.wants & CONTENT {
         0 => None,
         _ => view::conversations(db, account, Some(newest.conversation_id))?.pop(),

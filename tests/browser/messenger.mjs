@@ -270,6 +270,12 @@ await journey('a push wakes the browser: without content, unless there is some',
   await push(JSON.stringify({ type: 'messages', unread: 3 }));
   await until('a notice without content', async () => (await shown()).some(({ title, body }) => title === 'Meari' && body.includes('3')));
   await push(JSON.stringify({ type: 'messages', unread: 4, sender: 'Bob', text: 'Soup?', conversation_id: 'cnv_1' }));
+  await push(JSON.stringify({ type: 'call', call_id: 'call_1', expires_at: new Date(Date.now() + 20_000).toISOString() }));
+  await until('somebody calls, and nobody else sees who', async () => (await shown()).some(({ title, body, address }) => title === 'Meari' && body === 'Incoming call' && address === '/#/calls'));
+  await push(JSON.stringify({ type: 'call', call_id: 'call_2', sender: 'Eve', expires_at: new Date(Date.now() - 1_000).toISOString() }));
+  await push(JSON.stringify({ type: 'messages', unread: 1, kind: 'call' }));
+  await until('a call was missed', async () => (await shown()).some(({ body }) => body === 'Missed call'));
+  check((await shown()).every(({ title }) => title !== 'Eve'), 'what has rung out is not shown any more');
   await until('a notice with content', async () => (await shown()).some(({ title, body, address }) => title === 'Bob' && body === 'Soup?' && address === '/#/c/cnv_1'));
 });
 

@@ -107,9 +107,25 @@ await journey('talk: two messengers, both ways, muted and unmuted', async () => 
   await until('muted is silent', async () => await pitchHeard(two) === 0, 15_000);
   await one.locator('m-call [data-act=mute]').click();
   await until('and back', async () => near(await pitchHeard(two), 500), 15_000);
+  // Another network: the real browser and the real server agree on new ways, and the tone is heard again over them.
+  const way = page => page.evaluate(() => {
+    const { localDescription, remoteDescription } = globalThis.heard.connection;
+    return [localDescription, remoteDescription].map(({ sdp }) => sdp.match(/ice-ufrag:(\S+)/)[1]);
+  });
+  const before = await way(one);
+  const restarted = one.waitForResponse(response => response.url().endsWith('/restart'));
   await one.evaluate(() => dispatchEvent(new Event('online')));
-  await one.waitForTimeout(3_000);
-  check(near(await pitchHeard(two), 500), 'a restart of the network does not end it');
+  check((await restarted).status() === 200, 'the server takes the new offer');
+  await until('both have new credentials', async () => (await way(one)).every((ufrag, n) => ufrag !== before[n]));
+  await until('the connection stands', () => one.evaluate(() => globalThis.heard.connection.connectionState === 'connected'));
+  const packets = () => one.evaluate(async () => {
+    for (const item of (await globalThis.heard.connection.getStats()).values()) if (item.type === 'inbound-rtp') return item.packetsReceived;
+    return 0;
+  });
+  const came = await packets();
+  await until('packets come on the new way', async () => await packets() > came + 50, 15_000);
+  await until('the tone is heard again', async () => near(await pitchHeard(two), 500), 15_000);
+  await until('on both sides', async () => near(await pitchHeard(one), 900), 15_000);
   await two.locator('m-call [data-act=hold]').click();
   await one.locator('m-call [role=status]', { hasText: 'Wim has put you on hold' }).waitFor();
   await until('on hold nothing of him is heard', async () => !near(await pitchHeard(one), 900), 15_000);
@@ -118,6 +134,23 @@ await journey('talk: two messengers, both ways, muted and unmuted', async () => 
   await two.locator('m-call [data-act=hang-up]').click();
   await one.locator('m-call [data-act=close]').waitFor();
   await one.locator('.row.of-call').waitFor();
+});
+
+await journey('talk: a tab that dies is noticed within five seconds', async () => {
+  const [one, two] = await friends('dina', 'eli');
+  await openThread(one, 'Eli');
+  await one.locator('.thread-acts button').click();
+  await two.locator('.ring-accept').click();
+  await one.locator('m-call [data-act=hold]').waitFor();
+  await until('they talk', async () => await pitchHeard(one).catch(() => 1) >= 0 && await one.locator('m-call .call-time, m-call [role=status]').count() > 0);
+  const devtools = await two.context().newCDPSession(two);
+  const began = Date.now();
+  // The page's process dies without a word: nothing of it can say good-bye.
+  await devtools.send('Page.crash').catch(() => {});
+  await one.locator('m-call [data-act=close]').waitFor({ timeout: 10_000 });
+  const took = Date.now() - began;
+  console.log(`      noticed after ${took} ms`);
+  check(took < 5_000, `a dead tab was noticed only after ${took} ms`);
 });
 
 await journey('talk: two tabs ring, one answers, the other is quiet; another device takes the call over', async () => {

@@ -217,7 +217,17 @@ story! {
 
         let offer = browser.changes_network();
         let restarted = bob.to_call(&ringing, "restart", json!({ "offer": offer })).await.expect(200);
-        browser.takes(restarted["answer"].as_str().unwrap());
+        let ufrag = |sdp: &str| sdp.split("a=ice-ufrag:").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+        let answer = restarted["answer"].as_str().unwrap();
+        assert_ne!(ufrag(answer), ufrag(&offer), "each side has new credentials");
+        browser.takes(answer);
+        // From another port than before, and both are heard from there.
+        handset.ear.clear();
+        browser.ear.clear();
+        handset.ear.hears(BROWSER_HZ).await;
+        browser.ear.hears(PHONE_HZ).await;
+        assert_eq!(bob.call_is(app, &["in_progress", "ended"]).await["state"], "in_progress", "the same call");
+        bob.to_call(&ringing, "restart", json!({ "offer": "" })).await.refused(422, "bad_offer");
 
         let (other, offer) = Browser::new(OTHER_HZ);
         let moved = laptop.to_call(&ringing, "move", json!({ "offer": offer })).await.expect(200);

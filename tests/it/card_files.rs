@@ -195,7 +195,7 @@ story! {
 }
 
 /// A mail server that takes every letter.
-async fn mail_server() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
+pub async fn mail_server() -> (String, tokio::sync::mpsc::UnboundedReceiver<String>) {
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", listener.local_addr().unwrap());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{AnsweredCall, Offer, connected, happen};
+use super::{AnsweredCall, Offer, connected, happen, to_the_end};
 use crate::accounts::auth::SignedIn;
 use crate::app::App;
 use crate::calls::control::Switchboard;
@@ -100,6 +100,7 @@ async fn create_digits(
     if call.machine().state != State::InProgress {
         return Err(Error::conflict("not_now", "There is nobody who could hear keys."));
     }
+    calls::only_at(&call, board.node())?;
     board.send_digits(id, side, &body.digits);
     Ok(HttpResponse::NoContent().finish())
 }
@@ -133,6 +134,7 @@ async fn restart_call(
     if call.machine().party(side).end != mine {
         return Err(Error::conflict("answered_elsewhere", "Another device has the call."));
     }
+    calls::only_at(&call, board.node())?;
     let answer = board.reconnect_browser(id, side, &body.offer).await?;
     Ok(web::Json(SdpAnswer { answer }))
 }
@@ -152,9 +154,13 @@ async fn move_call(
     let check = app.db.read(move |db| calls::find(db, who.account, id)).await?;
     Offer::check(&body.offer)?;
     drop(check);
-    let take_over = move |db: &mut Db| move_to_client(db, now, who.account, id, who.session);
-    let placed = app.db.write(who.account, take_over).await?;
-    Ok(web::Json(connected(&app, &board, who, placed, &body.offer).await?))
+    let node = board.node().to_owned();
+    let take_over = move |db: &mut Db| move_to_client(db, now, who.account, (id, &node), who.session);
+    let answered = to_the_end(async move {
+        let placed = app.db.write(who.account, take_over).await?;
+        connected(&app, &board, who, placed, &body.offer).await
+    });
+    Ok(web::Json(answered.await?))
 }
 
 /// Asks the other side whether the call may be recorded, or ends the recording.

@@ -29,6 +29,12 @@ const PLAYED_WITHIN: Duration = Duration::from_millis(250);
 /// The first frames must say which call it is.
 const START_WITHIN: Duration = Duration::from_secs(10);
 
+/// Between two looks at whether a carrier is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A carrier of which nothing came for so long, not even the answer to a ping (RFC 6455 section 5.5.2), is cut off; and
+/// so is one that takes nothing any more.
+const GONE_AFTER: Duration = Duration::from_secs(30);
+
 /// The doors for calls.
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(create_incoming_call)
@@ -256,6 +262,11 @@ async fn open_media(
     Ok(response)
 }
 
+/// What comes of something within a time.
+async fn within<T>(time: Duration, what: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(time, what).await.ok()
+}
+
 /// A socket that carries sound.
 struct Carried {
     board: Arc<Switchboard>,
@@ -280,13 +291,21 @@ impl Carried {
     async fn run(mut self, mut stream: actix_ws::AggregatedMessageStream) {
         let start = tokio::time::sleep(START_WITHIN);
         tokio::pin!(start);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut heard = Instant::now();
         loop {
             tokio::select! {
                 out = self.socket.to_wire.recv() => match out {
-                    Some(out) if self.give(&out).await => {}
+                    Some(out) if within(GONE_AFTER, self.give(&out)).await == Some(true) => {}
                     _ => break,
                 },
-                message = stream.next() => match message {
+                _ = look.tick() => {
+                    let pinged = within(GONE_AFTER, self.session.ping(b"")).await;
+                    if heard.elapsed() >= GONE_AFTER || !matches!(pinged, Some(Ok(()))) {
+                        break;
+                    }
+                }
+                message = stream.next() => match message.inspect(|_| heard = Instant::now()) {
                     Some(Ok(AggregatedMessage::Text(text))) => {
                         let read = self.wire.read(&text);
                         if !self.take(read) {
@@ -316,7 +335,7 @@ impl Carried {
             }
         }
         // The way in is dropped with us: the leg has hung up, unless it was we who closed it.
-        let _ = self.session.close(None).await;
+        let _ = within(LOOK_EVERY, self.session.close(None)).await;
     }
 
     /// Writes one thing; false when the socket is to be closed.

@@ -104,25 +104,33 @@ impl TestApp {
         let edges = Edges::open(&app);
         let carrier = simulator_for(&url, clock);
 
-        let for_server = edges.clone();
-        let server = actix_web::HttpServer::new(move || {
-            let edges = for_server.clone();
-            actix_web::App::new()
-                .wrap(actix_web::middleware::from_fn(meari::accounts::idempotency::once))
-                .wrap(actix_web::middleware::from_fn(meari::http::with_request_id))
-                .configure(move |cfg| edges.configure(cfg))
-        })
-        .workers(1)
-        .disable_signals()
-        .shutdown_timeout(1)
-        .listen(listener)
-        .unwrap()
-        .run();
+        let server = serve(&edges, listener);
         let carrier_server = simulator::server(carrier.clone(), carrier_listener).unwrap();
-        let handles = vec![server.handle(), carrier_server.handle()];
-        actix_web::rt::spawn(server);
+        let handles = vec![server, carrier_server.handle()];
         actix_web::rt::spawn(carrier_server);
         TestApp { app, edges, carrier, url, handles, _folder: folder, _database: database }
+    }
+
+    /// The service dies in the middle of everything, and another one starts on the same database at the same address.
+    pub async fn dies_and_rises(mut self) -> TestApp {
+        let server = self.handles.remove(0);
+        server.stop(false).await;
+        let (settings, clock) = (self.app.settings.clone(), self.app.clock.clone());
+        drop((self.app, self.edges));
+        let listener = std::net::TcpListener::bind(self.url.trim_start_matches("http://")).unwrap();
+        let app = App::open(settings, clock, Keys::from_secret(&[7; 32])).unwrap();
+        let edges = Edges::open(&app);
+        self.handles.insert(0, serve(&edges, listener));
+        TestApp { app, edges, ..self }
+    }
+
+    /// Another node of the same service: where it is, and its live calls.
+    pub fn another_node(&mut self) -> (String, Edges) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let edges = Edges::open(&self.app);
+        self.handles.push(serve(&edges, listener));
+        (url, edges)
     }
 
     /// Runs jobs and the carrier's deliveries until nothing is due on either side.
@@ -239,6 +247,26 @@ impl TestApp {
         }
         assert_eq!(left, 0, "the story ended with work undone");
     }
+}
+
+fn serve(edges: &Edges, listener: std::net::TcpListener) -> actix_web::dev::ServerHandle {
+    let edges = edges.clone();
+    let server = actix_web::HttpServer::new(move || {
+        let edges = edges.clone();
+        actix_web::App::new()
+            .wrap(actix_web::middleware::from_fn(meari::accounts::idempotency::once))
+            .wrap(actix_web::middleware::from_fn(meari::http::with_request_id))
+            .configure(move |cfg| edges.configure(cfg))
+    })
+    .workers(1)
+    .disable_signals()
+    .shutdown_timeout(1)
+    .listen(listener)
+    .unwrap()
+    .run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    handle
 }
 
 fn simulator_for(url: &str, clock: Clock) -> Simulator {

@@ -177,6 +177,9 @@ impl Peer {
                 Ok(Order::Answer(answer)) => {
                     let answer = SdpAnswer::from_sdp_string(&answer).unwrap();
                     self.rtc.sdp_api().accept_answer(self.pending.take().unwrap(), answer).unwrap();
+                    // A restart has just thrown the old ones away.
+                    let here = Candidate::host(self.socket.local_addr().unwrap(), "udp").unwrap();
+                    self.rtc.add_local_candidate(here);
                     self.flush(Instant::now());
                 }
                 Ok(Order::Restart(sender)) => drop(sender.send(self.restart())),
@@ -220,7 +223,6 @@ impl Peer {
         api.ice_restart(false);
         let (offer, pending) = api.apply().unwrap();
         self.pending = Some(pending);
-        self.rtc.add_local_candidate(Candidate::host(self.socket.local_addr().unwrap(), "udp").unwrap());
         offer.to_sdp_string()
     }
 

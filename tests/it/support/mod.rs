@@ -10,6 +10,7 @@ pub mod client;
 pub mod database;
 pub mod dav;
 pub mod exchange;
+pub mod line;
 pub mod push;
 pub mod smsc;
 pub mod wires;
