@@ -22,7 +22,7 @@ fn texts(page: &Value) -> Vec<String> {
 
 story! {
     async fn a_message_answers_another_one_and_both_see_which(app) {
-        let (ann, ben, to_ben, to_ann) = friends(&app).await;
+        let (ann, ben, to_ben, to_ann) = friends(app).await;
         let asked = says(&ann, &to_ben, json!({ "text": "Dinner\nat eight?" })).await;
         says(&ann, &to_ben, json!({ "text": "Or at nine?" })).await;
         let answer = says(&ben, &to_ann, json!({ "text": "Yes", "reply_to": asked["id"], "client_id": "r-1" })).await;
@@ -70,7 +70,7 @@ story! {
     }
 
     async fn what_somebody_never_saw_is_not_quoted_to_him(app) {
-        let (ann, ben, to_ben, to_ann) = friends(&app).await;
+        let (ann, ben, to_ben, to_ann) = friends(app).await;
         says(&ben, &to_ann, json!({ "text": "Hello" })).await;
         ann.post(&format!("/v1/contacts/{to_ben}/block"), json!({})).await.expect(200);
         let unheard = says(&ben, &to_ann, json!({ "text": "You never see this" })).await;
@@ -83,7 +83,7 @@ story! {
     }
 
     async fn a_conversation_is_read_onward_from_a_message(app) {
-        let (ann, ben, to_ben, _) = friends(&app).await;
+        let (ann, ben, to_ben, _) = friends(app).await;
         let mut ids = Vec::new();
         for n in 1..=7 {
             ids.push(says(&ann, &to_ben, json!({ "text": n.to_string() })).await);
@@ -98,7 +98,7 @@ story! {
     }
 
     async fn old_messages_are_found_by_their_words(app) {
-        let (ann, ben, to_ben, to_ann) = friends(&app).await;
+        let (ann, ben, to_ben, to_ann) = friends(app).await;
         let cat = app.person("cat").await;
         let (to_cat, _) = ann.befriends(&cat).await;
         says(&ann, &to_cat, json!({ "text": "The café by the river" })).await;
@@ -124,7 +124,7 @@ story! {
     }
 
     async fn nobody_finds_what_is_not_his_nor_too_often(app) {
-        let (ann, _, to_ben, _) = friends(&app).await;
+        let (ann, _, to_ben, _) = friends(app).await;
         let mallory = app.person("mallory").await;
         let said = says(&ann, &to_ben, json!({ "text": "our secret" })).await;
         let own = mallory.get("/v1/messages/search?q=secret").await.expect(200);
@@ -142,7 +142,7 @@ story! {
     }
 
     async fn friends_see_a_photo_and_strangers_do_not(app) {
-        let (ann, ben, to_ben, to_ann) = friends(&app).await;
+        let (ann, ben, to_ben, to_ann) = friends(app).await;
         let mallory = app.person("mallory").await;
         let contact = format!("/v1/contacts/{to_ann}");
         assert_eq!(ben.get(&contact).await.expect(200)["photo_url"], Value::Null);
