@@ -44,6 +44,8 @@ async fn calls<W: Wire>() -> Exchange {
     let (call, browser) = bob.calls(&contact, BROWSER_HZ).await;
     let handset = exchange.rings(app, PHONE).await;
     handset.answers();
+    bob.call_is(app, &["in_progress"]).await;
+    handset.ear.hears(BROWSER_HZ).await;
     browser.ear.hears(PHONE_HZ).await;
     handset.presses('5');
     eventually("the key arrives", async || browser.keys() == [5]).await;
