@@ -49,6 +49,22 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().ok().map(|t| Timestamp(t.as_microsecond()))
     }
 
+    /// When the day of `zone` (an IANA name) began in which this lies, and when the next one does; UTC when the zone is
+    /// not known.
+    pub fn day_in(self, zone: &str) -> (Timestamp, Timestamp) {
+        let zone = jiff::tz::TimeZone::get(zone).unwrap_or(jiff::tz::TimeZone::UTC);
+        let bounds = || {
+            let wall = jiff::Timestamp::from_microsecond(self.0).ok()?.to_zoned(zone);
+            let start = wall.start_of_day().ok()?;
+            let next = wall.tomorrow().ok()?.start_of_day().ok()?;
+            Some((
+                Timestamp(start.timestamp().as_microsecond()),
+                Timestamp(next.timestamp().as_microsecond()),
+            ))
+        };
+        bounds().unwrap_or((self, self))
+    }
+
     /// Minutes since midnight on the wall of `zone` (an IANA name); UTC when the zone is not known.
     pub fn minute_of_day_in(self, zone: &str) -> u16 {
         let Ok(instant) = jiff::Timestamp::from_microsecond(self.0) else { return 0 };

@@ -8,6 +8,7 @@ mod read;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -127,6 +128,8 @@ pub struct Settings {
     pub number_reserve_budget: Option<Money>,
     /// Whether orders are only written down and not made.
     pub number_reserve_dry_run: bool,
+    /// Days for which a number that was retired and comes back is given to nobody.
+    pub number_ageing_days: u32,
     /// Whether pushes may go to addresses inside the operator's network, and without TLS.
     pub push_to_private_addresses: bool,
 }
@@ -161,12 +164,18 @@ impl Default for Settings {
             number_reserve_carrier: None,
             number_reserve_budget: None,
             number_reserve_dry_run: true,
+            number_ageing_days: 45,
             push_to_private_addresses: false,
         }
     }
 }
 
 impl Settings {
+    /// How long a number ages that was retired and comes back.
+    pub fn number_ageing(&self) -> Duration {
+        Duration::from_secs(u64::from(self.number_ageing_days) * 24 * 3_600)
+    }
+
     /// Reads the file (`path`, else `MEARI_CONFIG`, else `meari.toml` when it exists) and then the variables of `env`.
     ///
     /// # Errors

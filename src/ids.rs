@@ -171,6 +171,10 @@ id!(
     OutboundSmsId, "sms"
 );
 id!(
+    /// A text that waits for its owner's word.
+    HeldTextId, "hld"
+);
+id!(
     /// A word about being written to.
     ConsentId, "cst"
 );

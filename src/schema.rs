@@ -2,6 +2,13 @@
 //! the DDL and the reasons.
 #![allow(missing_docs, reason = "the columns are documented where the entities are")]
 
+mod texts;
+
+pub use texts::{
+    early_receipts, group_conversations, group_participants, group_senders, handset_guards, held_texts,
+    message_notes,
+};
+
 diesel::table! {
     accounts (id) {
         id -> Binary,
@@ -450,18 +457,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    early_receipts (carrier_id, sid, state) {
-        carrier_id -> Text,
-        sid -> Text,
-        state -> Text,
-        error_code -> Nullable<Text>,
-        is_absent -> Bool,
-        is_opted_out -> Bool,
-        at -> BigInt,
-    }
-}
-
-diesel::table! {
     carrier_tallies (carrier_id, minute) {
         carrier_id -> Text,
         minute -> BigInt,
@@ -744,14 +739,6 @@ diesel::table! {
     }
 }
 
-diesel::table! {
-    message_notes (message_id) {
-        message_id -> Binary,
-        kind -> Text,
-        data -> Text,
-    }
-}
-
 diesel::allow_tables_to_appear_in_same_query!(
     accounts,
     account_counters,
@@ -797,4 +784,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     voicemails,
     call_settings,
     message_notes,
+    group_conversations,
+    group_participants,
+    group_senders,
+    handset_guards,
+    held_texts,
 );

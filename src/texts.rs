@@ -5,10 +5,12 @@
 //! aim at 70 UCS-2 units (`messaging::segments` tests both).
 
 mod calls;
+mod guard;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::calls::CallText;
+pub use self::guard::GuardText;
 
 /// The longest name (characters) that we put into a text of ours; a longer one is cut.
 const NAME_CHARS_MAX: usize = 24;

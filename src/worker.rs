@@ -27,6 +27,7 @@ async fn run(app: &App, job: &Claimed) -> Result<Next> {
     match job.kind.as_str() {
         messaging::outbox::SEND_SMS => messaging::jobs::send_sms(app, job).await,
         messaging::outbox::SETTLE_SMS => messaging::jobs::settle_sms(app, job).await,
+        messaging::guard::MAIL_CODE => messaging::jobs::mail_guard_code(app, job).await.map(|()| Next::Done),
         attachments::FETCH => messaging::fetch::run(app, job).await,
         kind if accounts::jobs::KINDS.contains(&kind) => {
             accounts::jobs::run(app, job).await.map(|()| Next::Done)
@@ -73,7 +74,7 @@ async fn perform(app: App, job: Claimed) {
 async fn claim(app: &App, room: usize) -> Vec<Claimed> {
     let now = app.now();
     let carriers: Vec<(String, Rates)> =
-        app.carriers.limited().map(|(id, rates)| (id.to_owned(), rates)).collect();
+        app.carriers.limited(now).map(|(id, rates)| (id.to_owned(), rates)).collect();
     let claimed = app.db.write(Lane::Any, move |db| {
         // Those whose turn has come first: they have waited.
         let ids = messaging::pace::release(db, now, &carriers, room)?;
@@ -202,6 +203,8 @@ pub async fn sweep(app: &App) -> Result<()> {
     app.db.write(Lane::Any, move |db| queue::prune(db, now.minus(JOBS_KEPT), SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| messaging::outbox::prune(db, now.minus(SMS_KEPT), SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| messaging::pace::prune(db, now)).await?;
+    app.db.write(Lane::Any, move |db| messaging::groups::prune(db, now, 100)).await?;
+    app.db.write(Lane::Any, move |db| messaging::held::prune(db, now, SWEEP_ROWS)).await?;
     messaging::jobs::sweep_receipts(app).await?;
     app.db.write(Lane::Any, move |db| crate::watch::prune(db, now)).await?;
     app.db.write(Lane::Any, move |db| accounts::ranges::prune(db, now)).await?;

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod mobiles;
 pub mod pages;
 pub mod passwords;
+pub mod pins;
 pub mod proofs;
 pub mod ranges;
 pub mod session;
@@ -28,6 +29,8 @@ pub mod view;
 mod store;
 mod store_proofs;
 mod store_tickets;
+
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::db::{Db, Signal, Topics};
@@ -63,6 +66,19 @@ pub struct Account {
     pub admin: bool,
     /// Signed up.
     pub created_at: Timestamp,
+}
+
+/// When texts that nobody has asked for are not sent to somebody who has set no quiet hours: at night, as the rules of
+/// the North American networks have it (before 8 and after 21 o'clock of the reader's time).
+const NIGHT: QuietHours = QuietHours { from: 21 * 60, to: 8 * 60 };
+
+impl Account {
+    /// From when on it may be sent what it has not asked for: now, or at the end of its quiet hours.
+    pub fn awake_at(&self, now: Timestamp) -> Timestamp {
+        let minute = now.minute_of_day_in(&self.time_zone);
+        let left = self.quiet_hours.unwrap_or(NIGHT).minutes_left(minute).unwrap_or(0);
+        now.plus(Duration::from_secs(u64::from(left) * 60))
+    }
 }
 
 /// A part of every day, which may go past midnight.

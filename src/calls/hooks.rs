@@ -10,7 +10,7 @@ use super::jobs::late;
 use super::machine::{End, EndReason, Event, Hears, Recording, Side, State};
 use super::place::{Caller, PhoneCaller, place};
 use super::{Call, Leg, LegState, jobs, settings, store};
-use crate::accounts::{self, limits};
+use crate::accounts::{self, limits, pins};
 use crate::app::App;
 use crate::carriers::voice::{
     CallEnd, CallEvent, CallNews, CallWord, IncomingCall, NextStep, Progress, Step,
@@ -269,7 +269,7 @@ fn identify(db: &mut Db, now: Timestamp, keys: &Keys, typed: &str) -> Result<Opt
     let Some((number, pin)) = typed.trim_end_matches('#').split_once('*') else { return Ok(None) };
     let Ok(number) = E164::parse(&format!("+{number}")) else { return Ok(None) };
     let Some(account) = accounts::mobiles::holder_of(db, &number)? else { return Ok(None) };
-    Ok(settings::check_pin(db, now, keys, account, pin)?.then_some(number))
+    Ok(pins::check(db, now, keys, account, pin)?.then_some(number))
 }
 
 /// What the carrier shall do with a leg, as the call stands.

@@ -7,13 +7,13 @@ use super::policy;
 use super::store as sounds;
 use super::{Sound, policy::Refused};
 use crate::accounts::proofs::ProofState;
-use crate::accounts::{limits, mobiles};
+use crate::accounts::{mobiles, pins};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::each;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, HandsetId, SoundId};
-use crate::keys::{Keys, Purpose, same};
+use crate::keys::Keys;
 use crate::media;
 use crate::phone::E164;
 use crate::schema::call_settings;
@@ -274,12 +274,6 @@ fn refused(refused: Refused) -> Error {
     Error::invalid("forward_to", refused.code(), detail)
 }
 
-fn pin_hash(keys: &Keys, account: AccountId, pin: &str) -> Vec<u8> {
-    let mut text = account.as_bytes().to_vec();
-    text.extend_from_slice(pin.as_bytes());
-    keys.hash(Purpose::Verification, &text).to_vec()
-}
-
 /// Sets the PIN for calls from phones that hide their number; none takes it away.
 pub fn set_pin(
     db: &mut Db,
@@ -293,24 +287,7 @@ pub fn set_pin(
         return Err(Error::invalid("pin", "bad_pin", "A PIN has 4 to 8 digits."));
     }
     let settings = load(db, account)?;
-    store(db, &to_row(&settings, account, pin.map(|pin| pin_hash(keys, account, pin)), now)?)
-}
-
-/// Guesses at PINs of one account: a phone in the hand of somebody else tries a few, a machine thousands.
-const PIN_GUESSES: limits::Limit = limits::Limit {
-    name: "call_pins",
-    code: "too_many_attempts",
-    max: 5,
-    window: std::time::Duration::from_secs(3_600),
-};
-
-/// Whether a PIN is the account's. Every guess counts; after too many none is good.
-pub fn check_pin(db: &mut Db, now: Timestamp, keys: &Keys, account: AccountId, pin: &str) -> Result<bool> {
-    if limits::try_take(db, now, &PIN_GUESSES, &account.to_string())?.is_some() {
-        return Ok(false);
-    }
-    let wanted = find(db, account)?.and_then(|row| row.pin_hash);
-    Ok(wanted.is_some_and(|wanted| same(&wanted, &pin_hash(keys, account, pin))))
+    store(db, &to_row(&settings, account, pin.map(|pin| pins::hash(keys, account, pin)), now)?)
 }
 
 /// Puts a recorded greeting in the place of the spoken one; none takes it away.

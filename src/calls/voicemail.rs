@@ -159,7 +159,7 @@ fn tell_others(db: &mut Db, now: Timestamp, call: &Call, id: VoicemailId, second
             account: Some(account),
             by: None,
             message: None,
-            purpose: outbox::Purpose::Notice,
+            purpose: outbox::Purpose::Unasked,
             order_key: line.to.as_str().to_owned(),
             line,
             text,

@@ -74,6 +74,32 @@ pub struct InboundSms {
     pub segment_count: u16,
     /// The carrier took it for a word of consent and has acted on it, so nobody must be answered twice.
     pub consent: Option<ConsentWord>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// What the network says of where a message comes from. Most carriers say nothing of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Whether the sender's number is his: SHAKEN attestation `A`, `B` or `C`. One that was not verified is `C`.
+    pub attestation: Option<char>,
+    /// The sender's network and kind of line, in the carrier's words, in small letters.
+    pub network: Option<String>,
+}
+
+/// Characters of a network's name at most.
+const NETWORK_CHARS_MAX: usize = 80;
+
+impl Origin {
+    /// The name of a network, such that it can be compared; nothing when the carrier does not know it.
+    pub fn network_named(name: &str, line_type: &str) -> Option<String> {
+        let plain = |text: &str| text.trim().to_lowercase();
+        let name = plain(name);
+        if name.is_empty() || name == "unknown" {
+            return None;
+        }
+        Some(format!("{name} {}", plain(line_type)).trim().chars().take(NETWORK_CHARS_MAX).collect())
+    }
 }
 
 /// Pictures and files of one message at most; every carrier agrees on it.

@@ -1,5 +1,7 @@
 //! What a carrier and its adapter can do, as data: the rest of Meari asks here and never by name.
 
+use crate::clock::Timestamp;
+
 /// How texts travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
@@ -32,12 +34,29 @@ pub struct Rates {
     /// Within the campaign (10DLC) that all numbers of the account belong to, from +1 to +1, each minute. What was agreed
     /// on, so no carrier has a usual one.
     pub campaign_per_minute: Option<u32>,
+    /// Within the campaign on this day, as agreed on.
+    pub campaign_day: Option<CampaignDay>,
+}
+
+/// What a campaign may send on one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CampaignDay {
+    /// Segments.
+    pub segments: u32,
+    /// When the day began, in the campaign's zone.
+    pub from: Timestamp,
+    /// When the next one does.
+    pub until: Timestamp,
 }
 
 impl Rates {
     /// No limit is known.
-    pub const NONE: Rates =
-        Rates { number_per_minute: None, account_per_minute: None, campaign_per_minute: None };
+    pub const NONE: Rates = Rates {
+        number_per_minute: None,
+        account_per_minute: None,
+        campaign_per_minute: None,
+        campaign_day: None,
+    };
 }
 
 /// What can be done with numbers through its API.

@@ -35,9 +35,9 @@ use tokio::sync::watch;
 
 pub use self::callback::{
     BadSignature, CallbackError, CallbackRequest, CarrierError, CarrierEvent, ConsentWord, DeliveryReceipt,
-    Door, Headers, InboundMedia, InboundSms, ParseError,
+    Door, Headers, InboundMedia, InboundSms, Origin, ParseError,
 };
-pub use self::capabilities::{Capabilities, Encoding, NumberTrade, Rates, StopScope};
+pub use self::capabilities::{CampaignDay, Capabilities, Encoding, NumberTrade, Rates, StopScope};
 pub use self::goods::{
     Features, NumberKind, NumberOrder, NumberQuery, OfferedNumber, OrderState, Ordered, OwnedNumber,
     OwnedNumbers,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
 
-use super::{Carrier, CarrierSettings, Rates, bandwidth, plivo, smpp, telnyx, twilio, vonage};
+use super::{CampaignDay, Carrier, CarrierSettings, Rates, bandwidth, plivo, smpp, telnyx, twilio, vonage};
+use crate::clock::Timestamp;
 use crate::money::{Currency, Money};
 use crate::net::{Net, Url};
 
@@ -40,6 +41,13 @@ pub const PRICE_PER_SEGMENT: &str = "price_per_segment";
 pub const SEGMENTS_PER_MINUTE: [&str; 3] =
     ["segments_per_minute", "number_segments_per_minute", "campaign_segments_per_minute"];
 
+/// How many segments may leave within the campaign on one day; `0`: no limit.
+const SEGMENTS_PER_DAY: &str = "campaign_segments_per_day";
+/// The time zone (an IANA name) in which that day begins at midnight.
+const CAMPAIGN_ZONE: &str = "campaign_time_zone";
+/// Where the networks count by days, they count by those of the Pacific coast.
+const USUAL_ZONE: &str = "America/Los_Angeles";
+
 /// An id is a part of an address that people type into a carrier's console.
 const ID_CHARS_MAX: usize = 32;
 
@@ -48,6 +56,8 @@ const ID_CHARS_MAX: usize = 32;
 pub struct Registry {
     carriers: BTreeMap<String, Arc<dyn Carrier>>,
     rates: BTreeMap<String, Rates>,
+    /// Segments of a campaign's day, and its zone.
+    days: BTreeMap<String, (u32, String)>,
     prices: BTreeMap<String, Money>,
 }
 
@@ -71,7 +81,9 @@ impl Registry {
             let kind = kind.ok_or_else(|| named(unknown_kind(&entry.kind)))?;
             let carrier = (kind.build)(kind.name, entry, net.clone()).map_err(named)?;
             let rates = rates_of(entry, carrier.capabilities().rates).map_err(named)?;
+            let day = day_of(entry).map_err(named)?;
             registry.add(carrier)?;
+            registry.days.extend(day.map(|day| (entry.id.clone(), day)));
             registry.rates.insert(entry.id.clone(), rates);
             registry.prices.extend(price_of(entry).map(|price| (entry.id.clone(), price)));
         }
@@ -115,8 +127,13 @@ impl Registry {
     }
 
     /// How fast a carrier may be used: as the operator says, else as it usually takes messages.
-    pub fn rates(&self, id: &str) -> Rates {
-        self.rates.get(id).copied().unwrap_or(Rates::NONE)
+    pub fn rates(&self, id: &str, now: Timestamp) -> Rates {
+        let rates = self.rates.get(id).copied().unwrap_or(Rates::NONE);
+        let campaign_day = self.days.get(id).map(|(segments, zone)| {
+            let (from, until) = now.day_in(zone);
+            CampaignDay { segments: *segments, from, until }
+        });
+        Rates { campaign_day, ..rates }
     }
 
     /// The carriers with a price for a segment, the cheapest first; none when the prices cannot be compared.
@@ -132,8 +149,8 @@ impl Registry {
     }
 
     /// The carriers whose speed has a limit.
-    pub fn limited(&self) -> impl Iterator<Item = (&str, Rates)> {
-        let all = self.rates.iter().map(|(id, rates)| (id.as_str(), *rates));
+    pub fn limited(&self, now: Timestamp) -> impl Iterator<Item = (&str, Rates)> {
+        let all = self.rates.keys().map(move |id| (id.as_str(), self.rates(id, now)));
         all.filter(|(_, rates)| *rates != Rates::NONE)
     }
 }
@@ -157,7 +174,23 @@ fn rates_of(entry: &CarrierSettings, usual: Rates) -> Result<Rates, String> {
         account_per_minute: read(account, usual.account_per_minute)?,
         number_per_minute: read(number, usual.number_per_minute)?,
         campaign_per_minute: read(campaign, usual.campaign_per_minute)?,
+        campaign_day: None,
     })
+}
+
+fn day_of(entry: &CarrierSettings) -> Result<Option<(u32, String)>, String> {
+    let zone = entry.options.get(CAMPAIGN_ZONE).map_or(USUAL_ZONE, |zone| zone.expose_secret().trim());
+    if jiff::tz::TimeZone::get(zone).is_err() {
+        return Err(format!("{CAMPAIGN_ZONE} must be a time zone like {USUAL_ZONE}"));
+    }
+    let Some(text) = entry.options.get(SEGMENTS_PER_DAY) else { return Ok(None) };
+    match text.expose_secret().trim().parse::<u32>() {
+        Ok(0) => Ok(None),
+        Ok(segments) => Ok(Some((segments, zone.to_owned()))),
+        Err(_) => {
+            Err(format!("{SEGMENTS_PER_DAY} must be a whole number of segments each day, 0 for no limit"))
+        }
+    }
 }
 
 fn unknown_kind(kind: &str) -> String {
@@ -177,7 +210,8 @@ impl<'a> OptionReader<'a> {
     /// Checks that every key is one of `known`.
     pub(super) fn new(settings: &'a CarrierSettings, known: &[&str]) -> Result<Self, String> {
         for key in settings.options.keys() {
-            let common = key == PRICE_PER_SEGMENT || SEGMENTS_PER_MINUTE.contains(&key.as_str());
+            let common = [PRICE_PER_SEGMENT, SEGMENTS_PER_DAY, CAMPAIGN_ZONE].contains(&key.as_str())
+                || SEGMENTS_PER_MINUTE.contains(&key.as_str());
             if !known.contains(&key.as_str()) && !common {
                 let near = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
                 let hint = near.map(|near| format!("; the nearest known one is {near}")).unwrap_or_default();
@@ -290,14 +324,14 @@ mod tests {
     fn rates_are_the_operators_or_the_usual_ones() {
         let rates = |options: &[(&str, &str)]| {
             let all: Vec<_> = GOOD.iter().chain(options).copied().collect();
-            build(&[entry("main", "twilio", &all)]).map(|registry| registry.rates("main"))
+            build(&[entry("main", "twilio", &all)]).map(|registry| registry.rates("main", Timestamp(0)))
         };
         assert_eq!(rates(&[]).unwrap(), Rates { number_per_minute: Some(60), ..Rates::NONE });
         let agreed = rates(&[("number_segments_per_minute", "0"), ("campaign_segments_per_minute", "240")]);
         assert_eq!(agreed.unwrap(), Rates { campaign_per_minute: Some(240), ..Rates::NONE });
         assert!(rates(&[("segments_per_minute", "many")]).unwrap_err().contains("segments_per_minute"));
         let simulator = build(&[entry("sim", "simulator", &GOOD)]).unwrap();
-        assert_eq!(simulator.limited().count(), 0);
+        assert_eq!(simulator.limited(Timestamp(0)).count(), 0);
     }
 
     #[test]

@@ -275,6 +275,10 @@ const KEYS: &[Key] = &[
         s.carrier_loop_minutes = raw.scalar()?.parse().ok().filter(|minutes| *minutes <= 1_440)?;
         Some(())
     }),
+    key("number_ageing_days", "days, 0 to 365", "45", |s, raw| {
+        s.number_ageing_days = raw.scalar()?.parse().ok().filter(|days| *days <= 365)?;
+        Some(())
+    }),
     key("number_reserve", "regions with a number each", "US=20 KR=5", |s, raw| {
         s.number_reserve = parse_wishes(&raw.text()?)?;
         Some(())

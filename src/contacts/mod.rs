@@ -35,6 +35,7 @@ pub mod vcard;
 
 pub use address::{ContactAddress, Network};
 pub use contact::{Contact, ContactState, ContactView, Direction, NumberState};
+pub use conversation::{close as close_conversation, open as open_conversation};
 pub use messenger_card::{CardPhoto, MessengerCard, render_messenger_card};
 pub use numbering::{
     REST, count_waiting, free_rested, give_numbers, handset_removed, hide_on_phone, peer_changed,

@@ -2,6 +2,8 @@
 
 mod admin;
 mod carriers;
+mod guard;
+mod health;
 mod preview;
 mod push;
 mod search;
@@ -46,7 +48,11 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(admin::list_jobs)
         .service(update_reaction)
         .service(delete_reaction)
-        .service(create_typing);
+        .service(create_typing)
+        .service(guard::find_text_guard)
+        .service(guard::decide_held_texts)
+        .service(guard::update_text_guard)
+        .service(health::list_number_health);
 }
 
 /// What to say.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
+use super::groups::{self, GroupText};
+use super::guard::{self, Means, Suspect, Verdict};
 use super::outbox::{self, NewSms, Purpose};
 use super::receive::{self, Arrived, Received};
-use super::routes::{Meaning, Route, Routes, SmsLine, resolve_many};
+use super::routes::{Meaning, Route, Routes, SmsLine, resolve_many, sms_line};
 use super::{bridge, consenting, reactions, receipts, receive_and_forward, rounds, tapbacks};
 use crate::accounts::limits::{self, Limit};
 use crate::accounts::mobiles;
@@ -16,10 +18,10 @@ use crate::carriers::{CarrierEvent, DeliveryReceipt, InboundSms, ReceiptState, S
 use crate::clock::Timestamp;
 use crate::db::{Db, HotOperation, HotRead, Lane};
 use crate::error::{Kind, Result};
-use crate::ids::{AccountId, HandsetId};
+use crate::ids::{AccountId, ContactId, HandsetId};
 use crate::phone::E164;
-use crate::texts::{Locale, Text};
-use crate::{contacts, presence};
+use crate::texts::{GuardText, Locale, Text};
+use crate::{accounts, contacts, presence};
 
 /// The lost are told once a day what the number is.
 const NOTICE_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -81,6 +83,9 @@ impl Arrivals {
         if let Some(word) = consenting::word(&sms) {
             consenting::hear(app, carrier_id, &sms, &from, word).await?;
         }
+        if !sms.others.is_empty() && self.to_group(app, carrier_id, &sms, &from).await? {
+            return Ok(());
+        }
         // A route may be as old as a minute when another node changed it; the second look is fresh.
         for attempt in 0..2 {
             let meaning = self.meaning(&from, &sms.to, attempt > 0).await?;
@@ -107,6 +112,30 @@ impl Arrivals {
         Ok(meaning)
     }
 
+    /// Takes a text of a group; false when it is an ordinary one for us: our number in it names nobody, or somebody
+    /// who has no client and is reached by SMS.
+    async fn to_group(&self, app: &App, carrier_id: &str, sms: &InboundSms, from: &E164) -> Result<bool> {
+        let meaning = self.meaning(from, &sms.to, true).await?;
+        let route = if let Meaning::Contact(route) = meaning { Some(*route) } else { None };
+        if let Some(route) = &route {
+            if route.onward.is_some() || !route.open {
+                return Ok(false);
+            }
+            if !self.is_his(app, carrier_id, sms, route).await? {
+                return Ok(true);
+            }
+            self.note_heard(app, route.account, route.handset);
+        }
+        let (now, lane) = (app.now(), route.as_ref().map_or(Lane::Any, |route| Lane::Of(route.account)));
+        let text =
+            GroupText { carrier_id: carrier_id.to_owned(), from: from.clone(), sms: sms.clone(), route };
+        let taken = app.db.write(lane, move |db| groups::receive(db, now, &text)).await?;
+        if taken {
+            app.metrics.message("inbound", "received");
+        }
+        Ok(taken)
+    }
+
     async fn to_contact(
         &self,
         app: &App,
@@ -114,11 +143,15 @@ impl Arrivals {
         sms: &InboundSms,
         route: Route,
     ) -> Result<Received> {
+        if !self.is_his(app, carrier_id, sms, &route).await? {
+            return Ok(Received::Duplicate);
+        }
         self.note_heard(app, route.account, route.handset);
         if !route.open {
             // Whoever is blocked is not told.
             return Ok(Received::Duplicate);
         }
+        let retired = route.retired.then_some((route.account, route.contact));
         if let Some(tapback) = tapbacks::parse(&sms.text).filter(|_| route.onward.is_none()) {
             let (now, account) = (app.now(), route.account);
             let (route, carrier) = (route.clone(), carrier_id.to_owned());
@@ -146,8 +179,31 @@ impl Arrivals {
         };
         if matches!(received, Received::Stored(_)) {
             app.metrics.message("inbound", "received");
+            if let Some((account, contact)) = retired {
+                let (now, from, to) = (app.now(), sms.from.phone().cloned(), sms.to.clone());
+                let tell = move |db: &mut Db| tell_new_number(db, now, account, contact, from.as_ref(), &to);
+                app.db.write(account, tell).await?;
+            }
         }
         Ok(received)
+    }
+
+    /// Whether a text may go its way: not one that may be forged, and not one that answers the question about it.
+    async fn is_his(&self, app: &App, carrier_id: &str, sms: &InboundSms, route: &Route) -> Result<bool> {
+        let now = app.now();
+        let is_answer = route.guard.is_asked(now) && guard::read_answer(&sms.text).is_some();
+        if !is_answer && guard::judge(now, &route.guard, &sms.origin) == Verdict::Pass {
+            return Ok(true);
+        }
+        let Some(from) = sms.from.phone().cloned() else { return Ok(true) };
+        let means = Means {
+            keys: app.keys.clone(),
+            mails: app.mail.is_configured(),
+            service: app.settings.public_url.clone(),
+        };
+        let (account, carrier_id) = (route.account, carrier_id.to_owned());
+        let suspect = Suspect { route: route.clone(), carrier_id, from, sms: sms.clone() };
+        app.db.write(account, move |db| guard::take(db, now, &means, &suspect)).await
     }
 
     /// Notes a sign of life without making the SMS wait for it.
@@ -237,6 +293,27 @@ fn note_heard(db: &mut Db, items: &[Heard]) -> Result<Vec<()>> {
     let handsets: Vec<_> = items.iter().map(|(_, account, handset)| (*account, *handset)).collect();
     presence::heard_from_many(db, now, &handsets)?;
     Ok(vec![(); items.len()])
+}
+
+/// Somebody wrote to a number that is not in use any more: once a day he is told the new one, from there.
+fn tell_new_number(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    contact: ContactId,
+    from: Option<&E164>,
+    to: &E164,
+) -> Result<()> {
+    let Some(from) = from else { return Ok(()) };
+    let Some(line) = sms_line(db, account, contact)?.filter(|line| line.from != *to) else { return Ok(()) };
+    let pair = format!("{from} {to}");
+    if !limits::first_within(db, now, "notice_retired", &pair, NOTICE_EVERY)? {
+        return Ok(());
+    }
+    let locale = accounts::load(db, account)?.locale;
+    let name = contacts::load(db, account, contact)?.shown_name().to_owned();
+    let words = GuardText::NumberChanged { name: &name, number: line.from.as_str() }.render(locale);
+    notice(db, now, &SmsLine { to: from.clone(), ..line }, words)
 }
 
 fn may_tell(db: &mut Db, now: Timestamp, handset: &E164) -> Result<bool> {

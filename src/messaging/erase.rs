@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{outbox, reactions, store, view};
+use super::{groups, guard, held, outbox, reactions, store, view};
 use crate::attachments;
 use crate::clock::Timestamp;
 use crate::db::Db;
@@ -38,6 +38,9 @@ pub fn erase(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
     // Before any message: whoever writes to the account at this moment takes the counters first, too.
     events::lock(db, &[account])?;
     reactions::erase(db, account)?;
+    held::erase(db, account)?;
+    guard::erase(db, account)?;
+    groups::erase(db, account)?;
     store::erase_conversations(db, account)?;
     attachments::erase(db, now, account)?;
     outbox::erase(db, account)

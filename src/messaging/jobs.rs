@@ -6,13 +6,16 @@ use super::consenting;
 use super::moving::{self, Move};
 use super::outbox::{self, OutboundSms, SmsJob, Turn};
 use super::parcel::{self, Parcel};
-use super::{Waited, pace, place_waiting, receipts, segments, store};
+use super::{Waited, guard, pace, place_waiting, receipts, segments, store};
+use crate::accounts;
 use crate::app::App;
 use crate::carriers::{Found, Rates, Retry, SendError, SentQuery, SmsToSend, StopScope};
 use crate::clock::Timestamp;
 use crate::db::{Db, Lane};
 use crate::error::Result;
+use crate::mail::Letter;
 use crate::queue::{self, Claimed, Next};
+use crate::texts::{GuardText, Locale};
 
 /// When a message that has no number yet is looked at again.
 const NUMBER_PAUSE: Duration = Duration::from_secs(60);
@@ -59,7 +62,7 @@ async fn before_leaving(app: &App, claimed: &Claimed, job: &SmsJob) -> Result<Op
             app.db.write(lane(job), move |db| moving::move_to(db, now, id, &line)).await?;
         }
     }
-    let rates = app.carriers.rates(&sms.carrier_id);
+    let rates = app.carriers.rates(&sms.carrier_id, now);
     if claimed.granted || rates == Rates::NONE || sms.state != "queued" {
         return Ok(None);
     }
@@ -267,6 +270,29 @@ fn ask_again(now: Timestamp, claimed: &Claimed, sms: &OutboundSms) -> Next {
     }
     tracing::warn!(sms.id = %sms.id, carrier = %sms.carrier_id, "an SMS stays unknown: the carrier cannot say whether it was sent");
     Next::Done
+}
+
+/// Mails the code that proves a text.
+pub async fn mail_guard_code(app: &App, claimed: &Claimed) -> Result<()> {
+    let letter: guard::CodeLetter = serde_json::from_str(&claimed.payload)?;
+    let (now, keys) = (app.now(), app.keys.clone());
+    let read = app.db.read(move |db| {
+        let (to, code) = guard::code_to_mail(db, now, &keys, &letter)?;
+        let locale = if to.is_empty() { Locale::En } else { accounts::load(db, letter.account)?.locale };
+        Ok((to, code, locale))
+    });
+    let (to, code, locale) = read.await?;
+    for (place, to) in to.into_iter().enumerate() {
+        let letter = Letter {
+            id: Some(format!("{}-{place}", claimed.id.0.simple())),
+            to,
+            subject: GuardText::MailSubject.render(locale),
+            text: GuardText::MailBody { code: &code }.render(locale),
+            ..Letter::default()
+        };
+        app.mail.send(letter).await?;
+    }
+    Ok(())
 }
 
 /// Takes words that were kept although their SMS is known, and forgets those that nobody came for.

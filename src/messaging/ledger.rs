@@ -3,7 +3,7 @@
 
 use diesel::dsl::{count_star, max, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use uuid::Uuid;
 
 use super::outbox;
@@ -247,6 +247,13 @@ pub struct NumberFigures {
 }
 
 impl NumberFigures {
+    /// The part that arrived; `None` while nothing is known.
+    pub fn delivery_rate(&self) -> Option<f64> {
+        let count = |n: i64| u32::try_from(n).map(f64::from).unwrap_or(f64::MAX);
+        let decided = self.delivered + self.undelivered;
+        (decided > 0).then(|| count(self.delivered) / count(decided))
+    }
+
     /// Whether carriers seem to hold something against the number. A few failures say nothing.
     pub fn is_unwell(&self) -> bool {
         let decided = self.delivered + self.undelivered;
@@ -254,16 +261,30 @@ impl NumberFigures {
     }
 }
 
-/// What became of the SMS since an instant, by number.
-pub fn by_number(db: &mut Db, since: Timestamp) -> Result<Vec<NumberFigures>> {
+/// What became of the SMS since an instant, by number; of all numbers, or of some.
+pub fn by_number(db: &mut Db, since: Timestamp, only: Option<&[E164]>) -> Result<Vec<NumberFigures>> {
     type Row = (E164, String, Option<String>, i64);
-    let rows: Vec<Row> = each!(db, |c| outbound_sms::table
-        .filter(outbound_sms::id.ge(OutboundSmsId(floor_of(since))))
-        .filter(outbound_sms::state.eq_any(["delivered", "read", "undelivered", "failed"]))
-        .group_by((outbound_sms::from_number, outbound_sms::state, outbound_sms::error_code))
-        .select((outbound_sms::from_number, outbound_sms::state, outbound_sms::error_code, count_star()))
-        .order(outbound_sms::from_number.asc())
-        .load(c))?;
+    macro_rules! figures {
+        ($of:expr, $c:expr) => {
+            outbound_sms::table
+                .filter(outbound_sms::id.ge(OutboundSmsId(floor_of(since))))
+                .filter(outbound_sms::state.eq_any(["delivered", "read", "undelivered", "failed"]))
+                .filter($of)
+                .group_by((outbound_sms::from_number, outbound_sms::state, outbound_sms::error_code))
+                .select((
+                    outbound_sms::from_number,
+                    outbound_sms::state,
+                    outbound_sms::error_code,
+                    count_star(),
+                ))
+                .order(outbound_sms::from_number.asc())
+                .load($c)
+        };
+    }
+    let rows: Vec<Row> = match only {
+        Some(only) => each!(db, |c| figures!(outbound_sms::from_number.eq_any(only), c))?,
+        None => each!(db, |c| figures!(sql::<Bool>("TRUE"), c))?,
+    };
     let mut all: Vec<NumberFigures> = Vec::new();
     for (number, state, error, count) in rows {
         if all.last().is_none_or(|last| last.number != number) {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::receive::{CLAIM_RECEIPT, CLAIM_SENT, announce, claim};
 use super::routes::SmsLine;
 use super::{Message, MessageState, segments, store};
+use crate::accounts;
 use crate::carriers::{DeliveryReceipt, ReceiptState};
 use crate::clock::Timestamp;
 use crate::consent;
@@ -39,8 +40,10 @@ pub enum Purpose {
     Message,
     /// A verification code.
     Verification,
-    /// A word from the service itself.
+    /// A word from the service itself, in answer to one.
     Notice,
+    /// A word from the service that nobody has asked for just now: it waits for the end of its reader's night.
+    Unasked,
     /// From one of our numbers to another, to see whether it arrives.
     Loop,
     /// The answer to STOP, START or HELP; the only thing that goes to who said STOP.
@@ -52,7 +55,7 @@ impl Purpose {
         match self {
             Purpose::Message => "message",
             Purpose::Verification => "verification",
-            Purpose::Notice => "notice",
+            Purpose::Notice | Purpose::Unasked => "notice",
             Purpose::Loop => "loop",
             Purpose::Consent => "consent",
         }
@@ -148,12 +151,16 @@ fn enqueue_parcel(db: &mut Db, now: Timestamp, sms: &NewSms, media: bool) -> Res
         sms: id,
         account: sms.account,
         by: sms.by,
-        is_patient: matches!(sms.purpose, Purpose::Notice | Purpose::Loop),
+        is_patient: matches!(sms.purpose, Purpose::Notice | Purpose::Unasked | Purpose::Loop),
         is_code: sms.purpose == Purpose::Verification,
         media,
         waits: None,
     };
-    queue::enqueue(db, now, SEND_SMS, Some(&sms.order_key), &job)?;
+    let at = match sms.account {
+        Some(account) if sms.purpose == Purpose::Unasked => accounts::load(db, account)?.awake_at(now),
+        _ => now,
+    };
+    queue::enqueue_at(db, now, at, SEND_SMS, Some(&sms.order_key), &job)?;
     Ok(id)
 }
 

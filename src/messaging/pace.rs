@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 
-use crate::carriers::Rates;
+use crate::carriers::{CampaignDay, Rates};
 use crate::clock::Timestamp;
 use crate::db::{Conn, Db};
 use crate::each;
@@ -28,6 +28,8 @@ use crate::schema::{sms_gates, sms_waiting};
 const ACCOUNT: &str = "";
 /// The gate of its campaign.
 const CAMPAIGN: &str = "*";
+/// The count of a campaign's day: `full_at` is when the day began and `turn` how many segments have left on it.
+const DAY: &str = "*day";
 /// What may leave at once after a silence is the allowance of this part of a minute. The rest of the minute's allowance
 /// follows evenly, so that nobody's word waits for a minute because somebody else was quick.
 const BURST_PART: u32 = 6;
@@ -126,7 +128,7 @@ fn number_bucket(gate: &Gate, rates: Rates, in_campaign: bool) -> Bucket {
 /// Asks whether an SMS may leave now. When not, its job is parked until [`release`] names it.
 pub fn ask(db: &mut Db, now: Timestamp, rates: Rates, asks: &Asks) -> Result<bool> {
     let number = asks.number.as_str();
-    let mut gates = Gates::lock(db, &asks.carrier_id, &[ACCOUNT, CAMPAIGN, number])?;
+    let mut gates = Gates::lock(db, &asks.carrier_id, &[ACCOUNT, CAMPAIGN, DAY, number])?;
     let is_free = gates.are_open(rates, now, number, asks.in_campaign)
         && gates.get(number).waiting == 0
         && !others_could_go(db, &gates, rates, now)?;
@@ -241,7 +243,7 @@ fn release_of(
 ) -> Result<Vec<JobId>> {
     let numbers: Vec<String> = list_waited_at(db, carrier_id)?.into_iter().map(|gate| gate.gate).collect();
     let names: Vec<&str> =
-        [ACCOUNT, CAMPAIGN].into_iter().chain(numbers.iter().map(String::as_str)).collect();
+        [ACCOUNT, CAMPAIGN, DAY].into_iter().chain(numbers.iter().map(String::as_str)).collect();
     let mut gates = Gates::lock(db, carrier_id, &names)?;
     let mut queues: Vec<VecDeque<Waiting>> = Vec::new();
     for number in &numbers {
@@ -347,8 +349,14 @@ impl Gates {
         let is_open = |gate: &str| self.find(gate).is_none_or(|gate| gate.bucket(rates).open_at() <= now);
         let number = self.find(number);
         is_open(ACCOUNT)
-            && (!in_campaign || is_open(CAMPAIGN))
+            && (!in_campaign || (is_open(CAMPAIGN) && self.is_day_open(rates)))
             && number.is_none_or(|gate| number_bucket(gate, rates, in_campaign).open_at() <= now)
+    }
+
+    /// Whether the campaign may send more on this day.
+    fn is_day_open(&self, rates: Rates) -> bool {
+        let (Some(day), Some(gate)) = (rates.campaign_day, self.find(DAY)) else { return true };
+        gate.full_at != day.from || gate.turn < i64::from(day.segments)
     }
 
     fn pass(&mut self, rates: Rates, now: Timestamp, number: &str, in_campaign: bool, segments: i16) {
@@ -356,6 +364,14 @@ impl Gates {
         self.change(ACCOUNT, |gate| gate.take(rates, now, segments));
         if in_campaign {
             self.change(CAMPAIGN, |gate| gate.take(rates, now, segments));
+            if let Some(day) = rates.campaign_day {
+                self.change(DAY, |gate| {
+                    if gate.full_at != day.from {
+                        (gate.full_at, gate.turn) = (day.from, 0);
+                    }
+                    gate.turn += i64::from(segments);
+                });
+            }
         }
         self.change(number, |gate| gate.take(rates, now, segments));
     }
@@ -426,7 +442,19 @@ pub fn prune(db: &mut Db, now: Timestamp) -> Result<usize> {
         .filter(sms_gates::waiting.eq(0))
         .filter(sms_gates::full_at.lt(now.minus(FORGET_AFTER)))
         .filter(sms_gates::gate.ne(ACCOUNT))
+        .filter(sms_gates::gate.ne(DAY))
         .execute(c))?)
+}
+
+/// How many segments have left within a carrier's campaign since its day began.
+pub fn left_today(db: &mut Db, carrier_id: &str, day: CampaignDay) -> Result<i64> {
+    let found: Option<(Timestamp, i64)> = each!(db, |c| sms_gates::table
+        .filter(sms_gates::carrier_id.eq(carrier_id))
+        .filter(sms_gates::gate.eq(DAY))
+        .select((sms_gates::full_at, sms_gates::turn))
+        .first(c)
+        .optional())?;
+    Ok(found.filter(|(from, _)| *from == day.from).map_or(0, |(_, segments)| segments))
 }
 
 #[cfg(test)]

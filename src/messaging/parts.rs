@@ -238,6 +238,7 @@ fn join(key: Key, rows: &[Row], read: fn(i32, &[u8]) -> String) -> Group {
         media: Vec::new(),
         others: Vec::new(),
         consent: None,
+        origin: crate::carriers::Origin::default(),
         segment_count: u16::try_from(key.total).unwrap_or(1),
     };
     Group { key, sms }

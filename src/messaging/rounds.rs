@@ -77,12 +77,14 @@ pub async fn look_after_numbers(app: &App) -> Result<()> {
     if !app.db.write(Lane::Any, hourly).await? {
         return Ok(());
     }
-    if numbers::reserve::keep(app).await? {
+    let ageing = app.settings.number_ageing();
+    let aged = app.db.write(Lane::Any, move |db| numbers::end_ageing(db, now, ageing)).await?;
+    if numbers::reserve::keep(app).await? || aged > 0 {
         let fill =
             move |db: &mut Db| queue::enqueue(db, now, FILL_WAITING, None, &FillWaiting::default()).map(drop);
         app.db.write(Lane::Any, fill).await?;
     }
-    let figures = app.db.read(move |db| ledger::by_number(db, now.minus(LOOKED_BACK))).await?;
+    let figures = app.db.read(move |db| ledger::by_number(db, now.minus(LOOKED_BACK), None)).await?;
     let unwell: Vec<NumberFigures> = figures.into_iter().filter(|figures| figures.is_unwell()).collect();
     if unwell.is_empty() {
         return Ok(());

@@ -15,10 +15,13 @@ use diesel::serialize::ToSql;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, HasSqlType, Nullable, Text};
 use moka::sync::Cache;
 
+use super::guard::{self, Guard};
+use crate::clock::Timestamp;
 use crate::db::{Conn, Db, Signal, Topics};
 use crate::each;
 use crate::error::Result;
-use crate::ids::{AccountId, ContactId, ConversationId, HandsetId};
+use crate::ids::{AccountId, ContactId, ConversationId, HandsetId, NumberId};
+use crate::numbers::NumberState;
 use crate::phone::E164;
 use crate::schema::{accounts, assignments, contacts, handsets, numbers};
 
@@ -55,6 +58,10 @@ pub struct Route {
     pub open: bool,
     /// When the other side is a phone user too: how his phone is reached.
     pub onward: Option<SmsLine>,
+    /// How texts of the handset come.
+    pub guard: Guard,
+    /// The number is no longer ours; it names whom it named last.
+    pub retired: bool,
 }
 
 /// What (handset, number) means.
@@ -105,7 +112,8 @@ where
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         out.push_sql(
             "SELECT h.account_id, h.id, c.id, c.conversation_id, c.peer_account_id, c.state, p.id, p.state, \
-             p.number_state FROM handsets h JOIN numbers n ON h.state = 'verified' AND h.number = ",
+             p.number_state, g.always, g.network, g.trusted_until, g.asked_at \
+             FROM handsets h JOIN numbers n ON h.state = 'verified' AND h.number = ",
         );
         out.push_bind_param::<Text, _>(&self.from)?;
         out.push_sql(" AND n.number = ");
@@ -114,17 +122,26 @@ where
             " JOIN assignments a ON a.account_id = h.account_id AND a.number_id = n.id AND a.state <> 'past' \
                AND a.state = 'active' \
              JOIN contacts c ON c.account_id = a.account_id AND c.id = a.contact_id \
-             JOIN contacts p ON p.account_id = c.peer_account_id AND p.id = c.peer_contact_id",
+             JOIN contacts p ON p.account_id = c.peer_account_id AND p.id = c.peer_contact_id \
+             LEFT JOIN handset_guards g ON g.account_id = h.account_id AND g.handset_id = h.id",
         );
         Ok(())
     }
 }
 
 impl Query for FindPair {
-    type SqlType = (Binary, Binary, Binary, Nullable<Binary>, Nullable<Binary>, Text, Binary, Text, Text);
+    type SqlType =
+        (Binary, Binary, Binary, Nullable<Binary>, Nullable<Binary>, Text, Binary, Text, Text, GuardType);
 }
 
 impl<C> RunQueryDsl<C> for FindPair {}
+
+type GuardType = (Nullable<Bool>, Nullable<Text>, Nullable<BigInt>, Nullable<BigInt>);
+type GuardRow = (Option<bool>, Option<String>, Option<Timestamp>, Option<Timestamp>);
+
+fn to_guard((always, network, trusted_until, asked_at): GuardRow) -> Guard {
+    Guard { always: always.unwrap_or(false), network, trusted_until, asked_at }
+}
 
 type PairRow = (
     AccountId,
@@ -136,6 +153,7 @@ type PairRow = (
     ContactId,
     String,
     String,
+    GuardRow,
 );
 
 /// [`FindPair`] for many pairs at once; the first column says which of them a row belongs to.
@@ -149,7 +167,7 @@ impl QueryFragment<Pg> for FindPairs {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT t.at, h.account_id, h.id, c.id, c.conversation_id, c.peer_account_id, c.state, p.id, p.state, \
-             p.number_state FROM unnest(",
+             p.number_state, g.always, g.network, g.trusted_until, g.asked_at FROM unnest(",
         );
         out.push_bind_param::<Array<Text>, _>(&self.from)?;
         out.push_sql(", ");
@@ -161,15 +179,27 @@ impl QueryFragment<Pg> for FindPairs {
              JOIN assignments a ON a.account_id = h.account_id AND a.number_id = n.id AND a.state <> 'past' \
                AND a.state = 'active' \
              JOIN contacts c ON c.account_id = a.account_id AND c.id = a.contact_id \
-             JOIN contacts p ON p.account_id = c.peer_account_id AND p.id = c.peer_contact_id",
+             JOIN contacts p ON p.account_id = c.peer_account_id AND p.id = c.peer_contact_id \
+             LEFT JOIN handset_guards g ON g.account_id = h.account_id AND g.handset_id = h.id",
         );
         Ok(())
     }
 }
 
 impl Query for FindPairs {
-    type SqlType =
-        (BigInt, Binary, Binary, Binary, Nullable<Binary>, Nullable<Binary>, Text, Binary, Text, Text);
+    type SqlType = (
+        BigInt,
+        Binary,
+        Binary,
+        Binary,
+        Nullable<Binary>,
+        Nullable<Binary>,
+        Text,
+        Binary,
+        Text,
+        Text,
+        GuardType,
+    );
 }
 
 impl<C> RunQueryDsl<C> for FindPairs {}
@@ -185,6 +215,7 @@ type PlacedPairRow = (
     ContactId,
     String,
     String,
+    GuardRow,
 );
 
 /// What many pairs of (handset, our number) mean, each at its place. On PostgreSQL the contacts among them, which is
@@ -198,10 +229,12 @@ pub fn resolve_many(db: &mut Db, pairs: &[(E164, E164)]) -> Result<Vec<Meaning>>
         _ => return pairs.iter().map(|(from, to)| resolve(db, from, to)).collect(),
     };
     let mut found: Vec<Option<PairRow>> = pairs.iter().map(|_| None).collect();
-    for (place, account, handset, contact, conversation, peer, state, theirs, peer_state, line) in rows {
+    for (place, account, handset, contact, conversation, peer, state, theirs, peer_state, line, guard) in rows
+    {
         let place = usize::try_from(place).unwrap_or_default().checked_sub(1);
         if let Some(free) = place.and_then(|place| found.get_mut(place)) {
-            *free = Some((account, handset, contact, conversation, peer, state, theirs, peer_state, line));
+            *free =
+                Some((account, handset, contact, conversation, peer, state, theirs, peer_state, line, guard));
         }
     }
     let mut meanings = Vec::with_capacity(pairs.len());
@@ -222,22 +255,27 @@ fn find_contact(db: &mut Db, from: &E164, to: &E164) -> Result<Option<Route>> {
 }
 
 fn route_of(db: &mut Db, row: Option<PairRow>) -> Result<Option<Route>> {
-    let Some((account, handset, contact, Some(conversation), Some(peer), state, theirs, peer_state, line)) =
-        row
+    let Some((account, handset, contact, conversation, peer, state, theirs, peer_state, line, guard)) = row
     else {
         return Ok(None);
     };
+    let (Some(conversation), Some(peer)) = (conversation, peer) else { return Ok(None) };
     let open = state == "accepted" && peer_state == "accepted";
     // Without a number on the other side there is no way on to its phone, if it has one.
     let onward = if open && line == "assigned" { sms_line(db, peer, theirs)? } else { None };
-    Ok(Some(Route { account, handset, contact, conversation, peer, open, onward }))
+    let guard = to_guard(guard);
+    Ok(Some(Route { account, handset, contact, conversation, peer, open, onward, guard, retired: false }))
 }
 
 /// Why a pair names no contact that can be written to, step by step.
 fn explain(db: &mut Db, from: &E164, to: &E164) -> Result<Meaning> {
-    let ours: Option<crate::ids::NumberId> =
-        each!(db, |c| numbers::table.filter(numbers::number.eq(to)).select(numbers::id).first(c).optional())?;
-    let Some(number) = ours else { return Ok(Meaning::NotOurs) };
+    let ours: Option<(NumberId, String)> = each!(db, |c| numbers::table
+        .filter(numbers::number.eq(to))
+        .select((numbers::id, numbers::state))
+        .first(c)
+        .optional())?;
+    let Some((number, number_state)) = ours else { return Ok(Meaning::NotOurs) };
+    let retired = number_state == NumberState::Retired.as_str();
     let holder: Option<(AccountId, HandsetId, String)> = each!(db, |c| handsets::table
         .inner_join(accounts::table.on(accounts::id.eq(handsets::account_id)))
         .filter(handsets::number.eq(from))
@@ -250,23 +288,7 @@ fn explain(db: &mut Db, from: &E164, to: &E164) -> Result<Meaning> {
             each!(db, |c| numbers::table.filter(numbers::number.eq(from)).count().get_result(c))?;
         return Ok(if looping > 0 { Meaning::Ourselves } else { Meaning::Stranger });
     };
-    type PairRow = (ContactId, Option<ConversationId>, Option<AccountId>, Option<ContactId>, String);
-    let pair: Option<PairRow> = each!(db, |c| assignments::table
-        .inner_join(contacts::table.on(
-            contacts::account_id.eq(assignments::account_id).and(contacts::id.eq(assignments::contact_id))
-        ))
-        .filter(assignments::account_id.eq(account))
-        .filter(assignments::number_id.eq(number))
-        .filter(sql::<Bool>(ACTIVE))
-        .select((
-            contacts::id,
-            contacts::conversation_id,
-            contacts::peer_account_id,
-            contacts::peer_contact_id,
-            contacts::state,
-        ))
-        .first(c)
-        .optional())?;
+    let pair = find_pair(db, account, number, retired)?;
     let Some((contact, Some(conversation), Some(peer), peer_contact, state)) = pair else {
         return Ok(Meaning::Nobody { account, locale });
     };
@@ -279,7 +301,34 @@ fn explain(db: &mut Db, from: &E164, to: &E164) -> Result<Meaning> {
         Some(peer_contact) if open => sms_line(db, peer, peer_contact)?,
         _ => None,
     };
-    Ok(Meaning::Contact(Box::new(Route { account, handset, contact, conversation, peer, open, onward })))
+    let guard = guard::find(db, account, handset)?.0;
+    let route = Route { account, handset, contact, conversation, peer, open, onward, guard, retired };
+    Ok(Meaning::Contact(Box::new(route)))
+}
+
+type Named = (ContactId, Option<ConversationId>, Option<AccountId>, Option<ContactId>, String);
+
+/// Whom a number names for an account. One that is no longer ours names whom it named last: phones remember numbers
+/// longer than we have them, and a carrier that failed hands over what it has when it is back.
+fn find_pair(db: &mut Db, account: AccountId, number: NumberId, retired: bool) -> Result<Option<Named>> {
+    let which = if retired { "TRUE" } else { ACTIVE };
+    Ok(each!(db, |c| assignments::table
+        .inner_join(contacts::table.on(
+            contacts::account_id.eq(assignments::account_id).and(contacts::id.eq(assignments::contact_id))
+        ))
+        .filter(assignments::account_id.eq(account))
+        .filter(assignments::number_id.eq(number))
+        .filter(sql::<Bool>(which))
+        .select((
+            contacts::id,
+            contacts::conversation_id,
+            contacts::peer_account_id,
+            contacts::peer_contact_id,
+            contacts::state,
+        ))
+        .order(assignments::assigned_at.desc())
+        .first(c)
+        .optional())?)
 }
 
 fn contact_state(db: &mut Db, account: AccountId, contact: ContactId) -> Result<Option<String>> {
@@ -304,7 +353,7 @@ pub fn sms_line(db: &mut Db, account: AccountId, contact: ContactId) -> Result<O
         .first(c)
         .optional())?;
     let Some((carrier_id, from)) = from else { return Ok(None) };
-    let heard: Vec<(E164, Option<crate::clock::Timestamp>)> = each!(db, |c| handsets::table
+    let heard: Vec<(E164, Option<Timestamp>)> = each!(db, |c| handsets::table
         .filter(handsets::account_id.eq(account))
         .filter(sql::<Bool>(VERIFIED))
         .select((handsets::number, handsets::last_heard_at))

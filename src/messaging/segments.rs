@@ -74,7 +74,7 @@ pub fn normalize(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::texts::{ConsentReply, Locale, Text};
+    use crate::texts::{ConsentReply, GuardText, Locale, Text};
     use proptest::prelude::*;
 
     #[test]
@@ -114,6 +114,18 @@ mod tests {
             ConsentReply::Started,
             ConsentReply::Help { service: "https://meari.example.org" },
         ];
+        let guards = [
+            GuardText::AskPin,
+            GuardText::AskMailed,
+            GuardText::AskCode { code: "482913" },
+            GuardText::Wrong,
+            GuardText::Locked { service: "https://meari.example.org" },
+            GuardText::NumberChanged { name, number: "+12025550123" },
+        ];
+        for (text, locale) in guards.into_iter().flat_map(|t| Locale::ALL.map(|l| (t, l))) {
+            let rendered = text.render(locale);
+            assert_eq!(Segments::count(&rendered).segment_count, 1, "{rendered}");
+        }
         for (reply, locale) in replies.into_iter().flat_map(|r| Locale::ALL.map(|l| (r, l))) {
             let rendered = reply.render(locale);
             assert_eq!(Segments::count(&rendered).segment_count, 1, "{rendered}");

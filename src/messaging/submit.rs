@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::receive::announce;
 use super::routes::{self};
-use super::{Message, MessageState, Source, Via, bridge, outbox, parcel, pushes, replies, segments, store};
+use super::{
+    Message, MessageState, Source, Via, bridge, groups, outbox, parcel, pushes, replies, segments, store,
+};
 use crate::accounts::limits::{self, Limit};
 use crate::attachments::sniff::FileType;
 use crate::attachments::{self, Sides};
@@ -62,6 +64,9 @@ pub fn submit(
 ) -> Result<Submitted> {
     let member =
         store::find_member(db, account, conversation)?.ok_or_else(|| Error::not_found("conversation"))?;
+    if let Some(group) = groups::find(db, conversation)? {
+        return groups::reply(db, now, account, &group, draft);
+    }
     submit_to_contact(db, now, account, member.contact_id, draft)
 }
 
@@ -86,13 +91,8 @@ pub fn submit_to_contact(
         "" if !draft.media.is_empty() => String::new(),
         _ => bridge::check_draft(&draft.text)?,
     };
-    if draft.client_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > CLIENT_ID_MAX) {
-        return Err(Error::invalid("client_id", "bad_client_id", "client_id has 1 to 64 characters."));
-    }
-    if let Some(client_id) = &draft.client_id
-        && let Some(message) = store::find_by_client_id(db, account, client_id)?
-    {
-        return Ok(Submitted { message, created: false });
+    if let Some(found) = find_sent(db, account, draft)? {
+        return Ok(found);
     }
     let line = store::find_line(db, account, contact)?.ok_or_else(|| Error::not_found("contact"))?;
     let (Some(conversation), Some(peer), Some(peer_contact)) =
@@ -132,6 +132,34 @@ pub fn submit_to_contact(
     store_heard(db, now, message, peer_contact, &draft.media, quoted.as_ref())
 }
 
+/// What an earlier request with the same client id made.
+pub(super) fn find_sent(db: &mut Db, account: AccountId, draft: &Draft) -> Result<Option<Submitted>> {
+    let Some(client_id) = &draft.client_id else { return Ok(None) };
+    if client_id.is_empty() || client_id.len() > CLIENT_ID_MAX {
+        return Err(Error::invalid("client_id", "bad_client_id", "client_id has 1 to 64 characters."));
+    }
+    let found = store::find_by_client_id(db, account, client_id)?;
+    Ok(found.map(|message| Submitted { message, created: false }))
+}
+
+/// Counts one SMS that an account causes.
+pub(super) fn take_limits(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
+    limits::take(db, now, &SMS_MINUTE, &account.to_string())?;
+    limits::take(db, now, &SMS_DAY, &account.to_string())
+}
+
+/// Stores a message at its writer's and its reader's side, and tells both.
+pub(super) fn store_at_both(db: &mut Db, now: Timestamp, message: &Message) -> Result<()> {
+    let (id, account, peer) = (message.id, message.sender, message.recipient);
+    insert(db, message, None)?;
+    if !store::touch_member(db, account, message.conversation, id, now, 0)?
+        || !store::touch_member(db, peer, message.conversation, id, now, 1)?
+    {
+        return Err(not_friends());
+    }
+    announce(db, now, EventKind::MessageCreated, id, account, peer)
+}
+
 /// Stores a message at both sides and sends it on when the other one is reached by SMS.
 fn store_heard(
     db: &mut Db,
@@ -145,8 +173,7 @@ fn store_heard(
     let way = way_to_phone(db, peer, peer_contact)?;
     let mut text = String::new();
     if !matches!(way, WayToPhone::None) {
-        limits::take(db, now, &SMS_MINUTE, &account.to_string())?;
-        limits::take(db, now, &SMS_DAY, &account.to_string())?;
+        take_limits(db, now, account)?;
         text = compose_sms(db, &message, peer_contact, quoted)?;
         // Where no MMS goes, a link stands for each picture: the text must leave room for some. More of them is seldom,
         // and told when the carrier is known.

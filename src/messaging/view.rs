@@ -1,11 +1,13 @@
 //! Messages and conversations as a client sees them: by one of the two sides.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::groups::{self, Participant};
 use super::replies::{self, ReplyView};
 use super::{Message, Source, Via, notes, reactions, store};
 use crate::accounts::idempotency::CLIENT_ID_PREFIX;
@@ -51,6 +53,9 @@ pub struct MessageView {
     /// The voicemail, when it is one; the one who left it does not see it.
     #[serde(default)]
     pub voicemail: Option<VoicemailNote>,
+    /// Who wrote it, when it was written into a group on the telephone.
+    #[serde(default)]
+    pub group_sender: Option<ParticipantView>,
     /// What it says.
     pub text: String,
     /// Pictures and files.
@@ -75,6 +80,33 @@ pub struct MessageView {
 
 fn text_kind() -> String {
     "text".to_owned()
+}
+
+/// Somebody who takes part in a group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = GroupParticipant)]
+pub struct ParticipantView {
+    /// His number in the group, E.164.
+    pub number: String,
+    /// What you call him, else his number.
+    pub name: String,
+    /// Which of your contacts he is, `con_…`.
+    pub contact_id: Option<String>,
+    /// Whether it is you.
+    pub you: bool,
+}
+
+/// A group of phones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Group)]
+pub struct GroupView {
+    /// Everybody in it, you too.
+    pub participants: Vec<ParticipantView>,
+    /// What an answer does: `sms_to_each` (each phone gets an SMS of its own, in its thread with you), or `none`: you
+    /// wrote this group on your phone, write there.
+    pub reply: String,
+    /// How many SMS an answer of one segment takes.
+    pub sms: usize,
 }
 
 /// A call that was, in a conversation.
@@ -145,8 +177,11 @@ pub struct ConversationView {
     /// `cnv_…`
     #[schema(value_type = String)]
     pub id: ConversationId,
-    /// With whom.
+    /// With whom. Of a group: who opened it, under the names of all.
     pub contact: ConversationContact,
+    /// The group, when it is one.
+    #[serde(default)]
+    pub group: Option<GroupView>,
     /// The newest message.
     pub last_message: Option<MessageView>,
     /// Messages not read yet.
@@ -195,6 +230,7 @@ fn to_view(
         kind: text_kind(),
         call: None,
         voicemail: None,
+        group_sender: None,
         text: message.text,
         media,
         state: message.state.as_str().to_owned(),
@@ -232,6 +268,7 @@ pub fn show(db: &mut Db, viewer: AccountId, messages: Vec<Message>) -> Result<Ve
         let put = all.remove(&view.id).unwrap_or_default().into_iter();
         view.reactions = put.map(|(who, emoji)| ReactionView { emoji, mine: who == viewer }).collect();
     }
+    show_group_senders(db, viewer, &mut views)?;
     let mut notes = notes::of_messages(db, &ids)?;
     for view in &mut views {
         let Some((kind, data)) = notes.remove(&view.id) else { continue };
@@ -247,6 +284,56 @@ pub fn show(db: &mut Db, viewer: AccountId, messages: Vec<Message>) -> Result<Ve
         view.kind = kind;
     }
     Ok(views)
+}
+
+fn show_participant(viewer: AccountId, participant: &Participant) -> ParticipantView {
+    ParticipantView {
+        number: participant.number.as_str().to_owned(),
+        name: participant.name.clone(),
+        contact_id: participant.contact.map(|id| id.to_string()),
+        you: participant.account == Some(viewer),
+    }
+}
+
+/// Who wrote what came from the telephone into a group: the row of a message knows the two sides of a conversation only.
+fn show_group_senders(db: &mut Db, viewer: AccountId, views: &mut [MessageView]) -> Result<()> {
+    let ids: Vec<MessageId> = views.iter().map(|view| view.id).collect();
+    let senders = groups::senders_of(db, &ids)?;
+    let mut known: HashMap<ConversationId, Vec<Participant>> = HashMap::new();
+    for view in views {
+        let Some(number) = senders.get(&view.id) else { continue };
+        let all = match known.entry(view.conversation_id) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(free) => free.insert(groups::participants(db, viewer, view.conversation_id)?),
+        };
+        let Some(sender) = all.iter().find(|p| p.number == *number) else { continue };
+        let shown = show_participant(viewer, sender);
+        view.mine = shown.you;
+        if !shown.you && sender.contact.is_none() {
+            view.sender = format!("tel:{}", shown.number);
+        }
+        view.group_sender = Some(shown);
+    }
+    Ok(())
+}
+
+fn group_view(
+    db: &mut Db,
+    viewer: AccountId,
+    conversation: ConversationId,
+) -> Result<Option<(GroupView, String)>> {
+    let Some(group) = groups::find(db, conversation)? else { return Ok(None) };
+    let all = groups::participants(db, viewer, conversation)?;
+    let can_answer = group.account == viewer;
+    let sms = if can_answer { groups::phones(db, &all, viewer)?.len() } else { 0 };
+    let title: Vec<String> =
+        all.iter().filter(|p| p.account != Some(viewer)).map(|p| p.name.clone()).collect();
+    let view = GroupView {
+        participants: all.iter().map(|p| show_participant(viewer, p)).collect(),
+        reply: if can_answer { "sms_to_each" } else { "none" }.to_owned(),
+        sms,
+    };
+    Ok(Some((view, title.join(", "))))
 }
 
 /// Shows messages by their ids, in no particular order.
@@ -302,18 +389,30 @@ pub fn conversations(
         shown.extend(messages(db, viewer, chunk)?.into_iter().map(|m| (m.id, m)));
     }
     let people = contacts_of(db, viewer, &members)?;
-    let to_view = |m: store::Member| {
-        let contact = people.get(&m.contact_id)?.clone();
+    let ids: Vec<ConversationId> = members.iter().map(|m| m.conversation_id).collect();
+    let mut shown_groups = HashMap::new();
+    for id in groups::among(db, &ids)? {
+        if let Some(group) = group_view(db, viewer, id)? {
+            shown_groups.insert(id, group);
+        }
+    }
+    let mut to_view = |m: store::Member| {
+        let mut contact = people.get(&m.contact_id)?.clone();
+        let group = shown_groups.remove(&m.conversation_id).map(|(group, title)| {
+            contact.display_name = title;
+            group
+        });
         Some(ConversationView {
             id: m.conversation_id,
             contact,
+            group,
             last_message: m.last_message_id.and_then(|id| shown.get(&id).cloned()),
             unread: m.unread_count,
             read_up_to: m.read_up_to,
             updated_at: m.last_message_at.map(|at| at.to_rfc3339()),
         })
     };
-    Ok(members.into_iter().filter_map(to_view).collect())
+    Ok(members.into_iter().filter_map(&mut to_view).collect())
 }
 
 fn contacts_of(

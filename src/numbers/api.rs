@@ -10,6 +10,7 @@ use super::reserve;
 use super::{Capabilities, Import, Number, NumberState};
 use crate::accounts::auth::Admin;
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::contacts::jobs::{FILL_WAITING, FillWaiting};
 use crate::db::Lane;
 use crate::error::{Error, Result};
@@ -52,6 +53,10 @@ pub struct NumberView {
     pub state: String,
     /// When it joined the pool, RFC 3339.
     pub created_at: String,
+    /// When it was taken out of service, RFC 3339. A suspended number that has this came back and ages
+    /// (`number_ageing_days`) before it is given to anybody.
+    #[serde(default)]
+    pub retired_at: Option<String>,
 }
 
 impl From<Number> for NumberView {
@@ -64,6 +69,7 @@ impl From<Number> for NumberView {
             capabilities: number.capabilities.names().into_iter().map(str::to_owned).collect(),
             state: number.state.as_str().to_owned(),
             created_at: number.created_at.to_rfc3339(),
+            retired_at: number.retired_at.map(Timestamp::to_rfc3339),
         }
     }
 }
@@ -143,11 +149,12 @@ async fn create_numbers(
     body: web::Json<CreateNumbers>,
 ) -> Result<HttpResponse> {
     let imports = checked(&app, &body.numbers)?;
-    let (now, count) = (app.now(), imports.len());
+    let (now, count, ageing) = (app.now(), imports.len(), app.settings.number_ageing());
     let imported = app
         .db
         .write(Lane::Any, move |db| {
             let imported = numbers::import(db, now, &imports)?;
+            numbers::end_ageing(db, now, ageing)?;
             if imported > 0 {
                 queue::enqueue(db, now, FILL_WAITING, None, &FillWaiting::default())?;
             }

@@ -126,6 +126,8 @@ pub struct Number {
     pub state: NumberState,
     /// When it joined the pool.
     pub created_at: Timestamp,
+    /// When it was taken out of service. One that came back ages until it is given to anybody again.
+    pub retired_at: Option<Timestamp>,
 }
 
 /// A contact that should have a number.
@@ -348,7 +350,8 @@ pub fn list(db: &mut Db, after: Option<NumberId>, limit: i64) -> Result<Vec<Numb
     store::list_numbers(db, after, limit)
 }
 
-/// Adds numbers to the pool; answers how many are new. One that was retired is ours again. The caller enqueues the job that serves waiting contacts.
+/// Adds numbers to the pool; answers how many are new. One that was retired is ours again, and is given to
+/// nobody before [`end_ageing`] lets it. The caller enqueues the job that serves waiting contacts.
 pub fn import(db: &mut Db, now: Timestamp, imports: &[Import]) -> Result<usize> {
     let to_row = |import: &Import| store::NewNumber {
         id: NumberId::new(now),
@@ -365,6 +368,18 @@ pub fn import(db: &mut Db, now: Timestamp, imports: &[Import]) -> Result<usize> 
         return Err(Error::invalid("number", "no_region", format!("{} belongs to no country.", row.number)));
     }
     let count = store::revive_numbers(db, &rows)? + store::insert_numbers(db, &rows)?;
+    if count > 0 {
+        db.signal(Signal::Pool);
+    }
+    Ok(count)
+}
+
+/// Lets those numbers be given again that came back and have aged; answers how many. The caller serves who waits.
+///
+/// Phones and people remember a number for longer than we have had it: one that was retired and comes back must not name
+/// somebody else at once.
+pub fn end_ageing(db: &mut Db, now: Timestamp, ageing: Duration) -> Result<usize> {
+    let count = store::end_ageing(db, now.minus(ageing))?;
     if count > 0 {
         db.signal(Signal::Pool);
     }

@@ -53,9 +53,10 @@ pub struct AssignmentRow {
     pub state: String,
 }
 
-type NumberRow = (NumberId, E164, String, String, String, i32, String, Timestamp);
+type NumberRow = (NumberId, E164, String, String, String, i32, String, Timestamp, Option<Timestamp>);
 
-fn to_number((id, number, region, area, carrier_id, capabilities, state, created_at): NumberRow) -> Number {
+fn to_number(row: NumberRow) -> Number {
+    let (id, number, region, area, carrier_id, capabilities, state, created_at, retired_at) = row;
     let state = NumberState::parse(&state);
     Number {
         id,
@@ -66,6 +67,7 @@ fn to_number((id, number, region, area, carrier_id, capabilities, state, created
         capabilities: super::Capabilities(capabilities),
         state,
         created_at,
+        retired_at,
     }
 }
 
@@ -80,6 +82,7 @@ macro_rules! columns {
             numbers::capabilities,
             numbers::state,
             numbers::created_at,
+            numbers::retired_at,
         )
     };
 }
@@ -179,7 +182,8 @@ pub fn insert_numbers(db: &mut Db, rows: &[NewNumber]) -> Result<usize> {
     Ok(count)
 }
 
-/// Takes retired numbers among these back into the pool; answers how many.
+/// Takes retired numbers among these back, answers how many. They keep the time at which they were retired: until they
+/// have aged they are suspended.
 pub fn revive_numbers(db: &mut Db, rows: &[NewNumber]) -> Result<usize> {
     let mut count = 0;
     for chunk in rows.chunks(CHUNK) {
@@ -193,15 +197,23 @@ pub fn revive_numbers(db: &mut Db, rows: &[NewNumber]) -> Result<usize> {
             count += each!(db, |c| diesel::update(numbers::table)
                 .filter(numbers::number.eq(&row.number))
                 .set((
-                    numbers::state.eq(row.state),
+                    numbers::state.eq(NumberState::Suspended.as_str()),
                     numbers::carrier_id.eq(&row.carrier_id),
                     numbers::capabilities.eq(row.capabilities),
-                    numbers::retired_at.eq(None::<Timestamp>),
                 ))
                 .execute(c))?;
         }
     }
     Ok(count)
+}
+
+/// Lets numbers be given again that came back and were retired before `before`; answers how many.
+pub fn end_ageing(db: &mut Db, before: Timestamp) -> Result<usize> {
+    Ok(each!(db, |c| diesel::update(numbers::table)
+        .filter(numbers::state.eq(NumberState::Suspended.as_str()))
+        .filter(numbers::retired_at.le(before))
+        .set((numbers::state.eq(NumberState::Available.as_str()), numbers::retired_at.eq(None::<Timestamp>),))
+        .execute(c))?)
 }
 
 /// Inserts assignments of one account; a pair that somebody took meanwhile is left alone. Answers how many are new.

@@ -115,6 +115,8 @@ pub struct Behaviour {
     pub late_ms: u64,
     /// The handset at the other end.
     pub handset: Handset,
+    /// What the network says of who sent a message that comes in: `TN-Validation-Passed-C`. Absent: nothing.
+    pub verstat: Option<String>,
 }
 
 impl Behaviour {

@@ -252,6 +252,9 @@ impl Message {
             ("ToState", ""),
             ("ToZip", ""),
         ]);
+        if let Some(verstat) = &self.behaviour.verstat {
+            params.push(("StirVerstat".to_owned(), verstat.clone()));
+        }
         for (at, media) in self.media.iter().enumerate() {
             params.push((format!("MediaContentType{at}"), media.content_type.clone()));
             params.push((format!("MediaUrl{at}"), media.url.clone()));

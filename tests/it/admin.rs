@@ -57,7 +57,10 @@ story! {
         let imported = operator.post("/v1/admin/numbers", json!({ "numbers": [back] })).await.expect(201);
         assert_eq!((&imported["imported"], &imported["already"]), (&json!(1), &json!(0)));
         let usage = operator.get("/v1/admin/numbers/usage").await.expect(200);
-        assert_eq!(usage["numbers"], json!([{ "region": "US", "state": "available", "count": 2 }]));
+        for state in ["available", "suspended"] {
+            let count = json!({ "region": "US", "state": state, "count": 1 });
+            assert!(usage["numbers"].as_array().unwrap().contains(&count), "one of the two ages: {}", usage["numbers"]);
+        }
         app.settle().await;
         assert_eq!(number_of(&alice, &friend).await, after, "nobody's number changes twice");
     }
@@ -100,5 +103,62 @@ story! {
         operator.delete(&path).await.expect(204);
         operator.patch(&path, json!({ "state": "available" })).await.refused(409, "number_retired");
         app.settle().await;
+    }
+
+    async fn a_number_that_comes_back_ages_before_it_is_given_again(app) {
+        let pair = app.alice_and_bob().await;
+        let operator = operator(app);
+        let numbers = operator.get("/v1/admin/numbers").await.expect(200);
+        let held = numbers["items"].as_array().unwrap().iter().find(|n| n["number"] == pair.number.as_str()).unwrap();
+        operator.delete(&format!("/v1/admin/numbers/{}", held["id"].as_str().unwrap())).await.expect(204);
+        app.settle().await;
+        app.advance(std::time::Duration::from_secs(61));
+        app.settle().await;
+        let again = json!({ "numbers": [{ "number": pair.number, "carrier": "sim", "capabilities": ["sms"] }] });
+        assert_eq!(operator.post("/v1/admin/numbers", again).await.expect(201)["imported"], 1);
+        app.settle().await;
+        let now = async || {
+            let all = operator.get("/v1/admin/numbers").await.expect(200);
+            all["items"].as_array().unwrap().iter().find(|n| n["number"] == pair.number.as_str()).unwrap().clone()
+        };
+        let aging = now().await;
+        assert_eq!(aging["state"], "suspended");
+        assert!(aging["retired_at"].is_string());
+        app.advance(std::time::Duration::from_secs(44 * 24 * 3_600));
+        meari::messaging::rounds::look_after_numbers(&app.app).await.unwrap();
+        assert_eq!(now().await["state"], "suspended");
+        app.advance(std::time::Duration::from_secs(24 * 3_600));
+        meari::messaging::rounds::look_after_numbers(&app.app).await.unwrap();
+        app.settle().await;
+        let back = now().await;
+        assert_eq!((&back["state"], back["retired_at"].is_null()), (&json!("available"), true));
+    }
+
+    async fn the_health_of_each_number_is_shown_by_pages(app) {
+        let pair = app.alice_and_bob().await;
+        pair.bob_writes("Arrives").await;
+        app.settle().await;
+        let filtered = meari::simulator::Behaviour {
+            handset: meari::simulator::Handset::Filtered,
+            ..Default::default()
+        };
+        app.carrier.set_behaviour(filtered).unwrap();
+        pair.bob_writes("Does not").await;
+        app.settle().await;
+        let operator = operator(app);
+        let mut path = "/v1/admin/numbers/health?limit=3".to_owned();
+        let mut all = Vec::new();
+        loop {
+            let page = operator.get(&path).await.expect(200);
+            all.extend(page["items"].as_array().unwrap().clone());
+            let Some(next) = page["next"].as_str() else { break };
+            path = format!("/v1/admin/numbers/health?limit=3&after={next}");
+        }
+        assert_eq!(all.len(), 20);
+        let mine = all.iter().find(|n| n["number"] == pair.number.as_str()).unwrap();
+        assert_eq!((&mine["delivered"], &mine["undelivered"], &mine["blocked"]), (&json!(1), &json!(1), &json!(1)));
+        assert_eq!((&mine["delivery_rate"], &mine["unwell"]), (&json!(0.5), &json!(false)));
+        assert!(all.iter().any(|n| n["delivery_rate"].is_null()));
+        operator.get("/v1/admin/numbers/health?days=91").await.refused(422, "out_of_range");
     }
 }

@@ -192,12 +192,12 @@ async fn five_bad_hours(database: TestDatabase, count: usize) {
 
 #[actix_web::test]
 async fn every_message_ends_in_one_right_state_on_sqlite() {
-    five_bad_hours(TestDatabase::sqlite(), 30).await;
+    five_bad_hours(TestDatabase::sqlite(), 300).await;
 }
 
 #[actix_web::test]
 async fn every_message_ends_in_one_right_state_on_postgres() {
-    five_bad_hours(TestDatabase::postgres(), 30).await;
+    five_bad_hours(TestDatabase::postgres(), 60).await;
 }
 
 #[actix_web::test]

@@ -41,8 +41,10 @@ mod doorbell;
 mod failover;
 mod finding;
 mod goods;
+mod group_mms;
 mod idempotency;
 mod kill;
+mod late_words;
 mod live;
 mod mail_peers;
 mod migrations;
@@ -60,6 +62,7 @@ mod sms;
 mod sms_outbound;
 mod smpp;
 mod smpp_peers;
+mod text_guard;
 mod tidy;
 mod twilio;
 #[macro_use]

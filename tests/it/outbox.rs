@@ -10,9 +10,10 @@ use meari::messaging::outbox::{self, NewSms, Purpose};
 use meari::messaging::routes::SmsLine;
 use meari::phone::E164;
 use meari::worker;
+use serde_json::json;
 
 use crate::support::TestApp;
-use crate::support::app::noon;
+use crate::support::app::{ADMIN_TOKEN, noon};
 use crate::support::database::TestDatabase;
 use crate::support::telnyx::Telnyx;
 use crate::support::wire::{Act, Fake, Vendor as _};
@@ -131,6 +132,8 @@ outbox_story! {
     what_people_write_goes_before_notices
     numbers_and_campaigns_have_limits_of_their_own
     patience_with_a_busy_carrier_counts_from_its_first_refusal
+    what_a_campaign_may_not_send_today_leaves_tomorrow
+    what_nobody_has_asked_for_waits_for_the_morning
 }
 
 async fn a_flood_of_ten_thousand_does_not_hold_up_anothers_single_word(database: TestDatabase) {
@@ -231,5 +234,77 @@ async fn patience_with_a_busy_carrier_counts_from_its_first_refusal(database: Te
     outbox.work().await;
     assert_eq!(outbox.left().last().unwrap().2, "late", "it was not given up");
     assert!(outbox.app.app.now() > noon());
+    outbox.finish().await;
+}
+
+async fn what_a_campaign_may_not_send_today_leaves_tomorrow(database: TestDatabase) {
+    let outbox = Outbox::up(database, &[("campaign_segments_per_day", "3")]).await;
+    outbox.write(batch(1, 5, "many")).await;
+    outbox.work().await;
+    assert_eq!(outbox.left().len(), 3);
+    let operator = outbox.app.stranger().with_token(ADMIN_TOKEN);
+    let carrier = operator.get("/v1/admin/carriers").await.expect(200)["items"][0].clone();
+    let day = json!({ "segments": 3, "segments_max": 3, "until": "2026-01-16T08:00:00Z" });
+    assert_eq!((&carrier["campaign_day"], &carrier["waiting"]), (&day, &json!(2)));
+    // From abroad it is not the campaign's.
+    let abroad = E164::parse("+442079460123").unwrap();
+    outbox.write(Batch { from: abroad, ..batch(2, 1, "elsewhere") }).await;
+    outbox.work().await;
+    assert_eq!(outbox.left().last().unwrap().2, "elsewhere");
+    // The day ends at midnight of the Pacific coast.
+    outbox.app.advance(Duration::from_secs(19 * 3_600 + 3_500));
+    outbox.work().await;
+    assert_eq!(outbox.left().len(), 4);
+    outbox.app.advance(Duration::from_secs(200));
+    outbox.work().await;
+    assert_eq!(outbox.left().len(), 6);
+    let carrier = operator.get("/v1/admin/carriers").await.expect(200)["items"][0].clone();
+    assert_eq!((&carrier["campaign_day"]["segments"], &carrier["waiting"]), (&json!(2), &json!(0)));
+    outbox.finish().await;
+}
+
+async fn what_nobody_has_asked_for_waits_for_the_morning(database: TestDatabase) {
+    let outbox = Outbox::up(database, &[]).await;
+    let alice = outbox.app.person("alice").await;
+    // Seven in the morning, where she is.
+    let me = alice.patch("/v1/me", json!({ "time_zone": "America/New_York" })).await.expect(200);
+    let account: AccountId = me["id"].as_str().unwrap().parse().unwrap();
+    let write = async |purpose: Purpose, text: &'static str| {
+        let now = outbox.app.app.now();
+        let sms = NewSms {
+            account: Some(account),
+            by: None,
+            message: None,
+            purpose,
+            order_key: text.to_owned(),
+            line: SmsLine {
+                carrier_id: "telnyx".to_owned(),
+                from: ours(0),
+                to: E164::parse("+12025550101").unwrap(),
+            },
+            text: text.to_owned(),
+        };
+        outbox.app.app.db.write(Lane::Any, move |db| outbox::enqueue(db, now, &sms)).await.unwrap();
+        outbox.work().await;
+    };
+    write(Purpose::Unasked, "a voicemail").await;
+    write(Purpose::Message, "from a friend").await;
+    write(Purpose::Notice, "an answer").await;
+    let texts = || outbox.left().into_iter().map(|(_, _, text)| text).collect::<Vec<_>>();
+    assert_eq!(texts(), ["from a friend", "an answer"]);
+    outbox.app.advance(Duration::from_secs(3_590));
+    outbox.work().await;
+    assert_eq!(texts().len(), 2);
+    outbox.app.advance(Duration::from_secs(20));
+    outbox.work().await;
+    assert_eq!(texts().last().unwrap(), "a voicemail");
+    // Her own quiet hours count in place of the night.
+    let quiet = json!({ "quiet_hours": { "from": "08:00", "to": "09:00" } });
+    alice.signs_in_again().await.patch("/v1/me", quiet).await.expect(200);
+    write(Purpose::Unasked, "another").await;
+    assert_eq!(texts().len(), 3);
+    outbox.app.advance(Duration::from_secs(3_600));
+    outbox.work().await;
+    assert_eq!(texts().len(), 4);
     outbox.finish().await;
 }

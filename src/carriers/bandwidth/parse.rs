@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::errors;
 use crate::carriers::callback::{EVENTS_MAX, MEDIA_MAX, OTHERS_MAX};
-use crate::carriers::{CarrierEvent, DeliveryReceipt, InboundMedia, InboundSms, ParseError, ReceiptState};
+use crate::carriers::{
+    CarrierEvent, DeliveryReceipt, InboundMedia, InboundSms, Origin, ParseError, ReceiptState,
+};
 use crate::phone::{E164, RemoteParty};
 
 const ID_CHARS_MAX: usize = 64;
@@ -129,6 +131,7 @@ fn inbound(event_to: Option<String>, message: Message) -> Result<CarrierEvent, P
         media: media(message.media.unwrap_or_default())?,
         segment_count: message.segment_count.unwrap_or(1).max(1),
         consent: None,
+        origin: Origin::default(),
     }))
 }
 

@@ -4,7 +4,7 @@ use super::errors;
 use crate::carriers::callback::MEDIA_MAX;
 use crate::carriers::form::Form;
 use crate::carriers::{
-    CarrierEvent, ConsentWord, DeliveryReceipt, InboundMedia, InboundSms, ParseError, ReceiptState,
+    CarrierEvent, ConsentWord, DeliveryReceipt, InboundMedia, InboundSms, Origin, ParseError, ReceiptState,
 };
 use crate::phone::{E164, RemoteParty};
 
@@ -56,6 +56,7 @@ pub(super) fn inbound(form: &Form) -> Result<Vec<CarrierEvent>, ParseError> {
         text: if text.contains('\0') { text.replace('\0', "") } else { text.into_owned() },
         media: media(form)?,
         segment_count: form.get("Units").and_then(|n| n.parse().ok()).unwrap_or(1).max(1),
+        origin: Origin::default(),
         consent: match form.filled("MessageIntent").as_deref() {
             Some("optout") => Some(ConsentWord::Stop),
             Some("optin") => Some(ConsentWord::Start),

@@ -19,7 +19,7 @@ use super::text::{self, Coding};
 use super::throttle::Throttle;
 use super::{receipt, status};
 use crate::carriers::link::{EventSink, InboundPart, LinkEvent};
-use crate::carriers::{DeliveryReceipt, InboundSms};
+use crate::carriers::{DeliveryReceipt, InboundSms, Origin};
 use crate::phone::{E164, RemoteParty};
 
 /// Name, connection and TLS together.
@@ -312,6 +312,7 @@ impl Handler {
             media: Vec::new(),
             others: Vec::new(),
             consent: None,
+            origin: Origin::default(),
             segment_count,
         }))
     }

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::errors;
 use crate::carriers::callback::{MEDIA_MAX, OTHERS_MAX};
 use crate::carriers::{
-    CallbackRequest, CarrierEvent, ConsentWord, DeliveryReceipt, InboundMedia, InboundSms, ParseError,
-    ReceiptState,
+    CallbackRequest, CarrierEvent, ConsentWord, DeliveryReceipt, InboundMedia, InboundSms, Origin,
+    ParseError, ReceiptState,
 };
 use crate::ids::OutboundSmsId;
 use crate::net::Url;
@@ -65,6 +65,12 @@ struct Party {
     phone_number: Option<String>,
     #[serde(default)]
     status: Option<String>,
+    /// The network, as its owner is called.
+    #[serde(default)]
+    carrier: Option<String>,
+    /// `Wireless`, `VoIP`, …
+    #[serde(default)]
+    line_type: Option<String>,
 }
 
 impl Party {
@@ -92,7 +98,9 @@ impl Parties {
     fn into_list(self) -> Vec<Party> {
         match self {
             Parties::Many(list) => list,
-            Parties::One(number) => vec![Party { phone_number: Some(number), status: None }],
+            Parties::One(number) => {
+                vec![Party { phone_number: Some(number), status: None, carrier: None, line_type: None }]
+            }
             Parties::None(()) => Vec::new(),
         }
     }
@@ -155,6 +163,8 @@ fn inbound(payload: Payload) -> Result<Vec<CarrierEvent>, ParseError> {
         return Ok(Vec::new());
     }
     let from = payload.from.as_ref().ok_or_else(|| unreadable("from is missing"))?;
+    let network = from.carrier.as_deref().unwrap_or_default();
+    let network = Origin::network_named(network, from.line_type.as_deref().unwrap_or_default());
     let from = RemoteParty::parse(from.number());
     let receivers = payload.to.into_list();
     // Of the members of a group, ours is the one that the callback is about.
@@ -183,6 +193,7 @@ fn inbound(payload: Payload) -> Result<Vec<CarrierEvent>, ParseError> {
         media: media(payload.media.unwrap_or_default())?,
         segment_count: payload.parts.unwrap_or(1).max(1),
         consent: payload.autoresponse_type.as_deref().and_then(consent),
+        origin: Origin { attestation: None, network },
     })])
 }
 

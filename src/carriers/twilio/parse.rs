@@ -5,8 +5,8 @@ use super::signature::query_of;
 use crate::carriers::callback::MEDIA_MAX;
 use crate::carriers::form::Form;
 use crate::carriers::{
-    CallbackRequest, CarrierEvent, ConsentWord, DeliveryReceipt, InboundMedia, InboundSms, ParseError,
-    ReceiptState,
+    CallbackRequest, CarrierEvent, ConsentWord, DeliveryReceipt, InboundMedia, InboundSms, Origin,
+    ParseError, ReceiptState,
 };
 use crate::phone::{E164, RemoteParty};
 
@@ -47,6 +47,7 @@ pub(super) fn inbound(form: &Form) -> Result<Vec<CarrierEvent>, ParseError> {
         media: media(form)?,
         segment_count: form.get("NumSegments").and_then(|n| n.parse().ok()).unwrap_or(1).max(1),
         consent: consent(form),
+        origin: Origin { attestation: attestation(form), network: None },
     })])
 }
 
@@ -56,6 +57,16 @@ fn consent(form: &Form) -> Option<ConsentWord> {
         "STOP" => Some(ConsentWord::Stop),
         "START" => Some(ConsentWord::Start),
         "HELP" => Some(ConsentWord::Help),
+        _ => None,
+    }
+}
+
+/// The word that calls have; where it comes with a message, it says the same. What did not pass is nobody's word.
+fn attestation(form: &Form) -> Option<char> {
+    let word = form.filled("StirVerstat")?;
+    match word.strip_prefix("TN-Validation-Passed-").and_then(|level| level.chars().next()) {
+        Some(level @ 'A'..='C') => Some(level),
+        _ if word.starts_with("TN-Validation-Failed") => Some('C'),
         _ => None,
     }
 }

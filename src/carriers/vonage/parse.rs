@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::errors::{self, Problem};
 use crate::carriers::callback::MEDIA_MAX;
-use crate::carriers::{CarrierEvent, DeliveryReceipt, InboundMedia, InboundSms, ParseError, ReceiptState};
+use crate::carriers::{
+    CarrierEvent, DeliveryReceipt, InboundMedia, InboundSms, Origin, ParseError, ReceiptState,
+};
 use crate::phone::{E164, RemoteParty};
 
 /// Ids are UUIDs.
@@ -126,6 +128,7 @@ pub(super) fn inbound(body: &[u8]) -> Result<Vec<CarrierEvent>, ParseError> {
         segment_count: segments.unwrap_or(1).max(1),
         // Words of consent come like every other text; the vendor acts on none of them where it passes them on.
         consent: None,
+        origin: Origin::default(),
     })])
 }
 

@@ -1,5 +1,7 @@
 //! Carriers over REST, for operators: how they are, what is on its way through them, and writing one off.
 
+use std::sync::Arc;
+
 use actix_web::{get, patch, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,6 +9,7 @@ use utoipa::ToSchema;
 use crate::accounts::auth::Admin;
 use crate::app::App;
 use crate::carriers::health::Health;
+use crate::carriers::{CampaignDay, Carrier};
 use crate::clock::Timestamp;
 use crate::contacts::jobs::{RETIRE_CARRIER, RetireCarrier};
 use crate::db::{Db, Lane};
@@ -66,6 +69,21 @@ pub(super) struct CarrierView {
     waiting_since: Option<Timestamp>,
     /// What is on its way through it.
     in_flight: Vec<InFlightView>,
+    /// The day of its campaign, when `campaign_segments_per_day` is set.
+    #[schema(required)]
+    campaign_day: Option<CampaignDayView>,
+}
+
+/// What a campaign has sent today.
+#[derive(Serialize, ToSchema)]
+struct CampaignDayView {
+    /// Segments that have left.
+    segments: i64,
+    /// Segments that may leave.
+    segments_max: u32,
+    /// When the next day begins in the campaign's zone: what is over the limit waits until then.
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
 }
 
 /// The carriers.
@@ -75,16 +93,24 @@ struct CarriersView {
     items: Vec<CarrierView>,
 }
 
-fn view_all(db: &mut Db, carriers: &[(String, String)]) -> Result<Vec<CarrierView>> {
+fn view_all(db: &mut Db, carriers: &[Named]) -> Result<Vec<CarrierView>> {
     let (calls, flying) = (ledger::last_calls(db)?, ledger::in_flight(db)?);
     let (states, waiting) = (watch::states(db)?, pace::waiting(db)?);
     let mut items = Vec::with_capacity(carriers.len());
-    for (id, kind) in carriers {
+    for (id, kind, day) in carriers {
         let state = states.iter().find(|state| state.carrier_id == *id);
         let queue = waiting.iter().find(|(carrier, _, _)| carrier == id);
         let health = state.map_or(Health::Well, |state| state.health);
         let on_their_way = flying.iter().filter(|(carrier, _, _)| carrier == id);
         let last_loop = watch::last_loop(db, id)?;
+        let campaign_day = match day {
+            Some(day) => Some(CampaignDayView {
+                segments: pace::left_today(db, id, *day)?,
+                segments_max: day.segments,
+                until: day.until,
+            }),
+            None => None,
+        };
         items.push(CarrierView {
             id: id.clone(),
             kind: kind.clone(),
@@ -99,14 +125,24 @@ fn view_all(db: &mut Db, carriers: &[(String, String)]) -> Result<Vec<CarrierVie
             in_flight: on_their_way
                 .map(|(_, state, count)| InFlightView { state: state.clone(), count: *count })
                 .collect(),
+            campaign_day,
         });
     }
     items.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(items)
 }
 
-fn named(app: &App) -> Vec<(String, String)> {
-    app.carriers.iter().map(|carrier| (carrier.id().to_owned(), carrier.kind().to_owned())).collect()
+/// A carrier's name, its wire, and the day of its campaign.
+type Named = (String, String, Option<CampaignDay>);
+
+fn named(app: &App) -> Vec<Named> {
+    let now = app.now();
+    let named = |carrier: &Arc<dyn Carrier>| {
+        let id = carrier.id().to_owned();
+        let day = app.carriers.rates(&id, now).campaign_day;
+        (id, carrier.kind().to_owned(), day)
+    };
+    app.carriers.iter().map(named).collect()
 }
 
 /// Show how the carriers are, and what is on its way through them
@@ -140,7 +176,7 @@ pub(super) async fn update_carrier(
 ) -> Result<web::Json<CarrierView>> {
     let (now, id, dead) = (app.now(), id.into_inner(), body.dead);
     let mut carriers = named(&app);
-    carriers.retain(|(carrier, _)| *carrier == id);
+    carriers.retain(|(carrier, ..)| *carrier == id);
     if carriers.is_empty() {
         return Err(Error::not_found("carrier"));
     }

@@ -1,0 +1,24 @@
+-- Group MMS: a conversation for each of our members in a group; `key` is a hash of the set of participants.
+CREATE TABLE group_conversations (
+    conversation_id BYTEA NOT NULL PRIMARY KEY,
+    account_id BYTEA NOT NULL,
+    number TEXT NOT NULL,
+    opener_id BYTEA NOT NULL,
+    key BYTEA NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX group_conversations_key ON group_conversations (key, number);
+CREATE INDEX group_conversations_account ON group_conversations (account_id);
+CREATE INDEX group_conversations_opener ON group_conversations (opener_id);
+CREATE TABLE group_participants (
+    conversation_id BYTEA NOT NULL,
+    number TEXT NOT NULL,
+    account_id BYTEA,
+    PRIMARY KEY (conversation_id, number)
+);
+CREATE INDEX group_participants_account ON group_participants (account_id);
+-- Who wrote a message of a group; its row in `messages` knows two sides only.
+CREATE TABLE group_senders (
+    message_id BYTEA NOT NULL PRIMARY KEY,
+    number TEXT NOT NULL
+);

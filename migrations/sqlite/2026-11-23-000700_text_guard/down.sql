@@ -1,0 +1,2 @@
+DROP TABLE held_texts;
+DROP TABLE handset_guards;
