@@ -84,7 +84,10 @@ impl BlockOn for Io {
         self.0.0.as_ref().expect("a connection's runtime outlives it").block_on(f)
     }
 
-    #[expect(clippy::expect_used, reason = "a thread without file descriptors could not have connected, either")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a thread without file descriptors could not have connected, either"
+    )]
     fn get_runtime() -> Io {
         let at_hand = AT_HAND.with_borrow_mut(Option::take);
         at_hand.unwrap_or_else(|| Io::start().expect("a runtime for a connection"))
