@@ -20,15 +20,20 @@ pub const OTHER_HZ: f64 = 700.0;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until something is so; what takes a minute does not come.
-pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub async fn eventually(what: &str, is_so: impl AsyncFnMut() -> bool) {
+    assert!(eventually_or(is_so).await, "it never comes: {what}");
+}
+
+/// Whether something comes to be so.
+async fn eventually_or(mut is_so: impl AsyncFnMut() -> bool) -> bool {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         if is_so().await {
-            return;
+            return true;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("it never comes: {what}");
+    false
 }
 
 /// A phone with a call, and somebody who speaks into it.
@@ -105,12 +110,12 @@ impl Handset<'_> {
     }
 
     pub async fn is(&self, state: PhoneCallState) -> PhoneCall {
-        eventually(&format!("the phone is {state:?}"), async || {
+        let is_so = eventually_or(async || {
             meari::worker::drain(&self.app.app).await;
             let calls = self.app.carrier.phone_call_list(&self.phone).unwrap();
             calls.iter().any(|call| call.id == self.id && call.state == state)
-        })
-        .await;
+        });
+        assert!(is_so.await, "the phone is never {state:?}: {:?}", self.shows());
         self.shows()
     }
 

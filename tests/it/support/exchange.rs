@@ -681,6 +681,8 @@ impl Life {
                 }
                 message = socket.next() => match message {
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                    // The library answers.
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     Some(Ok(message)) => match vendor.hears(&facts, &message) {
                         Heard::Sound(mulaw) => self.ear.hear(&mulaw),
                         Heard::Mark(back) => drop(socket.send(back).await),
