@@ -124,6 +124,7 @@ story! {
         let (_talk, here) = carol.calls(&to_bob, BROWSER_HZ).await;
         let ringing = bob.call_is(app, &["ringing"]).await;
         let _there = bob.accepts(&ringing, 700.0).await;
+        bob.call_is(app, &["in_progress"]).await;
         here.ear.hears(700.0).await;
         assert!(!rings(app, &other).await, "his first call did not go there");
         let caller = app.phone_dials(&phone, &number);
