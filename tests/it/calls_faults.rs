@@ -106,6 +106,7 @@ story! {
         assert!(line.opens(&first).await.is_none(), "with one socket");
         let ringing = bob.call_is(app, &["ringing"]).await;
         let browser = bob.accepts(&ringing, BROWSER_HZ).await;
+        bob.call_is(app, &["in_progress"]).await;
         stream.ear.hears(BROWSER_HZ).await;
         browser.ear.hears(PHONE_HZ).await;
         line.tells_as("ringing", "0").await;
