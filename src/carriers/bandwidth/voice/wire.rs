@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::carriers::ParseError;
-use crate::carriers::sound;
+use crate::carriers::sound::{self, unreadable};
 use crate::carriers::voice::{FromWire, MediaWire, ToWire, WireFrame};
 
 /// Samples of a millisecond.
@@ -32,10 +32,6 @@ struct Frame<'a> {
 #[serde(rename_all = "camelCase")]
 struct Metadata<'a> {
     call_id: &'a str,
-}
-
-fn unreadable(what: &str) -> ParseError {
-    ParseError(what.to_owned())
 }
 
 impl MediaWire for MediaStream {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::carriers::ParseError;
-use crate::carriers::sound;
+use crate::carriers::sound::{self, Dtmf, Media, unreadable};
 use crate::carriers::voice::{FromWire, MediaWire, ToWire, WireFrame};
 
 /// One stream.
@@ -43,24 +43,6 @@ struct Format<'a> {
     encoding: &'a str,
 }
 
-#[derive(Deserialize)]
-struct Media<'a> {
-    #[serde(default)]
-    track: Option<&'a str>,
-    #[serde(default)]
-    timestamp: Option<&'a str>,
-    payload: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Dtmf<'a> {
-    digit: &'a str,
-}
-
-fn unreadable(what: &str) -> ParseError {
-    ParseError(what.to_owned())
-}
-
 impl MediaWire for AudioStream {
     fn read(&mut self, frame: &str) -> Result<FromWire, ParseError> {
         let frame: Frame<'_> =
@@ -76,17 +58,14 @@ impl MediaWire for AudioStream {
             }
             "media" => {
                 let media = frame.media.ok_or_else(|| unreadable("media without sound"))?;
-                if media.track.is_some_and(|track| track.starts_with("outbound")) {
+                if media.is_ours() {
                     return Ok(FromWire::Nothing);
                 }
-                let at: u64 = media.timestamp.and_then(|ms| ms.parse().ok()).unwrap_or(0);
+                let at = media.at_ms();
                 let timestamp_ms = at.saturating_sub(*self.began.get_or_insert(at));
-                Ok(FromWire::Audio { timestamp_ms, mulaw: sound::decode(media.payload)? })
+                Ok(FromWire::Audio { timestamp_ms, mulaw: media.mulaw()? })
             }
-            "dtmf" => {
-                let digit = frame.dtmf.and_then(|dtmf| dtmf.digit.chars().next());
-                Ok(digit.map_or(FromWire::Nothing, FromWire::Digit))
-            }
+            "dtmf" => Ok(sound::digit(frame.dtmf)),
             "playedStream" => Ok(frame.name.map_or(FromWire::Nothing, FromWire::Mark)),
             "stop" => Ok(FromWire::Stopped),
             _ => Ok(FromWire::Nothing),

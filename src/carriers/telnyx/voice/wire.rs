@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::carriers::ParseError;
-use crate::carriers::sound;
+use crate::carriers::sound::{self, Dtmf, Mark, Media, unreadable};
 use crate::carriers::voice::{FromWire, MediaWire, ToWire, WireFrame};
 
 /// One stream. What goes out names no stream.
@@ -35,29 +35,6 @@ struct Format<'a> {
     encoding: &'a str,
 }
 
-#[derive(Deserialize)]
-struct Media<'a> {
-    #[serde(default)]
-    track: Option<&'a str>,
-    #[serde(default)]
-    timestamp: Option<&'a str>,
-    payload: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Dtmf<'a> {
-    digit: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Mark {
-    name: String,
-}
-
-fn unreadable(what: &str) -> ParseError {
-    ParseError(what.to_owned())
-}
-
 impl MediaWire for MediaStream {
     fn read(&mut self, frame: &str) -> Result<FromWire, ParseError> {
         let frame: Frame<'_> =
@@ -72,17 +49,13 @@ impl MediaWire for MediaStream {
             }
             "media" => {
                 let media = frame.media.ok_or_else(|| unreadable("media without sound"))?;
-                if media.track.is_some_and(|track| track.starts_with("outbound")) {
+                if media.is_ours() {
                     return Ok(FromWire::Nothing);
                 }
-                let timestamp_ms = media.timestamp.and_then(|ms| ms.parse().ok()).unwrap_or(0);
-                Ok(FromWire::Audio { timestamp_ms, mulaw: sound::decode(media.payload)? })
+                Ok(FromWire::Audio { timestamp_ms: media.at_ms(), mulaw: media.mulaw()? })
             }
-            "dtmf" => {
-                let digit = frame.dtmf.and_then(|dtmf| dtmf.digit.chars().next());
-                Ok(digit.map_or(FromWire::Nothing, FromWire::Digit))
-            }
-            "mark" => Ok(frame.mark.map_or(FromWire::Nothing, |mark| FromWire::Mark(mark.name))),
+            "dtmf" => Ok(sound::digit(frame.dtmf)),
+            "mark" => Ok(sound::mark(frame.mark)),
             "stop" => Ok(FromWire::Stopped),
             _ => Ok(FromWire::Nothing),
         }

@@ -1,15 +1,11 @@
 //! Media Streams: JSON text frames with base64 µ-law. All numbers in them are strings.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::carriers::ParseError;
+use crate::carriers::sound::{self, Dtmf, Mark, Media, unreadable};
 use crate::carriers::voice::{FromWire, MediaWire, ToWire, WireFrame};
-
-/// Sound in one frame at most: a second.
-const AUDIO_BYTES_MAX: usize = 8_000;
 
 /// One stream.
 #[derive(Default)]
@@ -38,29 +34,6 @@ struct Start<'a> {
     call_sid: &'a str,
 }
 
-#[derive(Deserialize)]
-struct Media<'a> {
-    #[serde(default)]
-    track: Option<&'a str>,
-    #[serde(default)]
-    timestamp: Option<&'a str>,
-    payload: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Dtmf<'a> {
-    digit: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Mark {
-    name: String,
-}
-
-fn unreadable(what: &str) -> ParseError {
-    ParseError(what.to_owned())
-}
-
 impl MediaWire for MediaStream {
     fn read(&mut self, frame: &str) -> Result<FromWire, ParseError> {
         let frame: Frame<'_> =
@@ -73,22 +46,13 @@ impl MediaWire for MediaStream {
             }
             "media" => {
                 let media = frame.media.ok_or_else(|| unreadable("media without sound"))?;
-                // Our own sound may come back when both tracks are asked for.
-                if media.track.is_some_and(|track| track.starts_with("outbound")) {
+                if media.is_ours() {
                     return Ok(FromWire::Nothing);
                 }
-                if media.payload.len() > AUDIO_BYTES_MAX * 4 / 3 + 4 {
-                    return Err(unreadable("more sound than a frame has"));
-                }
-                let mulaw = STANDARD.decode(media.payload).map_err(|_| unreadable("sound is not base64"))?;
-                let timestamp_ms = media.timestamp.and_then(|ms| ms.parse().ok()).unwrap_or(0);
-                Ok(FromWire::Audio { timestamp_ms, mulaw })
+                Ok(FromWire::Audio { timestamp_ms: media.at_ms(), mulaw: media.mulaw()? })
             }
-            "dtmf" => {
-                let digit = frame.dtmf.and_then(|dtmf| dtmf.digit.chars().next());
-                Ok(digit.map_or(FromWire::Nothing, FromWire::Digit))
-            }
-            "mark" => Ok(frame.mark.map_or(FromWire::Nothing, |mark| FromWire::Mark(mark.name))),
+            "dtmf" => Ok(sound::digit(frame.dtmf)),
+            "mark" => Ok(sound::mark(frame.mark)),
             "stop" => Ok(FromWire::Stopped),
             _ => Ok(FromWire::Nothing),
         }
@@ -97,15 +61,11 @@ impl MediaWire for MediaStream {
     fn write(&mut self, out: &ToWire<'_>) -> Option<WireFrame> {
         let sid = self.stream_sid.as_deref()?;
         let text = match out {
-            // By hand: fifty times a second, and base64 needs no escaping. The sid comes from the carrier.
+            // The sid comes from the carrier.
             ToWire::Audio(mulaw) => {
-                let mut frame = String::with_capacity(mulaw.len() * 4 / 3 + sid.len() + 64);
-                frame.push_str("{\"event\":\"media\",\"streamSid\":");
-                frame.push_str(&serde_json::Value::from(sid).to_string());
-                frame.push_str(",\"media\":{\"payload\":\"");
-                STANDARD.encode_string(mulaw, &mut frame);
-                frame.push_str("\"}}");
-                frame
+                let sid = serde_json::Value::from(sid);
+                let before = format!(r#"{{"event":"media","streamSid":{sid},"media":{{"payload":""#);
+                sound::framed(&before, mulaw, r#""}}"#)
             }
             ToWire::Mark(name) => {
                 json!({ "event": "mark", "streamSid": sid, "mark": { "name": name } }).to_string()

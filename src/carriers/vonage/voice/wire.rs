@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::carriers::ParseError;
+use crate::carriers::sound::unreadable;
 use crate::carriers::voice::{FromWire, MediaWire, ToWire, WireFrame};
 use crate::media::g711;
 
@@ -37,10 +38,6 @@ struct Frame {
 struct Payload {
     #[serde(default)]
     mark: Option<String>,
-}
-
-fn unreadable(what: &str) -> ParseError {
-    ParseError(what.to_owned())
 }
 
 impl MediaWire for LinearSocket {
