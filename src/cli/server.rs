@@ -24,6 +24,10 @@ const GRACE: Duration = Duration::from_secs(20);
 /// Connections that the system may keep for us while we are busy.
 const BACKLOG: u32 = 2_048;
 
+/// How long a connection may rest: longer than the minute that carriers, proxies and balancers keep theirs, so that it is
+/// they who close it, and no request is sent into a connection that we are closing.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// What runs, and the ways to stop it.
 pub struct Running {
     edges: Edges,
@@ -74,6 +78,7 @@ impl Running {
                 })
         })
         .backlog(BACKLOG)
+        .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(grace.as_secs())
         .disable_signals();
         let server = match tls {

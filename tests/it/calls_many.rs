@@ -434,7 +434,7 @@ async fn many_calls(mut app: TestApp, count: usize, lives: usize) {
                 let chance = Chance(Cell::new(88_172_645_463_325_252 ^ ((life * PAIRS + n) as u64) << 20));
                 for number in 0..count / lives / PAIRS {
                     if number % CALLS_A_SESSION == 0 {
-                        pair.bob = pair.bob.signs_in_again().await;
+                        pair.bob = pair.bob.stays_signed_in().await;
                     }
                     let way = Two { app, pair, chance: &chance, kept: &kept }.one_call().await;
                     *ways.borrow_mut().entry(way).or_default() += 1;
@@ -446,7 +446,7 @@ async fn many_calls(mut app: TestApp, count: usize, lives: usize) {
                     let surplus = browsers.len().saturating_sub(BROWSERS_KEPT);
                     browsers.drain(..surplus);
                 }
-                pair.bob = pair.bob.signs_in_again().await;
+                pair.bob = pair.bob.stays_signed_in().await;
                 kept
             }
         });

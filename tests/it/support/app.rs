@@ -259,6 +259,7 @@ fn serve(edges: &Edges, listener: std::net::TcpListener) -> actix_web::dev::Serv
             .configure(move |cfg| edges.configure(cfg))
     })
     .workers(1)
+    .keep_alive(std::time::Duration::from_secs(75))
     .disable_signals()
     .shutdown_timeout(1)
     .listen(listener)

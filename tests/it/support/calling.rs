@@ -17,7 +17,7 @@ pub const BROWSER_HZ: f64 = 1_000.0;
 pub const OTHER_HZ: f64 = 700.0;
 
 /// Sound takes its real time, and on a busy machine a multiple of it.
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until something is so; what takes a minute does not come.
 pub async fn eventually(what: &str, is_so: impl AsyncFnMut() -> bool) {

@@ -48,7 +48,11 @@ pub struct Client {
 
 impl Client {
     pub fn new(base: &str) -> Client {
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(std::time::Duration::from_secs(30))
+            .build()
+            .unwrap();
         Client { base: base.to_owned(), token: None, http }
     }
 
@@ -162,6 +166,17 @@ impl Person {
     pub async fn signs_in_again(&self) -> Person {
         let answer = Client::new(&self.client.base)
             .post("/v1/sessions", json!({ "login": self.handle, "password": PASSWORD }))
+            .await
+            .expect(200);
+        let client = Client::new(&self.client.base).with_token(answer["access_token"].as_str().unwrap());
+        let refresh_token = answer["refresh_token"].as_str().unwrap().to_owned();
+        Person { client, refresh_token, ..self.clone() }
+    }
+
+    /// Changes the refresh token for new tokens: what a client does before its access token ends.
+    pub async fn stays_signed_in(&self) -> Person {
+        let answer = Client::new(&self.client.base)
+            .post("/v1/sessions/refresh", json!({ "refresh_token": self.refresh_token }))
             .await
             .expect(200);
         let client = Client::new(&self.client.base).with_token(answer["access_token"].as_str().unwrap());

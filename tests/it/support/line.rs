@@ -166,11 +166,14 @@ async fn speaks(
     over: Arc<AtomicBool>,
 ) {
     let mut pace = tokio::time::interval(Duration::from_millis(20));
-    for number in 0_u64.. {
+    // Counts what is said, and not what is heard: else the tone has gaps, and is another.
+    let mut number = 0_u64;
+    loop {
         let send = tokio::select! {
             _ = pace.tick() => {
                 let payload = STANDARD.encode(tone(PHONE_HZ, number));
                 let at = (number * 20).to_string();
+                number += 1;
                 json!({ "event": "media", "media": { "track": "inbound", "timestamp": at, "payload": payload } })
             }
             order = orders.recv() => match order {
