@@ -32,6 +32,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(list_calls)
         .service(find_call)
         .service(accept_call)
+        .service(listen_to_call)
         .service(decline_call)
         .service(hang_up_call)
         .configure(talking::routes)
@@ -133,6 +134,7 @@ async fn connected(
         Err(error) => {
             let now = app.now();
             let event = match placed.side {
+                Side::Callee if placed.call.machine().listens() => Event::HangsUp(Side::Callee),
                 Side::Callee if placed.call.answered_at.is_none() => Event::AcceptFails(who.session),
                 Side::Callee | Side::Caller => Event::Swept(EndReason::Failed),
             };
@@ -228,6 +230,31 @@ async fn accept_call(
     Ok(web::Json(answered.await?))
 }
 
+/// Listens to the caller while he leaves a message (`voicemail`): he hears nothing of it.
+///
+/// The offer needs no microphone (`recvonly`). At any moment `accept` takes the call: the message ends, what was said of
+/// it is thrown away, and the two talk. `hang-up` only stops listening. One client listens at a time, the newest.
+#[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 200, body = AnsweredCall), Problems))]
+#[post("/v1/calls/{id}/listen")]
+async fn listen_to_call(
+    app: web::Data<App>,
+    board: web::Data<Switchboard>,
+    who: SignedIn,
+    id: web::Path<CallId>,
+    body: web::Json<Offer>,
+) -> Result<web::Json<AnsweredCall>> {
+    Offer::check(&body.offer)?;
+    let (now, id, board) = (app.now(), *id, board.into_inner());
+    let node = board.node().to_owned();
+    let listen = move |db: &mut Db| super::listen_by_client(db, now, who.account, (id, &node), who.session);
+    let answered = to_the_end(async move {
+        let placed = app.db.write(who.account, listen).await?;
+        connected(&app, &board, who, placed, &body.offer).await
+    });
+    Ok(web::Json(answered.await?))
+}
+
 /// Declines a call that rings: everything of this account stops ringing.
 #[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
     responses((status = 200, body = CallView), Problems))]
@@ -247,7 +274,7 @@ async fn decline_call(
     Ok(web::Json(happen(&app, who, *id, event).await?))
 }
 
-/// Hangs up, or gives up calling.
+/// Hangs up, gives up calling, or stops listening to a message that is being left.
 #[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
     responses((status = 200, body = CallView), Problems))]
 #[post("/v1/calls/{id}/hang-up")]

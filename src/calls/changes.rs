@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::machine::{Effect, End, EndReason, Event, Refusal, Side, State};
+use super::machine::{Effect, End, EndReason, Event, Hears, Refusal, Side, State};
 use super::{Call, Leg, LegKind, LegState, jobs, store};
 use crate::clock::Timestamp;
 use crate::db::{Db, Topics};
@@ -19,6 +19,8 @@ const TRIES_MAX: usize = 16;
 const SWEEP_ROWS: i64 = 100;
 /// No call lasts longer; the carrier is told so too.
 pub(super) const CALL_MAX: std::time::Duration = std::time::Duration::from_secs(4 * 3_600);
+/// A carrier hangs up a caller who hears the busy tone after so long, should the tone's own end not do it.
+const BUSY_TONE_FOR: std::time::Duration = std::time::Duration::from_secs(8);
 /// What was taken by a client whose sound failed rings again for so long.
 const RINGS_AGAIN: std::time::Duration = std::time::Duration::from_secs(20);
 /// A node that has not touched its calls for so long is dead.
@@ -103,7 +105,13 @@ pub(super) fn settle_at(db: &mut Db, now: Timestamp, leg: &Leg, node: &str) -> R
     }
     let moved = change(db, now, call.id, |call| {
         node.clone_into(&mut call.node);
-        Ok(Vec::new())
+        // Whoever listened to the message did so at the node before.
+        if !call.facts.machine.listens() {
+            return Ok(Vec::new());
+        }
+        let (machine, effects) = call.facts.machine.after(Event::HangsUp(Side::Callee)).map_err(refused)?;
+        call.facts.machine = machine;
+        Ok(effects)
     });
     moved.map(Some)
 }
@@ -159,25 +167,40 @@ fn carry_out(db: &mut Db, now: Timestamp, call: &mut Call, effect: Effect) -> Re
             Some(leg) => stop_leg(db, now, &leg, "cancelled"),
             None => Ok(()),
         },
+        Effect::StopListening => {
+            for leg in store::list_legs(db, &[call.id])? {
+                if leg.side == Side::Callee && leg.kind == LegKind::Browser && leg.state != LegState::Ended {
+                    stop_leg(db, now, &leg, "listened")?;
+                }
+            }
+            Ok(())
+        }
         Effect::Close => close(db, now, call),
     }
 }
 
 /// Ends a leg, at the carrier too when it may ring or talk there.
 fn stop_leg(db: &mut Db, now: Timestamp, leg: &Leg, cause: &str) -> Result<()> {
+    stop_leg_at(db, now, leg, cause, now)
+}
+
+/// Ends a leg; at the carrier at `at`.
+fn stop_leg_at(db: &mut Db, now: Timestamp, leg: &Leg, cause: &str, at: Timestamp) -> Result<()> {
     store::end_leg(db, leg.id, cause, now)?;
     if leg.kind == LegKind::Phone && leg.state != LegState::Waiting {
         // Also when it counts as over: whoever tells us of it now says that it is not.
-        queue::enqueue(db, now, jobs::HANG_UP, None, &jobs::OfLeg { leg: leg.id })?;
+        queue::enqueue_at(db, now, at, jobs::HANG_UP, None, &jobs::OfLeg { leg: leg.id })?;
     }
     Ok(())
 }
 
 fn close(db: &mut Db, now: Timestamp, call: &mut Call) -> Result<()> {
     let reason = call.facts.machine.reason.unwrap_or(EndReason::Lost);
+    let hears_busy = call.machine().hears(Side::Caller) == Hears::BusyTone;
     for leg in store::list_legs(db, &[call.id])? {
         if leg.state != LegState::Ended {
-            stop_leg(db, now, &leg, reason.as_str())?;
+            let at = if hears_busy && leg.side == Side::Caller { now.plus(BUSY_TONE_FOR) } else { now };
+            stop_leg_at(db, now, &leg, reason.as_str(), at)?;
         }
     }
     // What was left after the beep stands there itself.

@@ -29,6 +29,8 @@ const SILENCE_MILLIS: u32 = 5_000;
 const NAME_MILLIS_MAX: u32 = 4_000;
 /// And followed by silence.
 const NAME_SILENCE_MILLIS: u32 = 1_500;
+/// How often the busy tone is heard before the line is hung up: some four seconds.
+const BUSY_TIMES: Times = Times::Count(4);
 /// A recording of a whole call.
 const RECORDING_MILLIS_MAX: u32 = 2 * 3_600 * 1_000;
 
@@ -40,6 +42,8 @@ struct Joined {
     side: Side,
     end: End,
     kind: LegKind,
+    /// Whether it was opened to listen to a message only.
+    listens: bool,
     up: bool,
     hears: Option<Hears>,
     muted: bool,
@@ -60,6 +64,17 @@ enum Stage {
     NameBeep,
     /// His name.
     Name,
+    /// The busy tone, and nothing after it.
+    Busy,
+}
+
+/// Who hears whom just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bridged {
+    caller: LegId,
+    callee: LegId,
+    /// Both hear each other, or only the callee the caller.
+    both: bool,
 }
 
 /// A call whose sound is here.
@@ -71,7 +86,7 @@ struct Live {
     answered: bool,
     wideband: bool,
     ends: Vec<Joined>,
-    bridged: Option<(LegId, LegId)>,
+    bridged: Option<Bridged>,
     stage: Stage,
     recording: Option<LegId>,
 }
@@ -202,8 +217,10 @@ impl Switchboard {
             self.engine.close(leg);
             return Err(changes::refused(super::machine::Refusal::Over));
         };
+        let listens = side == Side::Callee && call.machine().listens();
+        let kind = row.kind;
         let joined =
-            Joined { row: row.id, leg, side, end, kind: row.kind, up: false, hears: None, muted: false };
+            Joined { row: row.id, leg, side, end, kind, listens, up: false, hears: None, muted: false };
         {
             let mut calls = self.calls();
             let live = calls.entry(call.id).or_insert_with(|| Live {
@@ -259,14 +276,19 @@ impl Switchboard {
         let call = &picture.call;
         let machine = call.machine();
         if machine.state == State::Ended {
-            self.drop_call(call.id);
+            if machine.hears(Side::Caller) != Hears::BusyTone || !self.say_busy(picture) {
+                self.drop_call(call.id);
+            }
             return None;
         }
         let mut calls = self.calls();
         let live = calls.get_mut(&call.id).filter(|live| call.version >= live.version)?;
         live.version = call.version;
         live.answered = matches!(machine.state, State::Connecting | State::InProgress);
-        for gone in live.ends.extract_if(.., |joined| machine.party(joined.side).end != Some(joined.end)) {
+        let has_left = |joined: &mut Joined| {
+            machine.party(joined.side).end != Some(joined.end) || (joined.listens && !machine.listens())
+        };
+        for gone in live.ends.extract_if(.., has_left) {
             self.engine.close(gone.leg);
         }
         self.bridge(live, machine);
@@ -279,23 +301,42 @@ impl Switchboard {
         (call.facts.caller_gone && call.node == self.node && !waits).then_some(Event::HangsUp(Side::Caller))
     }
 
-    /// Lets the two hear each other, or no longer.
+    /// The call is over, and the caller hears why; false when he is not here.
+    fn say_busy(&self, picture: &Picture) -> bool {
+        let mut calls = self.calls();
+        let Some(live) = calls.get_mut(&picture.call.id) else { return false };
+        for callee in live.ends.extract_if(.., |joined| joined.side == Side::Callee) {
+            self.engine.close(callee.leg);
+        }
+        if live.ends.is_empty() {
+            return false;
+        }
+        live.version = picture.call.version;
+        self.sound(live, Side::Caller, picture);
+        true
+    }
+
+    /// Lets the two hear each other, or one the other, or no longer.
     fn bridge(&self, live: &mut Live, machine: &Machine) {
-        let both = |side: Side| machine.hears(side) == Hears::TheOther;
+        let both = machine.hears(Side::Caller) == Hears::TheOther;
         let legs = live.end(Side::Caller).zip(live.end(Side::Callee));
         let wanted = legs
-            .filter(|(a, b)| a.up && b.up && both(Side::Caller) && both(Side::Callee))
-            .map(|(a, b)| (a.leg, b.leg));
+            .filter(|(a, b)| a.up && b.up && machine.hears(Side::Callee) == Hears::TheOther)
+            .filter(|_| both || machine.listens())
+            .map(|(a, b)| Bridged { caller: a.leg, callee: b.leg, both });
         if wanted == live.bridged {
             return;
         }
-        if let Some((a, _)) = live.bridged {
-            self.engine.unbridge(a);
+        if let Some(before) = live.bridged {
+            self.engine.unbridge(before.caller);
         }
         live.bridged = wanted;
-        if let Some((a, b)) = wanted
-            && let Err(error) = self.engine.bridge(a, b)
-        {
+        let joined = match wanted {
+            Some(Bridged { caller, callee, both: true }) => self.engine.bridge(caller, callee),
+            Some(Bridged { caller, callee, both: false }) => self.engine.overhear(caller, callee),
+            None => Ok(()),
+        };
+        if let Err(error) = joined {
             tracing::warn!(reason = %error.report(), "two ends could not be joined");
         }
     }
@@ -336,6 +377,10 @@ impl Switchboard {
                 play(Sound::Beep, Times::ONCE);
             }
             Hears::HoldTone => play(Sound::HoldTone, Times::Forever),
+            Hears::BusyTone => {
+                live.stage = Stage::Busy;
+                play(Sound::Busy(region), BUSY_TIMES);
+            }
             Hears::Greeting => match (&picture.greeting, kind) {
                 (Some(mulaw), _) => {
                     live.stage = Stage::Greeting;
@@ -363,15 +408,15 @@ impl Switchboard {
         let phone = |joined: &Joined| joined.side != asker && joined.kind == LegKind::Phone && joined.up;
         let Some(at) = live.ends.iter().position(phone) else { return };
         let joined = live.ends.remove(at);
-        if let Some((leg, _)) = live.bridged.take() {
-            self.engine.unbridge(leg);
+        if let Some(bridged) = live.bridged.take() {
+            self.engine.unbridge(bridged.caller);
         }
         self.engine.close(joined.leg);
     }
 
     fn record(&self, live: &mut Live, machine: &Machine) {
         let wanted = match machine.recording {
-            Wish::On(_) if !live.wideband => live.bridged.map(|(caller, _)| caller),
+            Wish::On(_) if !live.wideband => live.bridged.map(|bridged| bridged.caller),
             Wish::On(_) | Wish::Asked(_) | Wish::Off => None,
         };
         match (wanted, live.recording) {
@@ -503,6 +548,10 @@ impl Switchboard {
                     both: false,
                 };
                 self.engine.record(leg, limits)
+            }
+            Stage::Busy => {
+                self.engine.close(leg);
+                Ok(())
             }
             Stage::None | Stage::Message | Stage::Name => Ok(()),
         };

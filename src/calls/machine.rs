@@ -220,6 +220,8 @@ pub enum Event {
     AcceptFails(SessionId),
     /// A client of the callee does not want it: voicemail (`Some(true)`), none, or as he has set.
     Declines(Option<bool>),
+    /// A client of the callee listens to what the caller says to the voicemail.
+    Listens(SessionId),
     /// A telephone of the callee was picked up.
     PhoneAnswers(CallLegId),
     /// A telephone of the callee was not.
@@ -257,6 +259,8 @@ pub enum Effect {
     StopPhones,
     /// This telephone shall stop: it came too late.
     StopPhone(CallLegId),
+    /// Whoever listened in does no longer.
+    StopListening,
     /// Both ends are closed, the records are written.
     Close,
 }
@@ -276,6 +280,8 @@ pub enum Hears {
     Greeting,
     /// That he shall say his name.
     NamePrompt,
+    /// That the other one is busy; a few times, and then his line is hung up.
+    BusyTone,
 }
 
 /// Why an event changes nothing.
@@ -329,9 +335,11 @@ impl Machine {
         }
     }
 
-    /// What a side hears.
+    /// What a side hears. Who listens in hears the other, who does not hear him.
     pub fn hears(&self, side: Side) -> Hears {
         match (self.state, side) {
+            (State::Voicemail, Side::Callee) if self.listens() => Hears::TheOther,
+            (State::Ended, Side::Caller) if self.was_busy() => Hears::BusyTone,
             (State::Ended, _)
             | (State::Ringing | State::Voicemail, Side::Callee)
             | (State::Connecting, _) => Hears::Silence,
@@ -347,6 +355,18 @@ impl Machine {
     /// Whether one side has put the other on hold.
     pub fn is_held(&self) -> bool {
         self.caller.held || self.callee.held
+    }
+
+    /// Whether a telephone, whose own network plays it nothing any more because we had taken its call, found the other
+    /// busy. A client shows it in words.
+    fn was_busy(&self) -> bool {
+        let by_phone = matches!(self.caller.end, Some(End::Phone(_)));
+        self.reason == Some(EndReason::Busy) && by_phone && self.caller.up && !self.talked
+    }
+
+    /// Whether the callee listens to the message that is being left.
+    pub fn listens(&self) -> bool {
+        self.state == State::Voicemail && self.callee.end.is_some()
     }
 
     /// Whether the callee has missed it.
@@ -373,6 +393,7 @@ impl Machine {
         let mut next = self.clone();
         let effects = match event {
             Event::Accepts(session) => return next.accept(session),
+            Event::Listens(session) => next.listen(session)?,
             Event::PhoneAnswers(leg) => next.phone_answers(leg),
             Event::AcceptFails(session) => return next.accept_fails(session),
             Event::Declines(to_voicemail) => {
@@ -465,6 +486,7 @@ impl Machine {
             State::Connecting | State::InProgress => return Err(Refusal::AnsweredElsewhere),
             State::Ended => return Err(Refusal::Over),
         }
+        effects.extend(self.stop_listening());
         self.state = State::Connecting;
         self.callee.end = Some(End::Client(session));
         self.callee.up = false;
@@ -473,6 +495,23 @@ impl Machine {
             self.phones.clear();
         }
         Ok((self, effects))
+    }
+
+    /// The newest client that listens has it, so that one can go from one device to another.
+    fn listen(&mut self, session: SessionId) -> Result<Vec<Effect>, Refusal> {
+        self.only_in(&[State::Voicemail])?;
+        let effects = self.stop_listening();
+        self.callee.end = Some(End::Client(session));
+        Ok(effects)
+    }
+
+    /// The message is left to itself, whoever has listened.
+    fn stop_listening(&mut self) -> Vec<Effect> {
+        if !self.listens() {
+            return Vec::new();
+        }
+        self.callee = Party::default();
+        vec![Effect::StopListening]
     }
 
     fn accept_fails(mut self, session: SessionId) -> Outcome {
@@ -529,6 +568,9 @@ impl Machine {
     }
 
     fn hangs_up(&mut self, side: Side) -> Result<Vec<Effect>, Refusal> {
+        if side == Side::Callee && self.listens() {
+            return Ok(self.stop_listening());
+        }
         let reason = match (self.state, side) {
             (State::Ringing, Side::Caller) => EndReason::Cancelled,
             (State::Ringing | State::Voicemail, Side::Callee) => return Err(Refusal::NotNow),
@@ -545,7 +587,8 @@ impl Machine {
     fn loses(&mut self, side: Side) -> Vec<Effect> {
         match (self.state, side) {
             // A client that was lost before it had the call.
-            (State::Ringing | State::Voicemail, Side::Callee) => Vec::new(),
+            (State::Ringing, Side::Callee) => Vec::new(),
+            (State::Voicemail, Side::Callee) => self.stop_listening(),
             (State::Ringing, Side::Caller) => self.end(EndReason::Cancelled),
             (State::Voicemail, Side::Caller) => self.end(EndReason::NoAnswer),
             _ => self.end(EndReason::Lost),

@@ -26,7 +26,7 @@ pub mod voicemail;
 pub use changes::{
     apply, browser_leg, erase, find, keep_alive, list, only_at, recording, sweep, unless_late,
 };
-pub use place::{Caller, PhoneCaller, Placed, answer_by_client, move_to_client, place};
+pub use place::{Caller, PhoneCaller, Placed, answer_by_client, listen_by_client, move_to_client, place};
 
 use serde::{Deserialize, Serialize};
 

@@ -288,6 +288,26 @@ pub fn answer_by_client(
     Ok(Placed { call, leg, side: Side::Callee })
 }
 
+/// A client of the callee listens to the message that the caller leaves, at the node where he speaks.
+pub fn listen_by_client(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    (id, node): (CallId, &str),
+    session: SessionId,
+) -> Result<Placed> {
+    let call = changes::find(db, account, id)?;
+    if call.callee != account || call.facts.unheard {
+        return Err(Error::conflict("not_now", "You are the one who calls."));
+    }
+    call.machine().after(Event::Listens(session)).map_err(changes::refused)?;
+    changes::only_at(&call, node)?;
+    let call = changes::apply(db, now, id, Event::Listens(session))?;
+    let leg = new_leg(now, id, Side::Callee, LegKind::Browser, LegState::Ringing);
+    store::insert_leg(db, &leg)?;
+    Ok(Placed { call, leg, side: Side::Callee })
+}
+
 /// Another client of the same person takes a running call over.
 pub fn move_to_client(
     db: &mut Db,

@@ -117,6 +117,9 @@ pub struct CallView {
     pub attestation: Option<String>,
     /// When callers say their name first.
     pub screening: Option<ScreeningView>,
+    /// Whether one of this side's clients (`session_id`) listens while the caller leaves a message; the caller is not told.
+    #[serde(default)]
+    pub listening: bool,
     /// What the caller left; only for who was called.
     pub voicemail: Option<CallVoicemail>,
     /// How good it was, once it is known.
@@ -206,6 +209,7 @@ fn view(call: &Call, side: Side, session: Option<SessionId>, beside: &mut Beside
                 Some(ScreeningView { said_url: said.filter(|_| side == Side::Callee) })
             }
         },
+        listening: side == Side::Callee && machine.listens(),
         voicemail: beside.voicemails.remove(&call.id).filter(|_| side == Side::Callee),
         quality: beside.qualities.remove(&call.id),
     }

@@ -245,6 +245,20 @@ impl Engine {
         Ok(())
     }
 
+    /// From now on `listener` hears `speaker`, who hears nothing of him and whose sounds and recording go on.
+    ///
+    /// # Errors
+    /// As [`Engine::bridge`].
+    pub fn overhear(&self, speaker: LegId, listener: LegId) -> Result<()> {
+        if speaker == listener {
+            return Err(Error::conflict("same_leg", "A leg cannot be bridged to itself."));
+        }
+        self.exists(speaker)?;
+        self.exists(listener)?;
+        self.tell(Command::Overhear { speaker, listener });
+        Ok(())
+    }
+
     /// The leg and its partner do not hear each other any more; play something to them, or they hear nothing.
     pub fn unbridge(&self, leg: LegId) {
         self.tell(Command::Unbridge(leg));

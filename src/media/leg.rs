@@ -84,7 +84,7 @@ pub struct Leg {
     pub id: LegId,
     /// What is behind it.
     pub end: End,
-    /// Who hears it, and whom it hears.
+    /// Who hears it; whom it hears, too, unless that one only listens.
     pub partner: Option<LegId>,
     /// What is being recorded.
     pub recorder: Option<Recorder>,

@@ -37,6 +37,13 @@ pub enum Command {
     Renegotiate(LegId, Offer, oneshot::Sender<Result<String>>),
     /// Two legs hear each other.
     Bridge(LegId, LegId),
+    /// One hears the other, who does not hear him.
+    Overhear {
+        /// Who is heard.
+        speaker: LegId,
+        /// Who hears him.
+        listener: LegId,
+    },
     /// They do not any more.
     Unbridge(LegId),
     /// The leg hears a sound.
@@ -186,6 +193,7 @@ impl Worker {
             Command::Open(leg) => self.open(*leg, now),
             Command::Renegotiate(id, offer, answer) => self.renegotiate(id, offer, answer, now),
             Command::Bridge(a, b) => self.bridge(a, b, now),
+            Command::Overhear { speaker, listener } => self.overhear(speaker, listener),
             Command::Unbridge(id) => self.unbridge(id),
             Command::Play(id, sound, times) => {
                 if let Some(leg) = self.legs.get_mut(&id) {
@@ -291,9 +299,29 @@ impl Worker {
         }
     }
 
+    fn overhear(&mut self, speaker: LegId, listener: LegId) {
+        if speaker == listener || !self.legs.contains_key(&listener) || !self.legs.contains_key(&speaker) {
+            return;
+        }
+        self.unbridge(speaker);
+        self.unbridge(listener);
+        if let Some(leg) = self.legs.get_mut(&listener)
+            && leg.stop_playing()
+            && let End::Socket(socket) = &mut leg.end
+        {
+            socket.clear();
+        }
+        if let Some(leg) = self.legs.get_mut(&speaker) {
+            leg.partner = Some(listener);
+        }
+    }
+
     fn unbridge(&mut self, id: LegId) {
         let partner = self.legs.get_mut(&id).and_then(|leg| leg.partner.take());
-        if let Some(partner) = partner.and_then(|partner| self.legs.get_mut(&partner)) {
+        // Who was only heard by the other may have been joined to somebody else since.
+        if let Some(partner) = partner.and_then(|partner| self.legs.get_mut(&partner))
+            && partner.partner == Some(id)
+        {
             partner.partner = None;
         }
     }

@@ -126,12 +126,14 @@ export class CallMock {
       const answer = await this.#peer.evaluate(offer => globalThis.answerCall(offer), body.offer);
       if (pathname.endsWith('/restart')) return json({ answer });
       const id = pathname === '/v1/calls' ? 'call_dialled' : pathname.split('/')[3];
-      const call = { ...blank(), ...this.calls.get(id), id, here: true, session_id: 'ses_here', ...(pathname === '/v1/calls' ? { direction: 'outgoing', contact: this.dialled } : { state: 'in_progress', answered_at: new Date().toISOString(), expires_at: null }) };
+      const verb = pathname.split('/')[4];
+      const call = { ...blank(), ...this.calls.get(id), id, here: true, session_id: 'ses_here', ...(pathname === '/v1/calls' ? { direction: 'outgoing', contact: this.dialled } : verb === 'listen' ? { listening: true } : { state: 'in_progress', listening: false, answered_at: new Date().toISOString(), expires_at: null }) };
       this.calls.set(id, call);
       return json({ call, answer }, pathname === '/v1/calls' ? 201 : 200);
     }
     const [id, verb] = pathname.split('/').slice(3);
-    if (['decline', 'hang-up'].includes(verb)) this.calls.set(id, { ...blank(), ...this.calls.get(id), state: 'ended', ended_at: new Date().toISOString() });
+    if (verb === 'hang-up' && this.calls.get(id)?.listening) this.calls.set(id, { ...this.calls.get(id), listening: false, session_id: null });
+    else if (['decline', 'hang-up'].includes(verb)) this.calls.set(id, { ...blank(), ...this.calls.get(id), state: 'ended', ended_at: new Date().toISOString() });
     return route.fulfill({ status: 204 });
   }
 }
@@ -140,7 +142,7 @@ function blank() {
   return {
     id: 'call_1', direction: 'incoming', state: 'ringing', contact: null, via: 'phone', started_at: new Date().toISOString(), answered_at: null, ended_at: null,
     expires_at: new Date(Date.now() + 25_000).toISOString(), here: false, end_reason: null, missed: false, muted: false, held: false, recording: 'off', recording_asked_of_me: false, session_id: null, attestation: null,
-    screening: null, voicemail: null, quality: null,
+    screening: null, listening: false, voicemail: null, quality: null,
   };
 }
 

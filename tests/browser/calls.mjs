@@ -114,6 +114,35 @@ await journey('calls: mute, hold, keypad and recording; what is not heard is sai
   await panel.locator('[data-act=close]').waitFor();
 });
 
+await journey('calls: one listens while a message is left, by keyboard alone, and takes the call', async () => {
+  const { page, peer, mock, contact } = await caller('ines', 'jan');
+  mock.tell({ id: 'call_1', contact, state: 'voicemail', expires_at: null });
+  const panel = page.locator('m-call');
+  const act = name => panel.locator(`[data-act=${name}]`);
+  await panel.locator('[role=status]', { hasText: 'leaving a message' }).waitFor();
+  await picture(page, 'call-mailbox');
+  await accessible(page, 'a message being left');
+  await worded(page, 'a message being left');
+  await act('listen').press('Enter');
+  await panel.locator('[role=status]', { hasText: 'Nobody hears you' }).waitFor();
+  await until('he is heard', async () => near(await pitchHeard(page), 440), 15_000);
+  check(/a=recvonly/.test(mock.posted('/listen')[0].body.offer), 'no microphone is offered');
+  check(await page.evaluate(() => document.activeElement.dataset.act) === 'take', 'the focus is at Take the call');
+  await picture(page, 'call-listens');
+  await accessible(page, 'listening in');
+  await act('hang-up').press('Enter');
+  await act('listen').waitFor();
+  check(mock.posted('/hang-up').length === 1, 'it is told');
+  await act('listen').press('Enter');
+  await panel.locator('[role=status]', { hasText: 'Nobody hears you' }).waitFor();
+  await act('take').press('Enter');
+  await act('hold').waitFor();
+  await until('now both hear each other', async () => near(await pitchHeard(peer), 700) && near(await pitchHeard(page), 440), 15_000);
+  check(mock.posted('/accept').length === 1, 'it is taken once');
+  mock.tell({ id: 'call_1', state: 'ended', end_reason: 'hung_up', session_id: 'ses_here', ended_at: soon(0) });
+  await act('close').waitFor();
+});
+
 await journey('calls: the network changes and the call goes on', async () => {
   const { page, peer, mock, contact } = await caller('emil', 'fee');
   mock.tell({ id: 'call_1', contact });

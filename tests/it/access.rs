@@ -101,7 +101,10 @@ fn body(path: &str, said: &str) -> Value {
         "/v1/imports/{id}/apply" => json!({ "duplicates": "skip" }),
         "/v1/books/{id}/members" => json!({ "address": "meari:bob", "access": "read" }),
         "/v1/books/{id}/members/{member_id}" => json!({ "access": "read" }),
-        "/v1/calls/{id}/accept" | "/v1/calls/{id}/restart" | "/v1/calls/{id}/move" => {
+        "/v1/calls/{id}/accept"
+        | "/v1/calls/{id}/listen"
+        | "/v1/calls/{id}/restart"
+        | "/v1/calls/{id}/move" => {
             json!({ "offer": "v=0" })
         }
         "/v1/calls/{id}/hold" | "/v1/calls/{id}/mute" | "/v1/calls/{id}/recording" => json!({ "on": true }),

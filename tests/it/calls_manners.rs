@@ -138,6 +138,24 @@ story! {
         app.calls_are_over().await;
     }
 
+    async fn who_is_let_in_hears_that_the_other_is_busy_before_he_is_hung_up(app) {
+        let Pair { bob, phone, number, .. } = app.alice_and_bob().await;
+        app.verify_mobile(&bob, "+12025550107").await;
+        let other = app.phone("+12025550109");
+        wants(&bob, json!({ "forward_to": "+12025550109", "forward_when": "always", "also_ring": [], "voicemail": { "enabled": false } })).await;
+        let caller = app.phone_dials(&phone, &number);
+        let handset = app.phone_rings(&other).await;
+        caller.ear.hears(440.0).await;
+        caller.ear.clear();
+        handset.hangs_up();
+        let missed = bob.call_is(app, &["ended"]).await;
+        assert_eq!((&missed["end_reason"], &missed["missed"]), (&json!("busy"), &json!(true)));
+        caller.ear.hears(620.0).await;
+        assert_eq!(caller.shows().state, PhoneCallState::Talking, "he hears it before he is hung up");
+        caller.is(PhoneCallState::Ended).await;
+        app.calls_are_over().await;
+    }
+
     async fn a_hidden_caller_guesses_five_times_and_no_more(app) {
         let Pair { alice, bob, number, .. } = app.alice_and_bob().await;
         alice.put("/v1/me/call-settings/pin", json!({ "pin": "4711" })).await.expect(204);

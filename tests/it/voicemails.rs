@@ -103,6 +103,69 @@ story! {
         assert_eq!(bob.call_is(app, &["ended"]).await["voicemail"], json!(null));
     }
 
+    async fn one_listens_while_a_message_is_left_and_takes_the_call(app) {
+        let Pair { alice, bob, phone, number, .. } = app.alice_and_bob().await;
+        let handset = app.phone_dials(&phone, &number);
+        let ringing = bob.call_is(app, &["ringing"]).await;
+        let (early, offer) = Browser::new(BROWSER_HZ);
+        bob.to_call(&ringing, "listen", json!({ "offer": offer })).await.refused(409, "not_now");
+        drop(early);
+        handset.ear.hears(440.0).await;
+        bob.to_call(&ringing, "decline", json!({ "to_voicemail": true })).await.expect(200);
+        let left = bob.call_is(app, &["voicemail"]).await;
+        assert_eq!(left["listening"], false);
+        handset.ear.hears(1_000.0).await;
+
+        bob.to_call(&left, "listen", json!({ "offer": "nonsense" })).await.refused(422, "offer_not_audio");
+        assert_eq!(bob.call_is(app, &["voicemail"]).await["listening"], false);
+        alice.to_call(&left, "listen", json!({ "offer": offer })).await.refused(409, "not_now");
+        let listener = bob.listens(&left, 1_300.0).await;
+        listener.ear.hears(PHONE_HZ).await;
+        let seen = bob.get(&format!("/v1/calls/{}", left["id"].as_str().unwrap())).await;
+        assert_eq!((&seen["state"], &seen["listening"], &seen["here"]), (&json!("voicemail"), &json!(true), &json!(true)));
+        let hers = alice.call_is(app, &["voicemail"]).await;
+        assert_eq!((&hers["listening"], &hers["session_id"]), (&json!(false), &json!(null)), "she is not told");
+        handset.ear.clear();
+        listener.ear.clear();
+        listener.ear.hears(PHONE_HZ).await;
+        assert!(!handset.ear.has(1_300.0), "she hears nothing of him");
+
+        // He stops, and listens again: her message goes on.
+        bob.to_call(&left, "hang-up", json!({})).await.expect(200);
+        assert_eq!(bob.call_is(app, &["voicemail"]).await["listening"], false);
+        bob.to_call(&left, "hang-up", json!({})).await.refused(409, "not_now");
+        let again = bob.listens(&left, 1_300.0).await;
+        again.ear.hears(PHONE_HZ).await;
+        let talk = bob.accepts(&left, 700.0).await;
+        bob.call_is(app, &["in_progress"]).await;
+        handset.ear.hears(700.0).await;
+        talk.ear.hears(PHONE_HZ).await;
+        bob.to_call(&left, "hang-up", json!({})).await.expect(200);
+        app.calls_are_over().await;
+        let over = bob.call_is(app, &["ended"]).await;
+        assert_eq!((&over["end_reason"], &over["voicemail"], &over["missed"]), (&json!("hung_up"), &json!(null), &json!(false)));
+        let causes: Vec<_> = app.call_records().await.iter().filter(|leg| leg["kind"] == "browser").map(|leg| leg["cause"].clone()).collect();
+        assert_eq!(causes.iter().filter(|cause| **cause == json!("listened")).count(), 3, "the one without an offer, too: {causes:?}");
+    }
+
+    async fn a_message_is_left_to_its_end_while_one_listens(app) {
+        let Pair { bob, phone, number, .. } = app.alice_and_bob().await;
+        let handset = app.phone_dials(&phone, &number);
+        let ringing = bob.call_is(app, &["ringing"]).await;
+        handset.ear.hears(440.0).await;
+        bob.to_call(&ringing, "decline", json!({ "to_voicemail": true })).await.expect(200);
+        let left = bob.call_is(app, &["voicemail"]).await;
+        handset.ear.hears(1_000.0).await;
+        let listener = bob.listens(&left, BROWSER_HZ).await;
+        listener.ear.hears(PHONE_HZ).await;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        handset.presses("#");
+        let over = bob.call_is(app, &["ended"]).await;
+        assert_eq!((&over["end_reason"], &over["listening"]), (&json!("voicemail"), &json!(false)));
+        assert!(over["voicemail"]["seconds"].as_i64().unwrap() >= 1);
+        app.calls_are_over().await;
+    }
+
     async fn the_phone_is_told_of_a_voicemail(app) {
         let pair = app.alice_and_bob().await;
         let (_, id) = left_by_bob(app, &pair).await;

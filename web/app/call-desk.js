@@ -143,9 +143,12 @@ async function accept(call) {
 
 // The call that one is in.
 
-function begin(contact, call) {
+function begin(contact, call, listens = false) {
   clearTimeout(lingering);
-  current = { contact, call, key: uuid(), phase: 'placing', line: null, seen: null, wavering: false, muted: false, held: false, holding: false, error: '', blocked: null, let: null };
+  current = {
+    listens,
+    contact, call, key: uuid(), phase: 'placing', line: null, seen: null, wavering: false, muted: false, held: false, holding: false, error: '', blocked: null, let: null,
+  };
   openPanel(true);
   return current;
 }
@@ -153,9 +156,9 @@ function begin(contact, call) {
 /** Brings up the line: `send(offer)` answers `{ call, answer }`. */
 async function connect(mine, send, stream = null) {
   try {
-    stream ??= await speak();
+    if (!mine.listens) stream ??= await speak();
     if (mine.phase === 'over') {
-      stop(stream);
+      if (stream) stop(stream);
       return;
     }
     mine.line = new CallLine(stream, {
@@ -174,7 +177,8 @@ async function connect(mine, send, stream = null) {
     mine.phase = 'on';
     if (call.here) ownSession = call.session_id;
     mine.call = later(mine.call, call);
-    holdLock(mine);
+    // Who listens does not have the call: any other tab may take it.
+    if (!mine.listens) holdLock(mine);
     if (mine.muted) tellMuted(mine);
     await mine.line.answer(answer);
     mine.reports = setInterval(() => report(mine), REPORT_MS);
@@ -204,10 +208,15 @@ function follow(call) {
   if (mine.call.state === 'ended' && mine.phase === 'on') finish(mine);
   else if (mine.phase === 'on' && ownSession && call.session_id && call.session_id !== ownSession) {
     // Another of one's devices has it now.
-    leave(mine);
-    current = null;
-    offerAway(mine.call);
+    letGo(mine);
   } else draw();
+}
+
+/** The call is no longer of this tab; what can still be done with it is offered. */
+function letGo(mine) {
+  leave(mine);
+  current = null;
+  offerAway(mine.call);
 }
 
 function lineIs(mine, state) {
@@ -278,12 +287,41 @@ async function offerAway(call) {
     return connect(mine, offer => api.post(`/v1/calls/${call.id}/${path}`, { offer }).then(said => ({ call: now().calls[call.id] ?? call, ...said })));
   };
   Object.assign(panel.act, {
-    move: () => join('move'), take: () => join('accept'),
+    move: () => join('move'), take: () => join('accept'), listen: () => listen(call),
     close: () => {
       aside.add(call.id);
       closePanel();
     },
   });
+}
+
+// A message that is being left: one hears it, unheard, and may take the call.
+
+function listen(call) {
+  return connect(begin(call.contact, call, true), offer => api.post(`/v1/calls/${call.id}/listen`, { offer }));
+}
+
+/** Who has no microphone, or refuses it, goes on listening and hears why. */
+async function takeOver(mine) {
+  const stream = await speak().catch(error => toast(explain(error)));
+  if (!stream) return;
+  if (current !== mine || mine.phase !== 'on') {
+    stop(stream);
+    return;
+  }
+  leave(mine);
+  await connect(begin(mine.contact, mine.call), offer => api.post(`/v1/calls/${mine.call.id}/accept`, { offer }), stream);
+}
+
+async function stopListening(mine) {
+  const { call } = mine;
+  mine.phase = 'over';
+  leave(mine);
+  current = null;
+  await api.post(`/v1/calls/${call.id}/hang-up`).catch(() => {});
+  const known = now().calls[call.id] ?? call;
+  if (known.state === 'voicemail') offerAway(known);
+  else closePanel();
 }
 
 // The panel.
@@ -312,11 +350,12 @@ function openPanel(mine) {
       current.blocked = null;
       draw();
     },
-    hangUp: () => hangUp(),
+    hangUp: () => (current?.listens ? stopListening(current) : hangUp()),
+    take: () => takeOver(current),
     close: () => closePanel(),
   });
   draw();
-  (panel.querySelector('.call-act.bad') ?? panel.querySelector('button')).focus({ preventScroll: true });
+  (panel.querySelector('.call-act.bad, .call-act.good') ?? panel.querySelector('button')).focus({ preventScroll: true });
 }
 
 function closePanel() {
@@ -369,7 +408,7 @@ function draw() {
   const talking = phase === 'on' && ['in_progress', 'held'].includes(call.state);
   const over = phase === 'over';
   panel.show({
-    kind: over ? 'over' : 'mine', name: nameOf(contact), photo: null, talking,
+    kind: over ? 'over' : current.listens ? 'listens' : 'mine', name: nameOf(contact), photo: null, talking,
     status: statusOf(current, talking), since: talking ? Date.parse(call.answered_at) : null,
     muted: current.muted, held: current.held, recording: call?.recording ?? 'off', asksMe: Boolean(call?.recording_asked_of_me),
     bars: over ? (call?.quality?.mos ? barsOf(call.quality.mos) : seen?.bars) : talking ? seen?.bars : null,
@@ -377,9 +416,10 @@ function draw() {
   });
 }
 
-function statusOf({ phase, call, line }, talking) {
+function statusOf({ phase, call, line, listens }, talking) {
+  if (listens && phase !== 'placing') return t(phase === 'over' ? 'call.message_over' : 'call.listens');
   if (phase === 'over') return !call ? t('call.not_made') : outcome({ ...call, state: 'ended', seconds: secondsOf(call) }, call.direction === 'outgoing');
-  if (!line) return t('call.microphone');
+  if (!line && !listens) return t('call.microphone');
   if (call?.recording === 'on' && talking) return t('call.recorded');
   if (current.held) return t('call.held');
   if (call?.held) return t('call.waits', { name: nameOf(call.contact) });

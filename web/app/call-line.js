@@ -50,7 +50,7 @@ export class CallLine {
   #unsaid = 0;
 
   /**
-   * @param {MediaStream} stream the microphone
+   * @param {MediaStream | null} stream the microphone; none for somebody who only listens
    * @param {{ restart: (offer: string) => Promise<string>, state: (state: 'up' | 'wavering' | 'lost') => void,
    *   look: (seen: { bars: number | null, unheard: boolean, unsaid: boolean }) => void, blocked: (play: () => void) => void }} on
    */
@@ -58,8 +58,7 @@ export class CallLine {
     this.#on = on;
     this.#stream = stream;
     this.#pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
-    const [track] = stream.getAudioTracks();
-    const transceiver = this.#pc.addTransceiver(track, { direction: 'sendrecv', streams: [stream] });
+    const transceiver = stream ? this.#pc.addTransceiver(stream.getAudioTracks()[0], { direction: 'sendrecv', streams: [stream] }) : this.#pc.addTransceiver('audio', { direction: 'recvonly' });
     const known = RTCRtpReceiver.getCapabilities?.('audio')?.codecs.filter(({ mimeType }) => CODECS.includes(mimeType.toLowerCase()));
     if (known?.length) transceiver.setCodecPreferences?.(known);
     this.#audio.autoplay = true;
@@ -100,7 +99,8 @@ export class CallLine {
 
   /** Puts another voice in the microphone's place. */
   async voice(stream) {
-    for (const track of this.#stream.getTracks()) track.stop();
+    for (const track of (this.#stream ?? stream).getTracks()) track.stop();
+    if (!this.#stream) return;
     this.#stream = stream;
     await this.#pc.getSenders()[0]?.replaceTrack(stream.getAudioTracks()[0]);
     this.#speak();
@@ -123,7 +123,7 @@ export class CallLine {
     clearTimeout(this.#waver);
     removeEventListener('online', this.#mendSoon);
     navigator.connection?.removeEventListener?.('change', this.#mendSoon);
-    for (const track of this.#stream.getTracks()) track.stop();
+    for (const track of this.#tracks()) track.stop();
     this.#audio.srcObject = null;
     this.#pc.close();
   }
@@ -135,7 +135,11 @@ export class CallLine {
   }
 
   #speak() {
-    for (const track of this.#stream.getAudioTracks()) track.enabled = !this.#muted && !this.#held;
+    for (const track of this.#tracks()) track.enabled = !this.#muted && !this.#held;
+  }
+
+  #tracks() {
+    return this.#stream?.getAudioTracks() ?? [];
   }
 
   #changed() {
@@ -212,9 +216,9 @@ export class CallLine {
     const samples = seen.samples - this.#seen[0].samples;
     const lost = samples > 0 ? (seen.concealed - this.#seen[0].concealed) / samples : 0;
     this.#unheard = this.#held || seen.received > before.received ? 0 : this.#unheard + 1;
-    const quiet = this.#muted || this.#held;
+    const quiet = this.#muted || this.#held || !this.#stream;
     this.#unsaid = !quiet && seen.energy !== null && seen.energy === before.energy ? this.#unsaid + 1 : 0;
-    const gone = !quiet && this.#stream.getAudioTracks().some(({ muted, readyState }) => muted || readyState === 'ended');
+    const gone = !quiet && this.#tracks().some(({ muted, readyState }) => muted || readyState === 'ended');
     this.#on.look({
       // How a call begins says nothing yet of how it goes.
       bars: this.#looks++ < SETTLING ? null : barsOf(mosOf({ loss: Math.min(1, Math.max(0, lost)), buffer: seen.buffer, rtt: seen.rtt })),

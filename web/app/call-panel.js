@@ -14,7 +14,7 @@ const LETTERS = { 2: 'ABC', 3: 'DEF', 4: 'GHI', 5: 'JKL', 6: 'MNO', 7: 'PQRS', 8
 
 /**
  * What the panel shows: `kind` says what one can do in it. `since` is when the two began to talk.
- * @typedef {{ kind: 'mine' | 'away' | 'mailbox' | 'over', name: string, photo?: string | null, status: string, since?: number | null,
+ * @typedef {{ kind: 'mine' | 'away' | 'mailbox' | 'listens' | 'over', name: string, photo?: string | null, status: string, since?: number | null,
  *   muted?: boolean, held?: boolean, recording?: 'off' | 'asked' | 'on', asksMe?: boolean, bars?: number | null, hint?: string,
  *   alert?: boolean, talking?: boolean, blocked?: boolean }} CallShown
  */
@@ -109,7 +109,9 @@ class CallPanel extends View {
     const close = one('close', 'close', 'call.close', () => this.act.close());
     if (kind === 'over') return [close];
     if (kind === 'away') return [one('move', 'call', 'call.move', () => this.act.move(), 'good wide'), close];
-    if (kind === 'mailbox') return [one('take', 'call', 'call.take', () => this.act.take(), 'good wide'), close];
+    const take = one('take', 'call', 'call.take', () => this.act.take(), 'good wide');
+    if (kind === 'mailbox') return [one('listen', 'play', 'call.listen', () => this.act.listen()), take, close];
+    if (kind === 'listens') return [take, one('hang-up', 'close', 'call.listen_stop', () => this.act.hangUp())];
     const hangUp = one('hang-up', 'hangup', 'call.hang_up', () => this.act.hangUp(), 'bad wide');
     const mute = one('mute', 'mic', 'call.mute', () => this.act.mute());
     if (!talking) return [mute, hangUp];

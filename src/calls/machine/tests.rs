@@ -157,6 +157,61 @@ fn another_device_takes_over() {
 }
 
 #[test]
+fn who_listens_in_is_not_heard_until_he_takes_the_call() {
+    let (desk, laptop) = (session(), session());
+    let (listen, heard) = (Event::Listens(desk), Event::SoundUp(Side::Callee));
+    let up = [Event::SoundUp(Side::Caller), Event::RingsOut];
+    let recorded = run(ringing(Vec::new(), true), &up).0;
+    let hears = |machine: &Machine| (machine.hears(Side::Caller), machine.hears(Side::Callee));
+    type Row = (&'static str, Vec<Event>, State, Option<SessionId>, (Hears, Hears), bool);
+    #[rustfmt::skip]
+    let table: Vec<Row> = vec![
+        ("he listens", vec![listen, heard], State::Voicemail, Some(desk), (Hears::Greeting, Hears::TheOther), false),
+        ("another device of his listens", vec![listen, Event::Listens(laptop)], State::Voicemail, Some(laptop), (Hears::Greeting, Hears::TheOther), true),
+        ("he listens no longer", vec![listen, heard, Event::HangsUp(Side::Callee)], State::Voicemail, None, (Hears::Greeting, Hears::Silence), true),
+        ("his page is closed", vec![listen, heard, Event::Loses(Side::Callee)], State::Voicemail, None, (Hears::Greeting, Hears::Silence), true),
+        ("he takes the call", vec![listen, heard, Event::Accepts(desk)], State::Connecting, Some(desk), (Hears::Silence, Hears::Silence), true),
+        ("and they talk", vec![listen, heard, Event::Accepts(desk), heard], State::InProgress, Some(desk), (Hears::TheOther, Hears::TheOther), false),
+        ("his laptop takes it", vec![listen, heard, Event::Accepts(laptop), heard], State::InProgress, Some(laptop), (Hears::TheOther, Hears::TheOther), false),
+        ("the message is left", vec![listen, heard, Event::MessageLeft], State::Ended, Some(desk), (Hears::Silence, Hears::Silence), false),
+        ("the caller hangs up", vec![listen, Event::HangsUp(Side::Caller)], State::Ended, Some(desk), (Hears::Silence, Hears::Silence), false),
+    ];
+    for (what, events, state, client, sound, stops) in table {
+        let (machine, effects) = run(recorded.clone(), &events);
+        let end = client.map(End::Client);
+        assert_eq!((machine.state, machine.callee.end, hears(&machine)), (state, end, sound), "{what}");
+        assert_eq!(effects.contains(&Effect::StopListening), stops, "{what}");
+    }
+    assert_eq!(recorded.after(Event::HangsUp(Side::Callee)), Err(Refusal::NotNow), "nobody listens");
+    assert_eq!(ringing(Vec::new(), true).after(listen), Err(Refusal::NotNow), "it rings");
+    assert_eq!(talking().after(listen), Err(Refusal::NotNow), "they talk");
+}
+
+#[test]
+fn who_was_let_in_and_finds_the_other_busy_hears_it() {
+    let (phone, work) = (leg(), leg());
+    let dialled =
+        |caller| Machine { clients_ring: false, ..Machine::ringing(Some(caller), true, vec![work], false) };
+    let (up, busy) = (Event::SoundUp(Side::Caller), Event::PhoneRefuses(work, EndReason::Busy));
+    let (phone, client) = (End::Phone(phone), End::Client(session()));
+    type Row = (&'static str, End, bool, Vec<Event>, State, Hears);
+    #[rustfmt::skip]
+    let table: Vec<Row> = vec![
+        ("a phone whose line is up", phone, false, vec![up, busy], State::Ended, Hears::BusyTone),
+        ("his own network says it", phone, false, vec![busy], State::Ended, Hears::Silence),
+        ("a client shows it", client, false, vec![up, busy], State::Ended, Hears::Silence),
+        ("there is voicemail", phone, true, vec![up, busy], State::Voicemail, Hears::Greeting),
+        ("nobody answers", phone, false, vec![up, Event::PhoneRefuses(work, EndReason::NoAnswer)], State::Ended, Hears::Silence),
+        ("they have talked", phone, false, vec![up, Event::PhoneAnswers(work), Event::SoundUp(Side::Callee), busy], State::Ended, Hears::Silence),
+    ];
+    for (what, caller, voicemail, events, state, hears) in table {
+        let (machine, _) = run(Machine { voicemail, ..dialled(caller) }, &events);
+        assert_eq!((machine.state, machine.hears(Side::Caller)), (state, hears), "{what}");
+        assert_ne!(machine.hears(Side::Callee), Hears::BusyTone, "{what}");
+    }
+}
+
+#[test]
 fn recording_needs_both() {
     let (asked, _) = talking().after(Event::Records(Side::Caller, true)).unwrap();
     assert_eq!(asked.recording, Recording::Asked(Side::Caller));
@@ -181,6 +236,7 @@ fn any_event(phones: [CallLegId; 2], sessions: [SessionId; 2]) -> impl Strategy<
     prop_oneof![
         client.clone().prop_map(Event::Accepts),
         client.clone().prop_map(Event::AcceptFails),
+        client.clone().prop_map(Event::Listens),
         proptest::option::of(any::<bool>()).prop_map(Event::Declines),
         phone.clone().prop_map(Event::PhoneAnswers),
         (phone, reason.clone()).prop_map(|(leg, reason)| Event::PhoneRefuses(leg, reason)),
@@ -221,6 +277,9 @@ proptest! {
             if machine.state == State::InProgress {
                 prop_assert!(machine.talked);
                 prop_assert!(machine.callee.end.is_some());
+            }
+            if machine.state == State::Voicemail {
+                prop_assert_eq!(machine.hears(Side::Caller), Hears::Greeting, "whoever listens is not heard");
             }
             let text = serde_json::to_string(&machine).unwrap();
             prop_assert_eq!(&serde_json::from_str::<Machine>(&text).unwrap(), &machine);

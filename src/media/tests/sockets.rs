@@ -99,6 +99,36 @@ async fn hold_parts_the_two_and_mute_silences_one() {
 }
 
 #[tokio::test]
+async fn who_listens_in_is_not_heard_and_disturbs_nothing() {
+    let engine = engine();
+    let (a, mut alice) = engine.open_socket().unwrap();
+    let (b, mut bob) = engine.open_socket().unwrap();
+    let mut events = listen(&engine, a);
+    engine.play(b, Sound::Ringback(*b"US"), Times::Forever).unwrap();
+    engine.record(a, RecordLimits { millis_max: 400, ..LIMITS }).unwrap();
+    engine.overhear(a, b).unwrap();
+    while out(&mut bob).await != WireOut::Clear {}
+    for number in 0..10 {
+        say(&alice, number, &tone(440.0, number));
+        say(&bob, number, &tone(1_000.0, number));
+        assert_eq!(audio(&mut bob).await, tone(440.0, number));
+    }
+    assert_eq!(next(&mut events).await, LegEvent::Up);
+    let LegEvent::Recorded(recording) = next(&mut events).await else { panic!("no recording") };
+    assert!(goertzel(&recording.mulaw, 440.0) > 0.1 && goertzel(&recording.mulaw, 1_000.0) < 0.05);
+    assert!(alice.to_wire.try_recv().is_err(), "she hears nothing of him");
+    // He takes the call with another leg.
+    let (c, mut desk) = engine.open_socket().unwrap();
+    engine.bridge(a, c).unwrap();
+    engine.close(b);
+    say(&desk, 0, &tone(700.0, 0));
+    assert_eq!(audio(&mut alice).await, tone(700.0, 0));
+    say(&alice, 10, &tone(440.0, 10));
+    assert_eq!(audio(&mut desk).await, tone(440.0, 10));
+    assert!(engine.overhear(a, a).is_err() && engine.overhear(a, b).is_err());
+}
+
+#[tokio::test]
 async fn a_sound_is_paced_told_when_it_was_heard_and_ended_by_a_bridge() {
     let engine = engine();
     let (a, mut alice) = engine.open_socket().unwrap();

@@ -53,6 +53,11 @@ impl Ear {
         self.0.lock().unwrap().clear();
     }
 
+    /// Whether a tone is anywhere in what is heard.
+    pub fn has(&self, hz: f64) -> bool {
+        best(&self.0.lock().unwrap(), hz) > 0.1
+    }
+
     /// Waits until a tone is heard, a fifth of a second of it.
     pub async fn hears(&self, hz: f64) {
         let what = format!("{hz} Hz are heard");

@@ -154,6 +154,14 @@ impl Person {
         browser
     }
 
+    /// Listens to the message that is being left, with a browser that says a tone which nobody hears.
+    pub async fn listens(&self, call: &Value, hz: f64) -> Browser {
+        let (browser, offer) = Browser::new(hz);
+        let answer = self.to_call(call, "listen", json!({ "offer": offer })).await.expect(200);
+        browser.takes(answer["answer"].as_str().unwrap());
+        browser
+    }
+
     pub async fn try_accept(&self, call: &Value, offer: &str) -> Answer {
         self.post(&format!("/v1/calls/{}/accept", call["id"].as_str().unwrap()), json!({ "offer": offer }))
             .await
