@@ -175,6 +175,7 @@ diesel::table! {
         cost_micros -> BigInt,
         currency -> Text,
         created_at -> BigInt,
+        capabilities -> Integer,
     }
 }
 

@@ -10,6 +10,7 @@ mod numbers;
 mod open;
 mod serve;
 mod server;
+mod shop;
 mod simulator;
 mod stop;
 mod table;

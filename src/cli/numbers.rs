@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, Outcome, open, table};
+use super::{Failure, Outcome, open, shop, table};
 use crate::app::App;
 use crate::contacts::jobs::{FILL_WAITING, FillWaiting};
 use crate::db::Lane;
@@ -49,6 +49,10 @@ pub enum Command {
         #[arg(required = true)]
         numbers: Vec<String>,
     },
+    /// Show numbers that can be had from a carrier
+    Search(shop::Search),
+    /// Order numbers from a carrier; they join the pool as soon as they are ours
+    Order(shop::Order),
     /// Say how many numbers one region needs, and why
     ///
     /// A number must differ only among the contacts of one account, so the pool follows the account with the most
@@ -90,6 +94,8 @@ pub async fn run(config: Option<&Path>, command: Command) -> Outcome {
         Command::Import { file } => import(config, &file).await,
         Command::List => list(config).await,
         Command::Port { to, numbers } => port(config, &to, &numbers).await,
+        Command::Search(asked) => shop::search(config, &asked).await,
+        Command::Order(asked) => shop::order(config, &asked).await,
         Command::Plan(options) => show_plan(config, &options).await,
     }
 }

@@ -1,12 +1,13 @@
 //! The pool over REST, for operators.
 
+mod orders;
+
 use actix_web::{HttpResponse, delete, get, patch, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::forecast::{self, Held};
-use super::reserve;
 use super::{Capabilities, Import, Number, NumberState};
 use crate::accounts::auth::Admin;
 use crate::app::App;
@@ -16,7 +17,6 @@ use crate::db::Lane;
 use crate::error::{Error, Result};
 use crate::http::{Page, Paging, Problems};
 use crate::ids::NumberId;
-use crate::money::{Currency, Money};
 use crate::phone::E164;
 use crate::{contacts, messaging, numbers, queue};
 
@@ -31,8 +31,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(list_forecasts)
         .service(update_number)
         .service(create_port)
-        .service(list_orders)
-        .service(delete_number);
+        .service(delete_number)
+        .configure(orders::routes);
 }
 
 /// A number of the pool.
@@ -324,51 +324,6 @@ async fn create_port(
     }
     let written = app.db.write(Lane::Any, move |db| messaging::port_number(db, now, id, &carrier));
     Ok(web::Json(NumberView::from(written.await?)))
-}
-
-/// A number that was ordered for the reserve.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct OrderView {
-    /// Our reference at the carrier.
-    pub reference: String,
-    /// The carrier.
-    pub carrier: String,
-    /// ISO 3166 region.
-    pub region: String,
-    /// E.164.
-    pub number: String,
-    /// `planned` (a dry run), `pending`, `done` or `refused`.
-    pub state: String,
-    /// What it costs in the first month.
-    pub cost: String,
-    /// When it was made, RFC 3339.
-    pub created_at: String,
-}
-
-/// Numbers that were ordered for the reserve.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct OrdersView {
-    /// The newest first, at most 500.
-    pub items: Vec<OrderView>,
-}
-
-/// Lists the numbers that were ordered for the reserve, or would have been.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = OrdersView), Problems))]
-#[get("/v1/admin/numbers/orders")]
-async fn list_orders(app: web::Data<App>, _admin: Admin) -> Result<web::Json<OrdersView>> {
-    let view = |order: reserve::Order| OrderView {
-        cost: Currency::parse(&order.currency)
-            .map(|currency| Money { micros: order.cost_micros, currency }.to_string())
-            .unwrap_or_default(),
-        reference: order.reference,
-        carrier: order.carrier_id,
-        region: order.region,
-        number: order.number.as_str().to_owned(),
-        state: order.state,
-        created_at: order.created_at.to_rfc3339(),
-    };
-    let items = app.db.read(reserve::list).await?.into_iter().map(view).collect();
-    Ok(web::Json(OrdersView { items }))
 }
 
 /// Takes a number out of service for good. Its contacts get another one, and their cards are updated.

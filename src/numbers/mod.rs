@@ -11,6 +11,7 @@
 pub mod api;
 pub mod assignment;
 pub mod forecast;
+pub mod orders;
 pub mod plan;
 pub mod reserve;
 mod store;
@@ -18,6 +19,7 @@ mod store;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use crate::carriers::Features;
 use crate::clock::Timestamp;
 use crate::db::{Db, Signal};
 use crate::error::{Error, Result};
@@ -69,6 +71,22 @@ impl Capabilities {
             ));
         }
         Ok(Capabilities(bits))
+    }
+
+    /// Of what a carrier says that a number can do.
+    pub fn of(features: Features) -> Self {
+        let able = [
+            (features.sms, Capabilities::SMS),
+            (features.mms, Capabilities::MMS),
+            (features.voice, Capabilities::VOICE),
+        ];
+        Capabilities(able.into_iter().filter(|(is, _)| *is).fold(0, |all, (_, one)| all | one.0))
+    }
+
+    /// The same in a carrier's words.
+    pub fn features(self) -> Features {
+        let has = |one| self.has(one);
+        Features { sms: has(Capabilities::SMS), mms: has(Capabilities::MMS), voice: has(Capabilities::VOICE) }
     }
 
     /// The names of what it can do.

@@ -1,33 +1,25 @@
 //! A reserve of numbers in each region, ordered from a carrier within a monthly budget.
 //!
-//! Once an hour: what is missing is searched at the carrier and ordered one by one. An order is a row before it is a
-//! request, and its reference follows from region and number, so that neither a crash nor a second node orders twice:
-//! the carrier is asked with the same reference again until it has said what became of it. The usual is a dry run, which
-//! only says what it would order.
+//! Once an hour: what is missing is searched at the carrier and ordered one by one ([`super::orders`]). The usual is a dry
+//! run, which only says what it would order.
 
 use std::time::Duration;
 
-use diesel::prelude::*;
-
-use super::{Capabilities, Import};
+use super::Capabilities;
+use super::orders::{self, Order};
 use crate::alarms;
 use crate::app::App;
-use crate::carriers::{Carrier, Features, NumberKind, NumberOrder, NumberQuery, OfferedNumber, OrderState};
+use crate::carriers::{Carrier, Features, NumberKind, NumberQuery, OfferedNumber};
 use crate::clock::Timestamp;
 use crate::config::Wish;
 use crate::db::{Db, Lane};
-use crate::each;
 use crate::error::Result;
 use crate::money::Money;
-use crate::phone::E164;
-use crate::schema::number_orders;
 
 /// How often the reserve is looked at.
 pub const EVERY: Duration = Duration::from_secs(3_600);
 /// Numbers ordered in one round at most: a mistake in the settings must not empty the purse at once.
 const ORDERS_PER_ROUND: i64 = 10;
-/// Rows of [`list`] at most.
-const LIST_MAX: i64 = 500;
 
 /// How a region stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +38,7 @@ pub fn missing(wish: &Wish, stock: Stock) -> i64 {
 }
 
 /// What an offer costs within the first month; `None` when the carrier does not say.
-fn cost_of(offer: &OfferedNumber) -> Option<Money> {
+pub fn cost_of(offer: &OfferedNumber) -> Option<Money> {
     match (offer.monthly, offer.upfront) {
         (Some(monthly), Some(upfront)) => monthly.plus(upfront),
         (monthly, None) => monthly,
@@ -65,118 +57,25 @@ pub fn is_affordable(cost: Option<Money>, spent: i64, budget: Option<Money>) -> 
     }
 }
 
-/// An order.
-#[derive(Debug, Clone, Queryable)]
-pub struct Order {
-    /// Our reference.
-    pub reference: String,
-    /// Through which carrier.
-    pub carrier_id: String,
-    /// ISO 3166 region.
-    pub region: String,
-    /// Which number.
-    pub number: E164,
-    /// `planned` (a dry run), `pending`, `done` or `refused`.
-    pub state: String,
-    /// What it costs in the first month, in millionths.
-    pub cost_micros: i64,
-    /// Of which currency.
-    pub currency: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-}
-
-/// Orders, newest first.
-pub fn list(db: &mut Db) -> Result<Vec<Order>> {
-    Ok(each!(db, |c| number_orders::table
-        .order((number_orders::created_at.desc(), number_orders::reference.asc()))
-        .limit(LIST_MAX)
-        .load(c))?)
-}
-
-fn list_pending(db: &mut Db) -> Result<Vec<Order>> {
-    Ok(each!(db, |c| number_orders::table
-        .filter(number_orders::state.eq("pending"))
-        .order(number_orders::created_at.asc())
-        .limit(ORDERS_PER_ROUND)
-        .load(c))?)
-}
-
-/// What was ordered since the month began, in millionths.
-fn spent(db: &mut Db, now: Timestamp) -> Result<i64> {
+/// When the month began.
+fn month_of(now: Timestamp) -> Timestamp {
     let month = now.to_rfc3339().chars().take(7).collect::<String>();
-    let from = Timestamp::from_rfc3339(&format!("{month}-01T00:00:00Z")).unwrap_or_default();
-    let costs: Vec<i64> = each!(db, |c| number_orders::table
-        .filter(number_orders::created_at.ge(from))
-        .filter(number_orders::state.eq_any(["pending", "done"]))
-        .select(number_orders::cost_micros)
-        .load(c))?;
-    Ok(costs.into_iter().fold(0, i64::saturating_add))
+    Timestamp::from_rfc3339(&format!("{month}-01T00:00:00Z")).unwrap_or_default()
 }
 
 fn stock_of(db: &mut Db, region: &str) -> Result<Stock> {
     let counts = super::counts(db)?;
     let available = counts.iter().find(|(r, state, _)| r == region && state == "available");
-    let pending: i64 = each!(db, |c| number_orders::table
-        .filter(number_orders::region.eq(region))
-        .filter(number_orders::state.eq("pending"))
-        .count()
-        .get_result(c))?;
     Ok(Stock {
         available: available.map_or(0, |(_, _, count)| *count),
         held: super::largest_holding(db)?,
-        pending,
+        pending: orders::count_open(db, region)?,
     })
-}
-
-/// Notes an order before it is made; false when there is one already.
-fn note(db: &mut Db, now: Timestamp, order: &Order) -> Result<bool> {
-    let count = each!(db, |c| diesel::insert_into(number_orders::table)
-        .values((
-            number_orders::reference.eq(&order.reference),
-            number_orders::carrier_id.eq(&order.carrier_id),
-            number_orders::region.eq(&order.region),
-            number_orders::number.eq(&order.number),
-            number_orders::state.eq(&order.state),
-            number_orders::cost_micros.eq(order.cost_micros),
-            number_orders::currency.eq(&order.currency),
-            number_orders::created_at.eq(now),
-        ))
-        .on_conflict_do_nothing()
-        .execute(c))?;
-    Ok(count > 0)
-}
-
-fn settle(db: &mut Db, now: Timestamp, order: &Order, state: OrderState) -> Result<bool> {
-    let word = match state {
-        OrderState::Pending => return Ok(false),
-        OrderState::Done => "done",
-        OrderState::Refused => "refused",
-    };
-    each!(db, |c| diesel::update(number_orders::table)
-        .filter(number_orders::reference.eq(&order.reference))
-        .set(number_orders::state.eq(word))
-        .execute(c))?;
-    if state != OrderState::Done {
-        return Ok(false);
-    }
-    let import = Import {
-        number: order.number.clone(),
-        carrier_id: order.carrier_id.clone(),
-        capabilities: Capabilities::SMS,
-    };
-    Ok(super::import(db, now, &[import])? > 0)
 }
 
 /// One round. Answers whether the pool has grown, so that the caller serves those who wait.
 pub async fn keep(app: &App) -> Result<bool> {
-    if app.settings.number_reserve.is_empty() {
-        return Ok(false);
-    }
-    let mut has_grown = false;
-    for order in app.db.read(list_pending).await? {
-        has_grown |= pursue(app, order).await?;
-    }
+    let mut has_grown = orders::pursue_all(app).await?;
     for wish in app.settings.number_reserve.clone() {
         let region = wish.region.clone();
         let stock = app.db.read(move |db| stock_of(db, &region)).await?;
@@ -212,7 +111,7 @@ async fn fill(app: &App, wish: &Wish, count: i64) -> Result<bool> {
     let mut has_grown = false;
     for offer in offers.into_iter().take(usize::try_from(count).unwrap_or(0)) {
         let now = app.now();
-        let spent = app.db.read(move |db| spent(db, now)).await?;
+        let spent = app.db.read(move |db| orders::spent(db, month_of(now))).await?;
         let cost = cost_of(&offer);
         if !is_affordable(cost, spent, app.settings.number_reserve_budget) {
             return short(app, wish, "the budget of the month does not allow it").await.map(|_| has_grown);
@@ -227,36 +126,17 @@ async fn fill(app: &App, wish: &Wish, count: i64) -> Result<bool> {
             cost_micros: cost.map_or(0, |cost| cost.micros),
             currency: cost.map(|cost| cost.currency.as_str().to_owned()).unwrap_or_default(),
             created_at: now,
+            capabilities: Capabilities::SMS.0,
         };
         let noted = order.clone();
-        let is_new = app.db.write(Lane::Any, move |db| note(db, now, &noted)).await?;
+        let is_new = app.db.write(Lane::Any, move |db| orders::note(db, now, &noted)).await?;
         tracing::info!(number = %order.number.as_str(), region = %wish.region, dry_run = is_dry, is_new,
             "a number for the reserve");
         if is_new && !is_dry {
-            has_grown |= pursue(app, order).await?;
+            has_grown |= orders::pursue(app, order).await?.0;
         }
     }
     Ok(has_grown)
-}
-
-/// Makes an order, or asks how far it is.
-async fn pursue(app: &App, order: Order) -> Result<bool> {
-    let Some(carrier) = app.carriers.get(&order.carrier_id) else { return Ok(false) };
-    let request = NumberOrder {
-        number: order.number.clone(),
-        reference: order.reference.clone(),
-        callback_base: format!("{}/carriers/{}", app.settings.public_url, order.carrier_id),
-    };
-    match carrier.order_number(&request).await {
-        Ok(ordered) => {
-            let now = app.now();
-            app.db.write(Lane::Any, move |db| settle(db, now, &order, ordered.state)).await
-        }
-        Err(error) => {
-            tracing::warn!(reference = %order.reference, reason = %error, "an order is asked for again");
-            Ok(false)
-        }
-    }
 }
 
 async fn short(app: &App, wish: &Wish, why: &str) -> Result<bool> {

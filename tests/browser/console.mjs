@@ -56,6 +56,34 @@ for (const [slug, options, lang] of [
   });
 }
 
+await journey('a number is looked for and ordered by hand, by keyboard alone', async () => {
+  const page = await operate({ viewport: WIDE, bypassCSP: true });
+  await page.goto(`${base}/admin#/orders`);
+  const shop = page.locator('.shop');
+  await shop.locator('summary').press('Enter');
+  await shop.locator('[name=region]').fill('USA');
+  check(await shop.locator('[name=region]').inputValue() === 'US', 'two letters');
+  await shop.locator('[name=area]').fill('2o2');
+  await page.keyboard.press('Enter');
+  await shop.locator('.field-error:visible').waitFor();
+  await shop.locator('[name=area]').fill('');
+  await shop.locator('[name=contains]').fill('55');
+  await page.keyboard.press('Enter');
+  await shop.locator('li').first().waitFor();
+  const wanted = (await shop.locator('li strong').first().textContent()).replace(/[^+\d]/g, '');
+  check(wanted.includes('55'), `what was asked for: ${wanted}`);
+  await accessible(page, 'console, numbers offered');
+  await worded(page, 'console, numbers offered');
+  await picture(page, 'console-shop');
+  await shop.locator('li button').first().press('Enter');
+  await accessible(page, 'console, a number to be ordered');
+  await page.locator('dialog .button.primary').press('Enter');
+  await shop.locator('.tag-done').waitFor();
+  await page.locator('tbody tr', { hasText: wanted.slice(-4) }).first().waitFor();
+  await page.goto(`${base}/admin#/numbers?q=${encodeURIComponent(wanted)}`);
+  await page.locator('tbody tr', { hasText: wanted.slice(-4) }).first().waitFor();
+});
+
 await journey('filters stand in the address and survive it, rows become CSV', async () => {
   const page = await operate({ viewport: WIDE });
   await page.goto(`${base}/admin#/messages`);

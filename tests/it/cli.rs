@@ -170,6 +170,8 @@ fn numbers_come_from_a_file() {
     place.run(&["numbers", "import", "bad.csv"]).badly(1, "line 3");
     assert_eq!(place.run(&["numbers", "list"]).well().out.lines().count(), 3, "nothing of it was imported");
     place.run(&["numbers", "import", "nowhere.csv"]).badly(1, "nowhere.csv");
+    place.run(&["numbers", "search", "--carrier", "nobody"]).badly(1, "Name one of");
+    place.run(&["numbers", "order", "--carrier", "main", "12"]).badly(1, "E.164");
 }
 
 #[test]

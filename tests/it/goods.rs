@@ -17,7 +17,7 @@ use crate::support::app::ADMIN_TOKEN;
 use crate::support::client::Client;
 use crate::support::database::TestDatabase;
 use crate::support::telnyx::Telnyx;
-use crate::support::wire::{Fake, Vendor as _};
+use crate::support::wire::{Act, Fake, Vendor as _};
 
 const US: &str = "US";
 
@@ -108,6 +108,8 @@ market_story! {
     a_budget_that_is_spent_raises_an_alarm("1.00", false)
     a_number_goes_to_another_carrier_and_everybody_keeps_it("0.00", false)
     a_number_whose_messages_do_not_arrive_gets_no_new_contacts("0.00", false)
+    an_operator_looks_for_numbers("0.00", true)
+    a_number_is_ordered_once_whatever_breaks("0.00", true)
 }
 
 async fn a_reserve_is_ordered_once_and_fills_the_pool(market: &Market) {
@@ -178,6 +180,97 @@ async fn a_number_goes_to_another_carrier_and_everybody_keeps_it(market: &Market
     assert_eq!(market.other.tells("messages", &body, market.app.app.now()).await, 200);
     let list = bob.get("/v1/conversations").await.expect(200);
     assert_eq!(list["items"][0]["last_message"]["text"], "Still here");
+}
+
+async fn an_operator_looks_for_numbers(market: &Market) {
+    let path = "/v1/admin/carriers/other/available-numbers";
+    for (query, code) in [
+        ("region=USA", "bad_region"),
+        ("region=US&area=2o2", "bad_digits"),
+        ("region=US&kind=odd", "bad_kind"),
+        ("region=US&limit=51", "out_of_range"),
+        ("region=US&capabilities=fax", "unknown_capability"),
+    ] {
+        market.operator.get(&format!("{path}?{query}")).await.refused(422, code);
+    }
+    market
+        .operator
+        .get("/v1/admin/carriers/nobody/available-numbers?region=US")
+        .await
+        .refused(404, "not_found");
+    let someone = market.app.person("someone").await;
+    assert_eq!(someone.get(&format!("{path}?region=US")).await.status, 403);
+    let offers = market.operator.get(&format!("{path}?region=us&area=303&contains=0142")).await.expect(200);
+    let offer = &offers["items"][0];
+    assert_eq!((offers["items"].as_array().unwrap().len(), &offer["number"]), (1, &json!("+13035550142")));
+    assert_eq!((&offer["cost"], &offer["place"]), (&json!("1.50 USD"), &json!("WASHINGTON")));
+    let none = market.operator.get(&format!("{path}?region=US&area=303&contains=99")).await.expect(200);
+    assert_eq!(none["items"], json!([]));
+
+    let order = json!({ "carrier": "other", "number": offer["number"], "capabilities": offer["capabilities"], "cost": offer["cost"] });
+    let with = |name: &str, value: Value| {
+        let mut body = order.clone();
+        body[name] = value;
+        body
+    };
+    let place = async |body: Value| market.operator.post("/v1/admin/numbers/orders", body).await;
+    place(with("carrier", json!("nobody"))).await.refused(422, "unknown_carrier");
+    place(with("number", json!("303"))).await.refused(422, "not_a_phone_number");
+    place(with("cost", json!("cheap"))).await.refused(422, "bad_amount");
+    place(with("capabilities", json!([]))).await.refused(422, "no_capability");
+    assert_eq!(someone.post("/v1/admin/numbers/orders", order.clone()).await.status, 403);
+}
+
+async fn a_number_is_ordered_once_whatever_breaks(market: &Market) {
+    let able = json!(["sms", "mms", "voice"]);
+    let order =
+        json!({ "carrier": "other", "number": "+13035550142", "capabilities": able, "cost": "1.50 USD" });
+    let with = |name: &str, value: Value| {
+        let mut body = order.clone();
+        body[name] = value;
+        body
+    };
+    let place = async |body: Value| market.operator.post("/v1/admin/numbers/orders", body).await;
+    // The carrier says no, and means it; then it takes the order, and its answer is lost.
+    let no = json!({ "errors": [{ "code": "10015", "title": "Bad" }] }).to_string();
+    market.other.will(Act::Refuse { status: 422, header: None, body: no });
+    let refused = place(order.clone()).await.expect(201);
+    assert_eq!((&refused["state"], refused["problem"].is_string()), (&json!("refused"), true));
+    market.other.will(Act::AcceptAndDrop);
+    let lost = place(order.clone()).await.expect(201);
+    assert_eq!((&lost["state"], market.pool().await.len()), (&json!("unknown"), 0));
+    assert_ne!(lost["reference"], refused["reference"]);
+    // Asked again, by hand, it is there: ordered once.
+    let done = place(order.clone()).await.expect(200);
+    assert_eq!(
+        (&done["state"], &done["reference"], &done["cost"]),
+        (&json!("done"), &lost["reference"], &json!("1.50 USD"))
+    );
+    assert_eq!(place(order.clone()).await.expect(200)["state"], "done");
+    assert_eq!(market.other.state().orders.len(), 1);
+    let pool = market.pool().await;
+    assert_eq!(
+        (pool.len(), &pool[0]["carrier"], &pool[0]["capabilities"]),
+        (1, &json!("other"), &json!(["sms", "mms", "voice"]))
+    );
+    place(with("carrier", json!("main"))).await.refused(409, "number_is_ours");
+
+    // What nobody asks for again is asked for by the hourly round.
+    let next = with("number", json!("+13035550143"));
+    market.other.will(Act::AcceptAndDrop);
+    assert_eq!(place(next).await.expect(201)["state"], "unknown");
+    market.round().await;
+    let ordered = market.other.state().orders.len();
+    assert_eq!((ordered, market.pool().await.len()), (2, 2));
+    let states: Vec<Value> = market
+        .orders()
+        .await
+        .iter()
+        .filter(|o| o["carrier"] == "other")
+        .map(|o| o["state"].clone())
+        .collect();
+    assert_eq!(states.iter().filter(|state| **state == "done").count(), 2, "{states:?}");
+    assert_eq!(states.len(), 3);
 }
 
 async fn a_number_whose_messages_do_not_arrive_gets_no_new_contacts(market: &Market) {

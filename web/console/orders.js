@@ -1,18 +1,20 @@
-/** Numbers that were ordered for the reserve, or would have been. */
+/** Numbers that were ordered, for the reserve or by hand, or would have been; and a form to order one. */
 import { api } from '../app/api.js';
 import { el } from '../app/dom.js';
 import { number } from '../app/format.js';
 import { t } from '../app/i18n.js';
+import { shop } from './number-shop.js';
 import { address } from './place.js';
 import { tableView } from './table.js';
 import { state, when } from './words.js';
 
-const STATES = ['planned', 'pending', 'done', 'refused'];
+const STATES = ['planned', 'pending', 'unknown', 'done', 'refused'];
 
 export async function orders() {
   const { items } = await api.get('/v1/admin/numbers/orders');
   const all = name => [...new Set(items.map(item => item[name]))].sort().map(value => [value, value]);
-  return tableView(t('console.orders'), {
+  const counter = await shop(() => view.reload());
+  const view = await tableView(t('console.orders'), {
     name: 'orders', empty: t('console.orders_none'),
     filters: [{ name: 'state', label: t('console.state'), options: STATES.map(name => [name, t(`console.state.${name}`)]) },
       { name: 'carrier', label: t('console.carrier'), options: all('carrier') }, { name: 'region', label: t('console.region'), options: all('region') }],
@@ -29,5 +31,6 @@ export async function orders() {
       const page = await api.get('/v1/admin/numbers/orders');
       return { next: null, items: page.items.filter(row => ['state', 'carrier', 'region'].every(name => !wanted[name] || row[name] === wanted[name])) };
     },
-  }, el('p', { class: 'muted' }, t('console.orders_text')));
+  }, el('p', { class: 'muted' }, t('console.orders_text')), counter);
+  return view;
 }

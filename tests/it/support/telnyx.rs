@@ -189,7 +189,7 @@ impl Vendor for Telnyx {
     }
 
     fn sends(seen: &Seen) -> bool {
-        (seen.method.as_str(), seen.path.as_str()) == ("POST", "/v2/messages")
+        seen.method == "POST" && matches!(seen.path.as_str(), "/v2/messages" | "/v2/number_orders")
     }
 
     fn inbound(id: &str, from: &str, to: &str, text: &str) -> String {

@@ -1,0 +1,1 @@
+ALTER TABLE number_orders DROP COLUMN capabilities;
