@@ -362,6 +362,18 @@ fn check_reply(db: &mut Db, writer: AccountId, group: &Group) -> Result<(Number,
     Ok((number, phones))
 }
 
+/// Through which carrier an answer of `writer` goes, and to how many phones.
+///
+/// # Errors
+/// `not_found` when it is no group of his; else as for an answer.
+pub fn preview(db: &mut Db, writer: AccountId, conversation: ConversationId) -> Result<(String, usize)> {
+    let is_member = store::find_member(db, writer, conversation)?.is_some();
+    let group = find(db, conversation)?.filter(|_| is_member);
+    let group = group.ok_or_else(|| Error::not_found("conversation"))?;
+    let (number, phones) = check_reply(db, writer, &group)?;
+    Ok((number.carrier_id, phones.len()))
+}
+
 /// The same group as our other members have it.
 fn other_members(db: &mut Db, group: &Group) -> Result<Vec<Group>> {
     Ok(each!(db, |c| group_conversations::table

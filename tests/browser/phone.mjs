@@ -189,6 +189,52 @@ await journey('my phone: by keyboard alone', async () => {
   check(await page.locator('.fresh .copyable').first().isVisible(), 'the values for typing are shown');
 });
 
+for (const [slug, options, name, number] of [['desktop', ENGLISH, 'gina', '+12025550126'], ['phone', KOREAN, 'gino', '+12025550127']]) {
+  await journey(`texts in one's name: asked, thrown away, sent, and the PIN: ${slug}`, async () => {
+    const handset = await phone(number, capital(name));
+    const friend = `hank-${slug}`;
+    const [page, other] = await friends(name, friend, [options, {}]);
+    await page.goto(`${base}/phone`);
+    await page.waitForSelector('[name=number]');
+    const guard = page.locator('m-text-guard');
+    check(!await guard.isVisible(), 'without a phone there is nothing to guard');
+    await page.fill('[name=number]', number);
+    await page.keyboard.press('Enter');
+    await page.fill('[name=code]', await handset.code());
+    await page.keyboard.press('Enter');
+    await guard.locator('[type=checkbox]').waitFor();
+    await view(page, 'my phone, nothing waits', slug);
+    await guard.locator('[type=checkbox]').press('Space');
+    await page.locator('.toast').first().waitFor();
+    await guard.locator('[name=pin]').fill('12');
+    await page.keyboard.press('Enter');
+    await guard.locator('.field-error:visible, .form-error:visible').first().waitFor();
+    await guard.locator('[name=pin]').fill('24680');
+    await page.keyboard.press('Enter');
+    await guard.locator('m-pin button.link').waitFor();
+    let to = null;
+    await until('the friend has a number', async () => (to = await page.evaluate(async () => Object.values((await import('/app/store.js')).now().contacts)[0]?.number)));
+    await handset.text(to, 'This was somebody else');
+    await guard.locator('.held-text', { hasText: 'somebody else' }).waitFor();
+    check((await guard.locator('.held-text').textContent()).includes(capital(friend)), 'the page says for whom it is');
+    await view(page, 'my phone, a text waits', slug);
+    await guard.locator('button.danger').press('Enter');
+    await page.locator('dialog .button.danger').press('Enter');
+    await until('it is gone', async () => await guard.locator('.held-text').count() === 0);
+    await handset.text(to, 'This is me');
+    await guard.locator('.held-text', { hasText: 'This is me' }).waitFor();
+    await guard.locator('button.primary').press('Enter');
+    await until('nothing waits', async () => await guard.locator('.held-text').count() === 0);
+    await other.goto(`${base}/#/`);
+    await other.locator('m-conversations .item.unread', { hasText: 'This is me' }).click();
+    await other.locator('m-thread', { hasText: 'This is me' }).waitFor();
+    check(!(await other.locator('m-thread').textContent()).includes('somebody else'), 'what was thrown away never came');
+    await guard.locator('m-pin button.link').press('Enter');
+    await page.locator('dialog .button.danger').press('Enter');
+    await until('there is no PIN', async () => await guard.locator('m-pin button.link').count() === 0);
+  });
+}
+
 for (const [slug, options, name, number] of [['desktop', ENGLISH, 'yara', '+12025550123'], ['phone', KOREAN, 'yuri', '+12025550124']]) {
   await journey(`my phone: set up, synced and tried: ${slug}`, async () => {
     const handset = await phone(number, capital(name));

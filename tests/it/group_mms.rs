@@ -145,6 +145,10 @@ async fn an_answer_goes_to_every_phone_and_to_our_other_members(world: &World) {
     let before = world.fake.sent().len();
     let id = groups(&world.bob).await[0]["id"].as_str().unwrap().to_owned();
     let path = format!("/v1/conversations/{id}/messages");
+    let asked = json!({ "text": "Gladly", "conversation_id": id });
+    let cost = world.bob.post("/v1/messages/preview", asked.clone()).await.expect(200);
+    assert_eq!((&cost["segments"], &cost["phones"]), (&json!(2), &json!(2)), "one to each phone");
+    world.carol.post("/v1/messages/preview", asked).await.refused(404, "not_found");
     let draft = json!({ "text": "Gladly", "client_id": "g-1" });
     let answer = world.bob.post(&path, draft.clone()).await.expect(201);
     assert_eq!(

@@ -51,7 +51,7 @@ function dayOf(message) {
 }
 
 function together(a, b) {
-  return a.mine === b.mine && a.via === b.via && Date.parse(b.sent_at) - Date.parse(a.sent_at) < TOGETHER_MS;
+  return a.mine === b.mine && a.group_sender?.number === b.group_sender?.number && a.via === b.via && Date.parse(b.sent_at) - Date.parse(a.sent_at) < TOGETHER_MS;
 }
 
 /** An element for a row. */
@@ -59,7 +59,7 @@ export function rowNode({ kind }) {
   if (kind === 'day') return el('div', { class: 'day-line' }, el('span', {}));
   if (kind === 'new') return el('div', { class: 'new-line' }, el('span', {}, t('thread.new')));
   return el('div', { class: 'row' },
-    el('div', { class: 'bubble-line' }, el('div', { class: 'bubble', tabindex: '-1' }, el('span', { class: 'unseen who' }), el('button', { type: 'button', class: 'quote', hidden: true }), el('div', { class: 'media' }), el('p', { class: 'text', dir: 'auto' }), el('span', { class: 'meta' })), el('span', { class: 'react-slot' })),
+    el('div', { class: 'bubble-line' }, el('div', { class: 'bubble', tabindex: '-1' }, el('span', { class: 'who' }), el('button', { type: 'button', class: 'quote', hidden: true }), el('div', { class: 'media' }), el('p', { class: 'text', dir: 'auto' }), el('span', { class: 'meta' })), el('span', { class: 'react-slot' })),
     el('div', { class: 'reactions' }), el('div', { class: 'under' }));
 }
 
@@ -68,12 +68,16 @@ export function showRow(node, row, { contact, actions }) {
   if (row.kind === 'day') setText(node.firstChild, dayLine(row.at));
   if (row.kind !== 'message') return;
   const { message, first, last, newest, end } = row;
-  showReactions(node, message, end, contact?.state === 'accepted' ? actions.answer : null);
+  showReactions(node, message, end, contact?.state === 'accepted' && !contact.group ? actions.answer : null);
   showQuote(node.querySelector('.quote'), message, contact, actions.jump);
   const sign = [message.state, message.error?.code, message.via, message.sent_at, first, last, newest, nameOf(contact), message.retried, signOf(message), contact?.state, JSON.stringify(message.call ?? message.voicemail ?? null)].join('|');
   if (node.sign === sign && node.text === message.text) return;
   apply(node, { class: `row ${message.mine ? 'mine' : 'theirs'}${first ? ' first' : ''}${last ? ' last' : ''}`, dataset: { state: message.state, via: viaOf(message), message: message.id ?? '' } });
-  setText(node.querySelector('.who'), `${message.mine ? t('thread.you') : nameOf(contact)}: `);
+  const who = node.querySelector('.who');
+  const writer = message.mine ? null : message.group_sender;
+  setText(who, `${message.mine ? t('thread.you') : writer?.name ?? nameOf(contact)}: `);
+  // In a group one sees who writes.
+  who.classList.toggle('unseen', !writer || !first);
   if (message.kind === 'call' || message.kind === 'voicemail') showCall(node, message, contact);
   else if (node.text !== message.text) {
     const words = message.text ? linked(message.text) : message.media?.length ? [] : [t('message.media')];

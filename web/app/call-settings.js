@@ -11,6 +11,7 @@ import { View } from './view.js';
 import { GreetingRecorder, asWav } from './voice-recorder.js';
 import './call-icons.js';
 import './call-look.js';
+import './pin.js';
 
 const RING_SECONDS = [10, 15, 20, 25, 30, 40, 60];
 const MESSAGE_SECONDS = [30, 60, 120, 180];
@@ -35,7 +36,7 @@ class CallSettings extends View {
   #show() {
     const settings = this.#settings;
     this.#page(card('callset.reach', this.#reach(settings)), card('callset.forward', this.#forward(settings)),
-      card('callset.voicemail', this.#voicemail(settings.voicemail), this.#greeting()), card('callset.pin', this.#pin(settings)));
+      card('callset.voicemail', this.#voicemail(settings.voicemail), this.#greeting()), card('callset.pin', el('m-pin')));
   }
 
   async #save(patch) {
@@ -119,16 +120,6 @@ class CallSettings extends View {
     this.atEnd(() => recorder.cancel());
     return el('div', { class: 'stack' }, el('h3', {}, t('callset.own_voice')), el('p', { class: 'hint' }, t('callset.own_voice_hint')),
       el('div', { class: 'form-actions' }, record, button(t('callset.file'), { onclick: () => file.click() }), file, drop), sample, el('div', { class: 'form-actions' }, save));
-  }
-
-  #pin(settings) {
-    const pin = field(t('callset.pin_new'), { name: 'pin', inputmode: 'numeric', autocomplete: 'off', pattern: '[0-9]*', minlength: '4', maxlength: '8', required: true, hint: t(settings.pin_set ? 'callset.pin_set' : 'callset.pin_hint') });
-    return form({ fields: [pin], label: t('common.save'), kind: '', submit: async ({ pin: digits }) => {
-      await api.put('/v1/me/call-settings/pin', { pin: digits.trim() });
-      this.#settings = { ...this.#settings, pin_set: true };
-      pin.input.value = '';
-      toast(t('common.saved'));
-    } });
   }
 }
 

@@ -30,6 +30,8 @@ export class Composer extends HTMLElement {
   #sms = false;
   /** @type {{ conversationId?: string | null, contactId?: string | null, name?: string, contact?: string }} */
   #where = {};
+  /** @type {{ sms: number } | null} */
+  #group = null;
   #end = null;
   #asking = 0;
 
@@ -92,7 +94,7 @@ export class Composer extends HTMLElement {
 
   /** Takes pictures and files that are to go along. */
   take(files) {
-    if (!files.length) return;
+    if (!files.length || this.#group) return;
     attempt(async () => {
       await import('./uploads.js');
       if (!this.#tray) {
@@ -103,6 +105,14 @@ export class Composer extends HTMLElement {
       this.#tray.add(files);
       this.#text.focus();
     });
+  }
+
+  /** The group of phones that it goes to: every phone's part counts, and only words go. */
+  set group(group) {
+    if (this.#group === group) return;
+    this.#group = group;
+    this.#attach.hidden = Boolean(group);
+    this.#showCount();
   }
 
   /** Whether the other side is a phone. */
@@ -137,12 +147,13 @@ export class Composer extends HTMLElement {
     const shown = this.#sms && (along || this.#text.value.length >= COUNT_FROM);
     this.#count.hidden = !shown;
     if (!shown) return;
-    const words = t('composer.segments', { n: segments });
+    const phones = this.#group?.sms ?? 1;
+    const words = segmentWords(segments * phones, phones);
     if (!along) setText(this.#count, `${words} · ${t('composer.left', { left })}${unicode ? ` · ${t('composer.unicode')}` : ''}`);
     else setText(this.#count, t('upload.to_phone'));
     // Spoken only when a message more is needed, not with every letter.
     this.#askPrice();
-    if (segments > 1) setText(this.#spoken, words);
+    if (segments > 1 || phones > 1) setText(this.#spoken, words);
     else if (!this.#quote) setText(this.#spoken, '');
   }
 
@@ -151,14 +162,14 @@ export class Composer extends HTMLElement {
     clearTimeout(this.#asking);
     const [text, quote, media] = [this.#text.value, this.#quote, (this.#tray?.media ?? []).map(({ id }) => id)];
     this.#asking = setTimeout(async () => {
-      const body = { text, media, ...(this.#where.contact ? { contact_id: this.#where.contact } : {}), ...(quote ? { reply_to: quote.id } : {}) };
+      const body = { text, media, ...(this.#group ? { conversation_id: this.#where.conversationId } : this.#where.contact ? { contact_id: this.#where.contact } : {}), ...(quote ? { reply_to: quote.id } : {}) };
       const known = await api.post('/v1/messages/preview', body).catch(() => null);
       if (!known || text !== this.#text.value || quote !== this.#quote) return;
       if (media.length) {
         this.#tray?.ways(known.media);
         return;
       }
-      const parts = [t('composer.segments', { n: known.segments }), t('composer.left', { left: known.units_left })];
+      const parts = [segmentWords(known.segments, known.phones), t('composer.left', { left: known.units_left })];
       if (known.price) parts.push(t('composer.price', known.price));
       if (known.replaced?.length) parts.push(t('composer.replaced'));
       else if (known.culprit) parts.push(t('composer.unicode'));
@@ -205,6 +216,12 @@ export class Composer extends HTMLElement {
     this.#text.focus();
     this.dispatchEvent(new CustomEvent('sent'));
   }
+}
+
+/** To a group, every phone's part counts. */
+function segmentWords(n, phones) {
+  const words = t('composer.segments', { n });
+  return phones > 1 ? `${words} · ${t('composer.phones', { n: phones })}` : words;
 }
 
 customElements.define('m-composer', Composer);

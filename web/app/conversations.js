@@ -121,7 +121,7 @@ function matches({ conversation, contact }, wanted) {
 
 /** Friends one has not written with yet are found too. */
 function strangers(contacts, conversations, wanted) {
-  const known = new Set(Object.values(conversations).map(({ contact }) => contact?.id));
+  const known = new Set(Object.values(conversations).filter(({ group }) => !group).map(({ contact }) => contact?.id));
   return Object.values(contacts)
     .filter(contact => contact.state === 'accepted' && !known.has(contact.id))
     .filter(contact => foldedContact(contact).includes(wanted))

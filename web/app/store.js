@@ -152,6 +152,15 @@ export function sortedConversations(conversations) {
   return Object.values(conversations).sort((a, b) => (at(a) < at(b) ? 1 : at(a) > at(b) ? -1 : 0));
 }
 
+/** Groups as if they were somebody, each made once for each look it has. */
+const groups = new WeakMap();
+
+/** A group of phones stands where a contact would: with the names of all. It has no presence, no number and no card. */
+function groupOf(conversation) {
+  if (!groups.has(conversation)) groups.set(conversation, { id: conversation.id, conversation_id: conversation.id, display_name: conversation.contact?.display_name, state: 'accepted', group: conversation.group });
+  return groups.get(conversation);
+}
+
 /**
  * The contact on the other side of a conversation, with what is known of it.
  * @param {Conversation | undefined} conversation
@@ -159,5 +168,6 @@ export function sortedConversations(conversations) {
  * @returns {any}
  */
 export function contactOf(conversation, contacts) {
+  if (conversation?.group) return groupOf(conversation);
   return contacts[conversation?.contact?.id] ?? conversation?.contact ?? null;
 }

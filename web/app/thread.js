@@ -114,11 +114,11 @@ class Thread extends View {
     setText(this.#name, name);
     const typing = this.#conversation && now().typing[this.#conversation];
     showPresence(this.#presence, contact?.presence, { note: true, instead: typing ? t('thread.typing') : '' });
-    if (contact) this.#head.querySelector('.thread-who').setAttribute('href', `#/contacts/${encodeURIComponent(contact.id)}`);
+    if (contact && !contact.group) this.#head.querySelector('.thread-who').setAttribute('href', `#/contacts/${encodeURIComponent(contact.id)}`);
     if (this.#acts.dataset.who !== `${contact?.state}/${name}`) {
       this.#acts.dataset.who = `${contact?.state}/${name}`;
       fill(this.#acts, this.#conversation ? button(t('found.in_thread'), { glyph: 'search', bare: true, onclick: () => this.#search() }) : null,
-        contact?.state === 'accepted' ? callButton(contact) : null);
+        contact?.state === 'accepted' && !contact.group ? callButton(contact) : null);
     }
     this.#showNote(contact);
   }
@@ -127,8 +127,9 @@ class Thread extends View {
   #showNote(contact) {
     const state = contact?.state ?? 'accepted';
     const stopped = state === 'accepted' && contact?.texts_stopped;
-    const sign = `${state}/${contact?.direction}/${stopped}`;
-    this.#composer.hidden = state !== 'accepted';
+    const onPhone = contact?.group?.reply === 'none';
+    const sign = `${state}/${contact?.direction}/${stopped}/${onPhone}`;
+    this.#composer.hidden = state !== 'accepted' || onPhone;
     if (this.#note.dataset.sign === sign) return;
     this.#note.dataset.sign = sign;
     const act = (label, verb, kind) => button(label, { kind, onclick: () => attempt(() => actOn(contact.id, verb)) });
@@ -138,6 +139,7 @@ class Thread extends View {
       this.#note.replaceChildren(el('p', {}, t('thread.asks', { name })), act(t('contacts.accept'), 'accept', 'primary'), act(t('contacts.block'), 'block', ''));
     } else if (state === 'requested') this.#note.replaceChildren(el('p', {}, t('thread.asked', { name })));
     else if (stopped) this.#note.replaceChildren(el('p', {}, t('thread.stopped', { name })));
+    else if (onPhone) this.#note.replaceChildren(el('p', {}, t('group.on_phone')));
     else this.#note.replaceChildren();
   }
 
@@ -157,6 +159,7 @@ class Thread extends View {
     const shared = { contact: this.#other(), actions: this.#actions() };
     keyed(this.#inner, [{ key: 'above', node: () => this.#above }, ...all.slice(from, to), { key: 'below', node: () => this.#below }],
       ({ key }) => key, item => Object.assign(item.node?.() ?? rowNode(item), { rowKey: item.key }), (node, item) => item.node || showRow(node, item, shared));
+    this.#composer.group = this.#other()?.group ?? null;
     this.#composer.sms = this.#toPhone(settled);
     this.#settle(hold, thread, messages.length);
     if (conversations[this.#conversation]?.unread || messages.length) this.#read();
@@ -191,6 +194,7 @@ class Thread extends View {
 
   /** The other side is a phone when it says so, or when the last words came or went that way. */
   #toPhone(messages) {
+    if (this.#other()?.group) return true;
     const via = this.#other()?.presence?.via ?? messages.at(-1)?.via;
     return via === 'sms';
   }

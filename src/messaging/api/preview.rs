@@ -14,9 +14,11 @@ use crate::carriers::Capabilities;
 use crate::db::Db;
 use crate::error::Result;
 use crate::http::Problem;
-use crate::ids::{ContactId, MediaId};
+use crate::ids::{ContactId, ConversationId, MediaId};
+use crate::messaging::lookalikes::{self, Replaced};
 use crate::messaging::price::Price;
-use crate::messaging::{Draft, bridge, lookalikes, parcel, segments, submit};
+use crate::messaging::{Draft, bridge, groups, parcel, segments, submit};
+use crate::texts::Locale;
 
 /// A text to be measured.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -27,6 +29,9 @@ pub struct CreatePreview {
     /// For whom, `con_…`: the price may differ from contact to contact.
     #[serde(default)]
     pub contact_id: Option<String>,
+    /// Or for which group, `cnv_…`: then every phone of it counts.
+    #[serde(default)]
+    pub conversation_id: Option<String>,
     /// The message it answers, `msg_…`.
     #[serde(default)]
     pub reply_to: Option<String>,
@@ -49,8 +54,11 @@ pub struct PreviewMediaView {
 pub struct PreviewView {
     /// `gsm7` or `ucs2`.
     pub encoding: String,
-    /// Segments.
+    /// Segments, those to all phones together.
     pub segments: u16,
+    /// How many phones get it: more than one in a group.
+    #[serde(default)]
+    pub phones: u16,
     /// Units that are left in the last segment.
     pub units_left: u32,
     /// The character that makes it dear, if one does.
@@ -105,6 +113,9 @@ pub(super) async fn create_preview(
     let files: Vec<MediaId> = body.media.iter().map(|text| id(text, "media")).collect::<Result<_>>()?;
     let contact = body.contact_id.as_deref().map(|text| id::<ContactId>(text, "contact")).transpose()?;
     let reply_to = body.reply_to.as_deref().map(named_reply).transpose()?;
+    if let Some(conversation) = &body.conversation_id {
+        return for_group(&app, who, id(conversation, "conversation")?, &draft).await;
+    }
     let (cheap, replaced) = lookalikes::economize(&draft);
     let (carrier, composed, sizes) = match contact {
         Some(contact) => {
@@ -122,24 +133,45 @@ pub(super) async fn create_preview(
     let able = carrier.as_deref().and_then(|id| app.carriers.get(id)).map(|carrier| carrier.capabilities());
     let media = able.map_or_else(Vec::new, |able| to_phone(&able, &sizes));
     let text = composed.map_or(cheap, Cow::Owned);
+    let price = Price::of(&app.settings.carriers, carrier.as_deref());
+    Ok(web::Json(PreviewView { media, ..measured(text.into_owned(), replaced, 1, price) }))
+}
+
+/// What a text to a group costs: it has no introduction and quotes nothing.
+async fn for_group(
+    app: &App,
+    who: SignedIn,
+    conversation: ConversationId,
+    draft: &str,
+) -> Result<web::Json<PreviewView>> {
+    let read = move |db: &mut Db| groups::preview(db, who.account, conversation);
+    let (carrier, phones) = app.db.read(read).await?;
+    let (_, replaced) = lookalikes::economize(draft);
+    let price = Price::of(&app.settings.carriers, Some(&carrier));
+    let phones = u16::try_from(phones).unwrap_or(u16::MAX);
+    Ok(web::Json(measured(bridge::to_sms(draft, None, Locale::En), replaced, phones, price)))
+}
+
+fn measured(text: String, replaced: Vec<Replaced>, phones: u16, price: Option<Price>) -> PreviewView {
     let cost = segments::Segments::count(&text);
+    let segments = cost.segment_count.saturating_mul(phones);
     let encoding = match cost.encoding {
         segments::Encoding::Gsm7 => "gsm7",
         segments::Encoding::Ucs2 => "ucs2",
     };
     let replaced = replaced.into_iter().map(|r| ReplacedView { from: r.from, to: r.to, count: r.count });
-    let price =
-        Price::of(&app.settings.carriers, carrier.as_deref()).map(|price| price.times(cost.segment_count));
-    Ok(web::Json(PreviewView {
+    let price = price.map(|price| price.times(segments));
+    PreviewView {
         encoding: encoding.to_owned(),
-        segments: cost.segment_count,
+        segments,
+        phones,
         units_left: cost.units_left,
         culprit: cost.culprit.map(String::from),
-        media,
+        media: Vec::new(),
         replaced: replaced.collect(),
         price: price.map(|price| PriceView { amount: price.amount(), currency: price.currency }),
-        text: text.into_owned(),
-    }))
+        text,
+    }
 }
 
 /// How files would reach a phone.
