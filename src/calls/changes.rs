@@ -181,15 +181,10 @@ fn carry_out(db: &mut Db, now: Timestamp, call: &mut Call, effect: Effect) -> Re
 
 /// Ends a leg, at the carrier too when it may ring or talk there.
 fn stop_leg(db: &mut Db, now: Timestamp, leg: &Leg, cause: &str) -> Result<()> {
-    stop_leg_at(db, now, leg, cause, now)
-}
-
-/// Ends a leg; at the carrier at `at`.
-fn stop_leg_at(db: &mut Db, now: Timestamp, leg: &Leg, cause: &str, at: Timestamp) -> Result<()> {
     store::end_leg(db, leg.id, cause, now)?;
     if leg.kind == LegKind::Phone && leg.state != LegState::Waiting {
         // Also when it counts as over: whoever tells us of it now says that it is not.
-        queue::enqueue_at(db, now, at, jobs::HANG_UP, None, &jobs::OfLeg { leg: leg.id })?;
+        queue::enqueue(db, now, jobs::HANG_UP, None, &jobs::OfLeg { leg: leg.id })?;
     }
     Ok(())
 }
@@ -199,8 +194,13 @@ fn close(db: &mut Db, now: Timestamp, call: &mut Call) -> Result<()> {
     let hears_busy = call.machine().hears(Side::Caller) == Hears::BusyTone;
     for leg in store::list_legs(db, &[call.id])? {
         if leg.state != LegState::Ended {
-            let at = if hears_busy && leg.side == Side::Caller { now.plus(BUSY_TONE_FOR) } else { now };
-            stop_leg_at(db, now, &leg, reason.as_str(), at)?;
+            if hears_busy && leg.side == Side::Caller {
+                // His leg goes on as long as the tone.
+                let at = now.plus(BUSY_TONE_FOR);
+                queue::enqueue_at(db, now, at, jobs::HANG_UP, None, &jobs::OfLeg { leg: leg.id })?;
+                continue;
+            }
+            stop_leg(db, now, &leg, reason.as_str())?;
         }
     }
     // What was left after the beep stands there itself.

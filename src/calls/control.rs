@@ -177,8 +177,9 @@ impl Switchboard {
         };
         let call = self.app.db.write(Lane::Any, write).await?;
         let Some(call) = call.filter(|call| {
-            let end = call.machine().party(leg.side).end;
-            call.machine().state != State::Ended && end == Some(End::Phone(leg.id))
+            let machine = call.machine();
+            let hears = machine.state != State::Ended || machine.hears(leg.side) == Hears::BusyTone;
+            hears && machine.party(leg.side).end == Some(End::Phone(leg.id))
         }) else {
             return Ok(None);
         };

@@ -105,6 +105,8 @@ struct Coming {
     from: RemoteParty,
     to: E164,
     attestation: Option<char>,
+    /// Whether he was asked something before.
+    answered: bool,
     node: String,
 }
 
@@ -148,6 +150,7 @@ fn receive(db: &mut Db, now: Timestamp, coming: &Coming) -> Result<Verdict> {
             from,
             to: coming.to.clone(),
             attestation: coming.attestation,
+            answered: coming.answered,
         }),
         node: coming.node.clone(),
     };
@@ -200,6 +203,7 @@ async fn incoming(app: &App, node: &str, carrier_id: &str, call: IncomingCall) -
         from: call.from,
         to: call.to,
         attestation: call.attestation,
+        answered: false,
         node: node.to_owned(),
     };
     take_in(app, coming).await
@@ -209,6 +213,9 @@ async fn take_in(app: &App, coming: Coming) -> Result<Vec<Step>> {
     let (now, given) = (app.now(), coming.clone());
     let verdict = app.db.write(Lane::Any, move |db| receive(db, now, &given)).await?;
     Ok(match verdict {
+        Verdict::Leg(found) if found.0.machine().hears(Side::Caller) == Hears::BusyTone => {
+            return busy_tone(app, &coming.carrier_id, found.1.id).await;
+        }
         // It was over before it began: his own network lets him hear why.
         Verdict::Leg(found) if found.0.machine().state == State::Ended => {
             vec![Step::Reject { busy: found.0.machine().reason == Some(EndReason::Busy) }]
@@ -227,6 +234,14 @@ async fn take_in(app: &App, coming: Coming) -> Result<Vec<Step>> {
             Step::HangUp,
         ],
     })
+}
+
+/// Sound for a call that is over already: the busy tone, and the end.
+async fn busy_tone(app: &App, carrier_id: &str, leg: CallLegId) -> Result<Vec<Step>> {
+    let (token, hash) = new_token(app);
+    let until = app.now().plus(TOKEN_LIFE);
+    app.db.write(Lane::Any, move |db| store::set_token(db, leg, &hash, until)).await?;
+    Ok(vec![Step::Sound { url: media_url(app, carrier_id, &token) }, Step::HangUp])
 }
 
 /// A caller who hides his number has typed who he is: `12025550101*1234`.
@@ -253,6 +268,7 @@ pub async fn hidden(
         from: RemoteParty::Phone(number),
         to: to.clone(),
         attestation: None,
+        answered: true,
         node: node.to_owned(),
     };
     let mut steps = take_in(app, coming).await?;
@@ -453,6 +469,8 @@ fn ended(db: &mut Db, now: Timestamp, leg: &Leg, end: CallEnd) -> Result<()> {
     };
     let Some(call) = store::find(db, leg.call)? else { return Ok(()) };
     let machine = call.machine();
+    let heard_busy = leg.side == Side::Caller && machine.hears(Side::Caller) == Hears::BusyTone;
+    let cause = if heard_busy { "busy" } else { cause };
     if leg.side == Side::Caller && machine.caller.end != Some(End::Phone(leg.id)) {
         // He talks on with a client that has taken the call over.
         return store::end_leg(db, leg.id, cause, now).map(drop);

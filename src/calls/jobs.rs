@@ -170,6 +170,11 @@ pub(super) fn late(outcome: Result<()>) -> Result<()> {
 
 async fn hang_up(app: &App, id: CallLegId) -> Result<Next> {
     let Some(leg) = app.db.read(move |db| store::find_leg(db, id)).await? else { return Ok(Next::Done) };
+    if leg.state != LegState::Ended {
+        // Who hears the busy tone has the end of his leg only now.
+        let now = app.now();
+        app.db.write(Lane::Any, move |db| store::end_leg(db, id, "busy", now)).await?;
+    }
     let carrier = leg.carrier_id.as_deref().and_then(|id| app.carriers.get(id)).cloned();
     let Some(voice) = carrier.as_ref().and_then(|carrier| carrier.voice()) else { return Ok(Next::Done) };
     let Some(carrier_call_id) = &leg.carrier_call_id else {

@@ -38,6 +38,8 @@ pub struct PhoneCaller {
     pub to: E164,
     /// Whether the number is the caller's, as the network says.
     pub attestation: Option<char>,
+    /// Whether we have taken the call already, to ask who he is: his network plays him nothing any more.
+    pub answered: bool,
 }
 
 /// Who calls whom.
@@ -166,6 +168,8 @@ fn prepare(
     if plan.screening && via == Via::Phone {
         machine.screening = Screening::Asking;
     }
+    // It ends before he has sound of ours, and then he has it only to hear that.
+    machine.caller.up = plan.busy && !plan.voicemail && caller.phone.as_ref().is_some_and(|p| p.answered);
     let number = caller.phone.as_ref().map(|phone| phone.to.clone());
     let region = number.as_ref().or(plan.phones.first().map(|phone| &phone.to)).map(E164::region);
     let call = Call {

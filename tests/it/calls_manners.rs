@@ -108,6 +108,15 @@ story! {
         assert!(line.comes_in().await.contains("<Reject reason=\"busy\"/>"));
         let missed = bob.call_is(app, &["ended"]).await;
         assert_eq!((&missed["end_reason"], &missed["missed"]), (&json!("busy"), &json!(true)));
+        // Who hides his number was let in to be asked for it: then we let him hear it.
+        alice.put("/v1/me/call-settings/pin", json!({ "pin": "4711" })).await.expect(204);
+        let hidden = Line::named(app, "CA00000000000000000000000000000047", "anonymous", &number);
+        let asked = hidden.comes_in().await;
+        let steps = hidden.types(&asked, "12025550101*4711").await;
+        assert!(steps.contains("<Stream") && steps.contains("<Hangup"), "{steps}");
+        let socket = hidden.opens(&steps).await.expect("it is taken");
+        socket.ear.hears(620.0).await;
+        hidden.tells("completed").await;
         let contacts = alice.get("/v1/contacts").await.expect(200);
         let friend = contacts["items"][0]["id"].as_str().unwrap();
         let (refused, _browser) = alice.calls(friend, BROWSER_HZ).await;
