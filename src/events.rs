@@ -7,11 +7,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Integer};
 use tokio::sync::watch;
 
 use crate::clock::Timestamp;
-use crate::db::{Conn, Db, Signal, Topics};
+use crate::db::{Conn, Db, Keep, Signal, Topics};
 use crate::each;
 use crate::error::{Error, Result};
 use crate::ids::AccountId;
@@ -134,7 +137,7 @@ pub fn bump(db: &mut Db, account: AccountId, count: i64) -> Result<i64> {
             let seq: Option<i64> = mine.select(account_counters::seq).first(c).optional()?;
             let next = seq.map(|seq| seq + count);
             if let Some(next) = next {
-                diesel::update(mine).set(account_counters::seq.eq(next)).execute(c)?;
+                diesel::update(mine).set(account_counters::seq.eq(next)).kept().execute(c)?;
             }
             next
         }
@@ -142,11 +145,86 @@ pub fn bump(db: &mut Db, account: AccountId, count: i64) -> Result<i64> {
             .filter(account_counters::account_id.eq(account))
             .set(account_counters::seq.eq(account_counters::seq + count))
             .returning(account_counters::seq)
+            .kept()
             .get_result(c)
             .optional()?,
     };
     row.ok_or_else(|| Error::not_found("account"))
 }
+
+/// Accounts fall into so many parts; who begins to read waits for those that write for his part only.
+const READER_PARTS: u8 = 64;
+/// The name of these locks among PostgreSQL's advisory ones.
+const READER_LOCKS: i32 = 0x4d45_4152;
+
+fn reader_part(account: AccountId) -> i32 {
+    // The end of an id is random; its beginning is the time.
+    i32::from(account.as_bytes().last().map_or(0, |byte| byte % READER_PARTS))
+}
+
+/// Nobody of these begins to read his log (see [`await_writers`]) until the transaction ends. For batches that leave out
+/// the logs nobody reads; to be taken before any counter.
+pub fn hold_readers(db: &mut Db, accounts: impl Iterator<Item = AccountId>) -> Result<()> {
+    let Conn::Pg(c) = db.conn() else { return Ok(()) };
+    let mut parts: Vec<i32> = accounts.map(reader_part).collect();
+    parts.sort_unstable();
+    parts.dedup();
+    let _: Vec<i64> = HoldReaders { parts }.load(c)?;
+    Ok(())
+}
+
+/// Waits for batches that may leave out this account's log, and keeps new ones away until the transaction ends. To be
+/// taken before the account's counter, by whoever begins to read.
+pub fn await_writers(db: &mut Db, account: AccountId) -> Result<()> {
+    let Conn::Pg(c) = db.conn() else { return Ok(()) };
+    let _: Vec<i64> = AwaitWriters { part: reader_part(account) }.load(c)?;
+    Ok(())
+}
+
+/// Locks in memory: no row is written for them, unlike those of `FOR UPDATE`.
+#[derive(QueryId)]
+struct HoldReaders {
+    parts: Vec<i32>,
+}
+
+impl QueryFragment<Pg> for HoldReaders {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT count(pg_advisory_xact_lock_shared(");
+        out.push_bind_param::<Integer, _>(&READER_LOCKS)?;
+        out.push_sql(", part)) FROM unnest(");
+        out.push_bind_param::<Array<Integer>, _>(&self.parts)?;
+        out.push_sql(") AS part");
+        Ok(())
+    }
+}
+
+impl Query for HoldReaders {
+    type SqlType = BigInt;
+}
+
+impl<C> RunQueryDsl<C> for HoldReaders {}
+
+#[derive(QueryId)]
+struct AwaitWriters {
+    part: i32,
+}
+
+impl QueryFragment<Pg> for AwaitWriters {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT count(pg_advisory_xact_lock(");
+        out.push_bind_param::<Integer, _>(&READER_LOCKS)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Integer, _>(&self.part)?;
+        out.push_sql("))");
+        Ok(())
+    }
+}
+
+impl Query for AwaitWriters {
+    type SqlType = BigInt;
+}
+
+impl<C> RunQueryDsl<C> for AwaitWriters {}
 
 /// Cursors of before lead nowhere from here on: the log was not written while nobody could read it.
 pub fn begin_anew(db: &mut Db, account: AccountId) -> Result<()> {

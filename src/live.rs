@@ -265,15 +265,15 @@ impl Feed {
         Ok(Feed { app, doors, account, session, cursor, rings, whispers, greeting })
     }
 
-    /// What has happened since the last call; empty when nothing has.
-    async fn read(&mut self) -> Result<Vec<Frame>> {
+    /// What has happened since the last call; empty when nothing has. Whatever happens from now on rings.
+    async fn read(&mut self) -> Result<Page> {
         self.rings.mark_unchanged();
         let (account, cursor, now) = (self.account, self.cursor, self.app.now());
-        let frames = self.app.db.read(move |db| render(db, now, account, cursor)).await?;
-        if let Some(last) = frames.last() {
+        let page = self.app.db.read(move |db| render(db, now, account, cursor)).await?;
+        if let Some(last) = page.frames.last() {
             self.cursor = last.seq;
         }
-        Ok(frames)
+        Ok(page)
     }
 
     /// Waits for the log to grow, or answers what was said in passing.
@@ -316,10 +316,20 @@ impl Feed {
     }
 }
 
+/// A piece of the log.
+#[derive(Default)]
+struct Page {
+    frames: Vec<Frame>,
+    /// Whether the log may go on after it.
+    is_full: bool,
+}
+
 /// Reads and renders one page of the log.
-fn render(db: &mut Db, now: Timestamp, account: AccountId, after: i64) -> Result<Vec<Frame>> {
+fn render(db: &mut Db, now: Timestamp, account: AccountId, after: i64) -> Result<Page> {
     let log = events::since(db, account, after)?;
-    let Some(last) = log.last().map(|event| event.seq) else { return Ok(Vec::new()) };
+    let Some(last) = log.last().map(|event| event.seq) else { return Ok(Page::default()) };
+    // Places follow one another.
+    let is_full = last.saturating_sub(after) >= events::PAGE_MAX;
     let views = Views::load(db, now, account, &log)?;
     let mut frames: Vec<Frame> = log
         .iter()
@@ -334,7 +344,7 @@ fn render(db: &mut Db, now: Timestamp, account: AccountId, after: i64) -> Result
         let frame = json!({ "seq": last, "type": "cursor", "data": {} });
         frames.push(Frame { seq: last, text: frame.to_string() });
     }
-    Ok(frames)
+    Ok(Page { frames, is_full })
 }
 
 /// Everything a page of the log speaks of, read set by set.
@@ -449,14 +459,15 @@ async fn run_socket(
     loop {
         // Pages until nothing is left, then wait.
         match feed.read().await {
-            Ok(page) if page.is_empty() => {}
             Ok(page) => {
-                for frame in page {
+                for frame in page.frames {
                     if !sent(socket.text(frame.text)).await {
                         return "it does not read";
                     }
                 }
-                continue;
+                if page.is_full {
+                    continue;
+                }
             }
             Err(error) => tracing::warn!(reason = %error.report(), "the event log could not be read"),
         }
@@ -515,10 +526,10 @@ fn stream(feed: Feed, guard: Guard) -> HttpResponse {
         }
         loop {
             if let Ok(page) = feed.read().await
-                && !page.is_empty()
+                && !page.frames.is_empty()
             {
                 let mut text = String::new();
-                for frame in page {
+                for frame in page.frames {
                     text.push_str(&format!("id: {}\ndata: {}\n\n", frame.seq, frame.text));
                 }
                 return Some((Ok(web::Bytes::from(text)), (feed, guard)));

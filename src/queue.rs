@@ -10,7 +10,7 @@ use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::db::{Db, Engine, Signal};
+use crate::db::{Db, Engine, Keep, Signal};
 use crate::each;
 use crate::error::Result;
 use crate::ids::JobId;
@@ -136,6 +136,7 @@ pub fn claim_parked(db: &mut Db, now: Timestamp, ids: &[JobId]) -> Result<Vec<Cl
             .filter(jobs::state.eq("parked"))
             .set((jobs::state.eq("running"), jobs::locked_until.eq(Some(now.plus(LEASE)))))
             .returning((jobs::id, jobs::kind, jobs::payload, jobs::attempts, jobs::order_key))
+            .kept()
             .get_result(c)
             .optional())?;
         claimed.extend(row.map(|(id, kind, payload, attempts, order_key)| Claimed {
@@ -169,6 +170,7 @@ pub fn retry(db: &mut Db, id: JobId, run_at: Timestamp, error: &str) -> Result<(
             jobs::locked_until.eq(None::<Timestamp>),
             jobs::last_error.eq(&error),
         ))
+        .kept()
         .execute(c))?;
     Ok(())
 }

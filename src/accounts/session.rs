@@ -61,6 +61,7 @@ pub fn open(
     label: &str,
 ) -> Result<RefreshToken> {
     // An SMS that comes in meanwhile is either stored before this session begins, or has its event in the log.
+    events::await_writers(db, account)?;
     events::lock(db, &[account])?;
     let sessions = store::list_sessions(db, account)?;
     if sessions.is_empty() {

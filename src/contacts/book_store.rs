@@ -6,7 +6,7 @@ use diesel::upsert::excluded;
 
 use super::books::{AddressBook, AddressObject, Change, Fetch, KeptProperty, Listed, Standing};
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, Keep};
 use crate::each;
 use crate::error::Result;
 use crate::ids::{AccountId, AddressBookId, ContactId};
@@ -103,6 +103,7 @@ pub fn touch_book(
             address_books::size_bytes.eq(address_books::size_bytes + bytes),
         ))
         .returning(address_books::watched)
+        .kept()
         .get_result(c)
         .optional())?;
     Ok(watched.unwrap_or(false))
@@ -327,6 +328,7 @@ pub fn update_object(db: &mut Db, object: &AddressObject) -> Result<()> {
             address_objects::body.eq(&object.body),
             address_objects::base.eq(&object.base),
         ))
+        .kept()
         .execute(c))?;
     Ok(())
 }

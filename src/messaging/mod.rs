@@ -13,6 +13,7 @@ pub mod arrivals;
 pub mod bridge;
 mod consenting;
 mod erase;
+mod extras;
 pub mod fetch;
 pub mod groups;
 pub mod guard;

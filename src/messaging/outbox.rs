@@ -16,7 +16,7 @@ use crate::accounts;
 use crate::carriers::{DeliveryReceipt, ReceiptState};
 use crate::clock::Timestamp;
 use crate::consent;
-use crate::db::{Conn, Db};
+use crate::db::{Conn, Db, Keep};
 use crate::each;
 use crate::error::Result;
 use crate::events::EventKind;
@@ -307,6 +307,7 @@ pub fn begin_sending(db: &mut Db, now: Timestamp, id: OutboundSmsId) -> Result<T
                     outbound_sms::attempts.eq(outbound_sms::attempts + 1),
                     outbound_sms::updated_at.eq(now),
                 ))
+                .kept()
                 .execute(c))?;
             Ok(Turn::Send(sms))
         }
@@ -334,6 +335,7 @@ pub fn reword(db: &mut Db, id: OutboundSmsId, text: &str) -> Result<()> {
             outbound_sms::text.eq(text),
             outbound_sms::segment_count.eq(i16::try_from(count).unwrap_or(i16::MAX)),
         ))
+        .kept()
         .execute(c))?;
     Ok(())
 }
@@ -344,6 +346,7 @@ pub fn put_back(db: &mut Db, now: Timestamp, id: OutboundSmsId) -> Result<()> {
         .filter(outbound_sms::id.eq(id))
         .filter(outbound_sms::state.eq("sending"))
         .set((outbound_sms::state.eq("queued"), outbound_sms::updated_at.eq(now)))
+        .kept()
         .execute(c))?;
     each!(db, |c| diesel::insert_into(sms_refused::table)
         .values((sms_refused::sms_id.eq(id), sms_refused::since.eq(now)))
@@ -476,6 +479,7 @@ fn claim_carrier_id(
     each!(db, |c| diesel::update(outbound_sms::table)
         .filter(outbound_sms::id.eq(sms.id))
         .set(outbound_sms::carrier_message_id.eq(carrier_message_id))
+        .kept()
         .execute(c))?;
     Ok(true)
 }
@@ -506,6 +510,7 @@ fn settle(
             outbound_sms::error_code.eq(code),
             outbound_sms::updated_at.eq(now),
         ))
+        .kept()
         .execute(c))?;
     let Some(message) = sms.message else { return Ok(()) };
     let Some(message) = store::find_message(db, message)? else { return Ok(()) };

@@ -4,13 +4,13 @@
 //! whole batch is one statement that is prepared once; on SQLite a loop inside the lane's transaction is as quick.
 //!
 //! The sender's own log is written only when somebody can read it: most senders have a phone and no session. Whoever
-//! signs in later begins with what is there and the counter's present value. Opening a session takes the account's
-//! counter, and so does a batch here before it looks, so that none falls in between.
+//! signs in later begins with what is there and the counter's present value. Opening a session waits for the batches
+//! that look at that moment (`events::await_writers`), so that none falls in between.
 
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Binary, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, SmallInt, Text};
 
 use super::routes::Route;
 use super::{Message, MessageState, Source, Via, outbox, pushes, store};
@@ -20,7 +20,7 @@ use crate::carriers::InboundMedia;
 use crate::clock::Timestamp;
 use crate::db::{Conn, Db, Signal, Topics};
 use crate::each;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::{self, EventKind};
 use crate::ids::{AccountId, MessageId};
 use crate::schema::carrier_callbacks;
@@ -107,10 +107,13 @@ pub(super) fn claimed(
 
 /// Stores many at once. None of them goes on to another phone: see [`receive_and_forward`].
 pub fn receive(db: &mut Db, items: &[Arrived]) -> Result<Vec<Received>> {
-    let outcomes: Vec<Received> = match db.conn() {
-        Conn::Sqlite(_) => items.iter().map(|item| receive_one(db, item)).collect::<Result<_>>()?,
+    let (outcomes, wakes): (Vec<Received>, bool) = match db.conn() {
+        Conn::Sqlite(_) => (items.iter().map(|item| receive_one(db, item)).collect::<Result<_>>()?, true),
         Conn::Pg(_) => receive_batch(db, items)?,
     };
+    if !wakes {
+        return Ok(outcomes);
+    }
     let stored = items.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Received::Stored(_)));
     let mut woken: Vec<AccountId> = stored.map(|(item, _)| item.route.peer).collect();
     woken.sort_unstable();
@@ -204,27 +207,6 @@ pub(super) fn announce(
     Ok(())
 }
 
-/// Locks the counters of a batch in the order of the ids, so that two lanes never wait for each other.
-#[derive(QueryId)]
-struct LockCounters {
-    accounts: Vec<Vec<u8>>,
-}
-
-impl QueryFragment<Pg> for LockCounters {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT seq FROM account_counters WHERE account_id = ANY(");
-        out.push_bind_param::<Array<Binary>, _>(&self.accounts)?;
-        out.push_sql(") ORDER BY account_id FOR UPDATE");
-        Ok(())
-    }
-}
-
-impl Query for LockCounters {
-    type SqlType = BigInt;
-}
-
-impl<C> RunQueryDsl<C> for LockCounters {}
-
 /// The batch as columns, for `unnest`.
 #[derive(QueryId, Default)]
 struct StoreBatch {
@@ -237,6 +219,8 @@ struct StoreBatch {
     texts: Vec<String>,
     segments: Vec<i16>,
     times: Vec<i64>,
+    /// Whether every conversation is taken to be there still. If one is not, the batch fails and each is tried alone.
+    trusting: bool,
 }
 
 impl QueryFragment<Pg> for StoreBatch {
@@ -261,9 +245,12 @@ impl QueryFragment<Pg> for StoreBatch {
         out.push_bind_param::<Array<BigInt>, _>(&self.times)?;
         out.push_sql(
             ") WITH ORDINALITY AS t(carrier, sid, id, conversation, sender, recipient, body, segments, at, n)), \
-             there AS (SELECT t.* FROM t \
-               WHERE EXISTS (SELECT 1 FROM conversation_members m WHERE m.account_id = t.recipient AND m.conversation_id = t.conversation) \
-                 AND EXISTS (SELECT 1 FROM conversation_members m WHERE m.account_id = t.sender AND m.conversation_id = t.conversation)), \
+             there AS (SELECT t.* FROM t WHERE ",
+        );
+        out.push_bind_param::<Bool, _>(&self.trusting)?;
+        out.push_sql(
+            " OR (EXISTS (SELECT 1 FROM conversation_members m WHERE m.account_id = t.recipient AND m.conversation_id = t.conversation) \
+                 AND EXISTS (SELECT 1 FROM conversation_members m WHERE m.account_id = t.sender AND m.conversation_id = t.conversation))), \
              claimed AS (INSERT INTO carrier_callbacks (carrier_id, kind, sid, status, ref, at) \
                SELECT carrier, 1, sid, '', id, at FROM there ON CONFLICT DO NOTHING RETURNING ref), \
              fresh AS (SELECT there.* FROM there JOIN claimed ON claimed.ref = there.id), \
@@ -277,10 +264,10 @@ impl QueryFragment<Pg> for StoreBatch {
                FROM sides GROUP BY account, conversation), \
              touched AS (UPDATE conversation_members m SET last_message_id = newest.id, last_message_at = newest.at, \
                  unread_count = m.unread_count + newest.unread \
-               FROM newest WHERE m.account_id = newest.account AND m.conversation_id = newest.conversation), \
+               FROM newest WHERE m.account_id = newest.account AND m.conversation_id = newest.conversation RETURNING 1), \
              heard AS (SELECT s.* FROM sides s WHERE s.unread = 1 \
                OR EXISTS (SELECT 1 FROM sessions x WHERE x.account_id = s.account)), \
-             counts AS (SELECT account, count(*) AS k FROM heard GROUP BY account), \
+             counts AS (SELECT account, count(*) AS k FROM heard GROUP BY account ORDER BY account), \
              bumped AS (UPDATE account_counters c SET seq = c.seq + counts.k FROM counts \
                WHERE c.account_id = counts.account RETURNING c.account_id, c.seq, counts.k), \
              placed AS (SELECT s.account, s.id, s.at, b.seq - b.k + row_number() OVER (PARTITION BY s.account ORDER BY s.n) AS seq \
@@ -288,7 +275,9 @@ impl QueryFragment<Pg> for StoreBatch {
              logged AS (INSERT INTO account_events (account_id, seq, kind, ref, at) SELECT account, seq, 1, id, at FROM placed) \
              SELECT t.n, (CASE WHEN f.id IS NOT NULL THEN 0 WHEN e.id IS NOT NULL THEN 1 ELSE 2 END)::int8, \
                COALESCE((SELECT seq FROM bumped WHERE account_id = t.sender), 0), \
-               COALESCE((SELECT seq FROM bumped WHERE account_id = t.recipient), 0) \
+               COALESCE((SELECT seq FROM bumped WHERE account_id = t.recipient), 0), \
+               (SELECT count(*) FROM newest) - (SELECT count(*) FROM touched), \
+               EXISTS (SELECT 1 FROM push_registrations WHERE owner_id IN (SELECT recipient FROM t)) \
              FROM t LEFT JOIN fresh f ON f.id = t.id LEFT JOIN there e ON e.id = t.id ORDER BY t.n",
         );
         Ok(())
@@ -296,19 +285,21 @@ impl QueryFragment<Pg> for StoreBatch {
 }
 
 impl Query for StoreBatch {
-    type SqlType = (BigInt, BigInt, BigInt, BigInt);
+    type SqlType = (BigInt, BigInt, BigInt, BigInt, BigInt, Bool);
 }
 
 impl<C> RunQueryDsl<C> for StoreBatch {}
 
-fn receive_batch(db: &mut Db, items: &[Arrived]) -> Result<Vec<Received>> {
-    let mut batch = StoreBatch::default();
+/// Stores a batch by one statement; answers also whether somebody in it may have to be woken.
+///
+/// The counters are bumped in the order of their ids, as everybody else takes them, and before anything else that is
+/// changed and not new: the answer asks for them first.
+fn receive_batch(db: &mut Db, items: &[Arrived]) -> Result<(Vec<Received>, bool)> {
+    let mut batch = StoreBatch { trusting: items.len() > 1, ..StoreBatch::default() };
     let mut ids = Vec::with_capacity(items.len());
-    let mut accounts: Vec<AccountId> = Vec::with_capacity(items.len() * 2);
     for item in items {
         let id = MessageId::new(item.now);
         ids.push(id);
-        accounts.extend([item.route.account, item.route.peer]);
         batch.carriers.push(item.carrier_id.clone());
         batch.sids.push(item.carrier_message_id.clone());
         batch.ids.push(id.as_bytes().to_vec());
@@ -319,14 +310,17 @@ fn receive_batch(db: &mut Db, items: &[Arrived]) -> Result<Vec<Received>> {
         batch.segments.push(item.segment_count);
         batch.times.push(item.now.0);
     }
-    accounts.sort_unstable();
-    accounts.dedup();
-    let lock = LockCounters { accounts: accounts.iter().map(|a| a.as_bytes().to_vec()).collect() };
-    let Conn::Pg(c) = db.conn() else { return Ok(Vec::new()) };
-    let _: Vec<i64> = lock.load(c)?;
-    let rows: Vec<(i64, i64, i64, i64)> = batch.load(c)?;
+    events::hold_readers(db, items.iter().map(|item| item.route.account))?;
+    let Conn::Pg(c) = db.conn() else { return Ok((Vec::new(), false)) };
+    let rows: Vec<(i64, i64, i64, i64, i64, bool)> = batch.load(c)?;
+    let mut wakes = false;
     let mut outcomes = Vec::with_capacity(items.len());
-    for ((_, outcome, sender_seq, recipient_seq), (item, id)) in rows.into_iter().zip(items.iter().zip(ids)) {
+    for (row, (item, id)) in rows.into_iter().zip(items.iter().zip(ids)) {
+        let (_, outcome, sender_seq, recipient_seq, missing, registered) = row;
+        if missing > 0 {
+            return Err(Error::conflict("stale_route", "A conversation ended meanwhile."));
+        }
+        wakes |= registered;
         outcomes.push(match outcome {
             0 => {
                 let topics = Topics::EVENTS;
@@ -340,5 +334,5 @@ fn receive_batch(db: &mut Db, items: &[Arrived]) -> Result<Vec<Received>> {
             _ => Received::Stale,
         });
     }
-    Ok(outcomes)
+    Ok((outcomes, wakes))
 }

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::{Message, MessageState, Source, Via};
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, Keep};
 use crate::each;
 use crate::error::Result;
 use crate::ids::{AccountId, ContactId, ConversationId, MessageId};
@@ -90,10 +90,13 @@ pub fn find_by_client_id(db: &mut Db, sender: AccountId, client_id: &str) -> Res
 }
 
 pub fn list_messages(db: &mut Db, ids: &[MessageId]) -> Result<Vec<Message>> {
-    let rows: Vec<MessageRow> = each!(db, |c| messages::table
-        .filter(messages::id.eq_any(ids))
-        .select(MessageRow::as_select())
-        .load(c))?;
+    let rows: Vec<MessageRow> = each!(db, |c| match ids {
+        // The most frequent by far, and its statement is kept.
+        [one] => messages::table.filter(messages::id.eq(one)).select(MessageRow::as_select()).load(c)?,
+        several => {
+            messages::table.filter(messages::id.eq_any(several)).select(MessageRow::as_select()).load(c)?
+        }
+    });
     Ok(rows.into_iter().map(Message::from).collect())
 }
 
@@ -175,6 +178,7 @@ pub fn update_message_state(
             messages::segment_count.eq(segment_count),
             messages::updated_at.eq(now),
         ))
+        .kept()
         .execute(c))?;
     Ok(())
 }
@@ -224,6 +228,7 @@ pub fn touch_member(
             conversation_members::last_message_at.eq(at),
             conversation_members::unread_count.eq(conversation_members::unread_count + unread),
         ))
+        .kept()
         .execute(c))?;
     Ok(count == 1)
 }

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::extras::Extras;
 use super::groups::{self, Participant};
 use super::replies::{self, ReplyView};
 use super::{Message, Source, Via, notes, reactions, store};
@@ -248,29 +249,52 @@ pub fn show(db: &mut Db, viewer: AccountId, messages: Vec<Message>) -> Result<Ve
     let mut senders: Vec<AccountId> = messages.iter().map(|m| m.sender).collect();
     senders.sort_unstable();
     senders.dedup();
-    let handles: Vec<(AccountId, String)> = each!(db, |c| accounts::table
-        .filter(accounts::id.eq_any(&senders))
-        .select((accounts::id, accounts::handle))
-        .load(c))?;
-    let handles: HashMap<AccountId, String> = handles.into_iter().collect();
+    let handles = handles(db, &senders)?;
     let ids: Vec<MessageId> = messages.iter().map(|m| m.id).collect();
-    let mut media = files::of_messages(db, &ids)?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let extras = Extras::of(db, &ids)?;
+    let mut media = if extras.media { files::of_messages(db, &ids)? } else { HashMap::new() };
     let seen = messages.into_iter().filter(|m| m.sender == viewer || m.recipient == viewer);
     let view = |m: Message| {
         let files = media.remove(&m.id).unwrap_or_default();
         to_view(m, viewer, &handles, files)
     };
     let mut views: Vec<MessageView> = seen.map(view).collect();
-    let mut all = reactions::of_messages(db, &ids)?;
-    let mut quoted = replies::of_messages(db, viewer, &ids)?;
-    for view in &mut views {
-        view.reply_to = quoted.remove(&view.id);
-        let put = all.remove(&view.id).unwrap_or_default().into_iter();
-        view.reactions = put.map(|(who, emoji)| ReactionView { emoji, mine: who == viewer }).collect();
+    if extras.reactions {
+        let mut all = reactions::of_messages(db, &ids)?;
+        for view in &mut views {
+            let put = all.remove(&view.id).unwrap_or_default().into_iter();
+            view.reactions = put.map(|(who, emoji)| ReactionView { emoji, mine: who == viewer }).collect();
+        }
     }
-    show_group_senders(db, viewer, &mut views)?;
-    let mut notes = notes::of_messages(db, &ids)?;
-    for view in &mut views {
+    if extras.quotes {
+        let mut quoted = replies::of_messages(db, viewer, &ids)?;
+        views.iter_mut().for_each(|view| view.reply_to = quoted.remove(&view.id));
+    }
+    if extras.group_senders {
+        show_group_senders(db, viewer, &mut views)?;
+    }
+    if extras.notes {
+        show_notes(db, &ids, &mut views)?;
+    }
+    Ok(views)
+}
+
+fn handles(db: &mut Db, of: &[AccountId]) -> Result<HashMap<AccountId, String>> {
+    let columns = (accounts::id, accounts::handle);
+    let rows: Vec<(AccountId, String)> = each!(db, |c| match of {
+        // The most frequent by far, and its statement is kept.
+        [one] => accounts::table.filter(accounts::id.eq(one)).select(columns).load(c)?,
+        several => accounts::table.filter(accounts::id.eq_any(several)).select(columns).load(c)?,
+    });
+    Ok(rows.into_iter().collect())
+}
+
+fn show_notes(db: &mut Db, ids: &[MessageId], views: &mut [MessageView]) -> Result<()> {
+    let mut notes = notes::of_messages(db, ids)?;
+    for view in views {
         let Some((kind, data)) = notes.remove(&view.id) else { continue };
         match kind.as_str() {
             "voicemail" if !view.mine => view.voicemail = serde_json::from_value(data)?,
@@ -283,7 +307,7 @@ pub fn show(db: &mut Db, viewer: AccountId, messages: Vec<Message>) -> Result<Ve
         }
         view.kind = kind;
     }
-    Ok(views)
+    Ok(())
 }
 
 fn show_participant(viewer: AccountId, participant: &Participant) -> ParticipantView {

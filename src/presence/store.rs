@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Conn, Db, Keep};
 use crate::each;
 use crate::error::Result;
 use crate::ids::{AccountId, ContactId, HandsetId};
@@ -133,11 +133,19 @@ pub fn list_unheard(
 }
 
 pub fn set_heard(db: &mut Db, of: &[AccountId], ids: &[HandsetId], now: Timestamp) -> Result<()> {
-    each!(db, |c| diesel::update(handsets::table)
-        .filter(handsets::account_id.eq_any(of))
-        .filter(handsets::id.eq_any(ids))
-        .set((handsets::last_heard_at.eq(now), handsets::absent_since.eq(None::<Timestamp>)))
-        .execute(c))?;
+    macro_rules! query {
+        () => {
+            diesel::update(handsets::table)
+                .filter(handsets::account_id.eq_any(of))
+                .filter(handsets::id.eq_any(ids))
+                .set((handsets::last_heard_at.eq(now), handsets::absent_since.eq(None::<Timestamp>)))
+        };
+    }
+    match db.conn() {
+        Conn::Sqlite(c) => query!().execute(c)?,
+        // A list is one value there.
+        Conn::Pg(c) => query!().kept().execute(c)?,
+    };
     Ok(())
 }
 

@@ -76,6 +76,7 @@ impl TestApp {
     }
 
     pub async fn start(database: TestDatabase, adjust: impl FnOnce(&mut Settings)) -> TestApp {
+        show_log();
         let folder = tempfile::tempdir().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -279,4 +280,12 @@ fn simulator_for(url: &str, clock: Clock) -> Simulator {
         clock,
         ..simulator::Settings::default()
     })
+}
+
+/// Shows what the service logs when `TEST_LOG` says of what, as in `TEST_LOG=meari=debug`.
+fn show_log() {
+    if let Ok(filter) = std::env::var("TEST_LOG") {
+        let lines = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::new(filter));
+        let _ = lines.with_writer(std::io::stderr).try_init();
+    }
 }
