@@ -148,8 +148,10 @@ pub struct CarrierError {
 /// The telephone network's word on a message that we sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryReceipt {
-    /// The carrier's id.
+    /// The carrier's id; of a message to a group, the part's that this is about.
     pub carrier_message_id: String,
+    /// The ids of all parts, with a space between, when the carrier tells who else got it.
+    pub whole: Option<String>,
     /// Our own id, which travelled with the callback's address. Comes even when the answer to the send never came.
     pub reference: Option<OutboundSmsId>,
     /// What is known now. Receipts come in any order: merge by [`ReceiptState::merge`].

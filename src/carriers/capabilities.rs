@@ -96,6 +96,8 @@ pub struct Capabilities {
     pub media_types: &'static [&'static str],
     /// Messages of a group arrive as such ([`super::InboundSms::others`]).
     pub inbound_groups: bool,
+    /// Phones that one group MMS reaches at most, all of them and our number in North America; 0: it sends none.
+    pub outbound_group_max: usize,
     /// It tells what became of a message.
     pub delivery_receipts: bool,
     /// [`super::Carrier::find`] can tell more than [`super::Found::CannotTell`].
@@ -123,6 +125,7 @@ impl Capabilities {
         media_bytes_max: 0,
         media_types: &[],
         inbound_groups: false,
+        outbound_group_max: 0,
         delivery_receipts: false,
         settles_unknown: false,
         voice: false,

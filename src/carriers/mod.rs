@@ -43,7 +43,7 @@ pub use self::goods::{
     OwnedNumbers,
 };
 pub use self::link::{EventSink, LinkEvent};
-pub use self::outgoing::{Accepted, Found, Retry, SendError, SentQuery, SmsToSend};
+pub use self::outgoing::{Accepted, Found, GroupToSend, Retry, SendError, SentQuery, SmsToSend};
 pub use self::receipt::ReceiptState;
 pub use self::registry::Registry;
 pub use self::voice::Voice;
@@ -110,6 +110,12 @@ pub trait Carrier: Send + Sync {
 
     /// Hands over one SMS or MMS.
     async fn send(&self, sms: &SmsToSend) -> Result<Accepted, SendError>;
+
+    /// Hands over one MMS to a group, within [`Capabilities::outbound_group_max`]. Every phone is a part of it with an id of
+    /// its own ([`outgoing::part_id`]).
+    async fn send_group(&self, _group: &GroupToSend) -> Result<Accepted, SendError> {
+        Err(SendError::unsupported("send to a group"))
+    }
 
     /// Settles a send that may have gone out: asks the carrier for a message with these ends, this text and this time.
     async fn find(&self, query: &SentQuery) -> Result<Found, SendError>;

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::ids::OutboundSmsId;
 use crate::phone::E164;
 
-use super::ReceiptState;
+use super::{CarrierError, ReceiptState};
 
 /// One SMS on its way out, or one MMS when it has media.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,6 +30,37 @@ impl std::fmt::Debug for SmsToSend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SmsToSend").field("id", &self.id).field("to", &self.to).finish_non_exhaustive()
     }
+}
+
+/// One MMS to several phones, who all see each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupToSend {
+    /// To the first of them.
+    pub sms: SmsToSend,
+    /// The other phones.
+    pub others: Vec<E164>,
+}
+
+impl GroupToSend {
+    /// All phones that get it.
+    pub fn phones(&self) -> impl Iterator<Item = &E164> {
+        std::iter::once(&self.sms.to).chain(&self.others)
+    }
+}
+
+/// What became of a group's message at one phone is told under this id, because the carrier has one for all.
+pub fn part_id(carrier_message_id: &str, phone: &E164) -> String {
+    format!("{carrier_message_id}-{}", phone.digits())
+}
+
+/// An error at one phone of a group says nothing about the one that the message is kept for.
+pub fn of_one_in_group(error: CarrierError) -> CarrierError {
+    CarrierError { handset_absent: false, opted_out: false, ..error }
+}
+
+/// All parts of a group's message, as [`Accepted::carrier_message_id`] has them.
+pub fn whole_id<'a>(carrier_message_id: &str, phones: impl Iterator<Item = &'a E164>) -> String {
+    phones.map(|phone| part_id(carrier_message_id, phone)).collect::<Vec<_>>().join(" ")
 }
 
 /// The carrier has the message.

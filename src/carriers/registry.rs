@@ -1,6 +1,6 @@
 //! The carriers that the operator has set, by their ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use secrecy::ExposeSecret as _;
@@ -119,6 +119,13 @@ impl Registry {
     /// All of them, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Carrier>> {
         self.carriers.values()
+    }
+
+    /// To how many phones at once each of them can send a group MMS; who cannot is left out.
+    pub fn group_max(&self) -> HashMap<String, usize> {
+        let of =
+            |carrier: &Arc<dyn Carrier>| (carrier.id().to_owned(), carrier.capabilities().outbound_group_max);
+        self.carriers.values().map(of).filter(|(_, max)| *max > 0).collect()
     }
 
     /// Whether there are none.

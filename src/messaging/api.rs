@@ -209,11 +209,11 @@ async fn create_message(
 ) -> Result<HttpResponse> {
     let (now, account) = (app.now(), who.account);
     let conversation: ConversationId = id(&path, "conversation")?;
-    let draft = draft_of(&body, key)?;
+    let (draft, able) = (draft_of(&body, key)?, app.carriers.group_max());
     let outcome = app
         .db
         .write(account, move |db| {
-            let submitted = super::submit(db, now, account, conversation, &draft)?;
+            let submitted = super::submit(db, now, account, conversation, &draft, &able)?;
             shown(db, account, submitted)
         })
         .await?;

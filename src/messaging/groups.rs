@@ -5,8 +5,8 @@
 //! says whom our numbers in the set mean; from then on anybody in the set can write, also somebody who is no user.
 //!
 //! To its member a group is a conversation with the one who opened it, with a title and the names of all. His answer
-//! goes to each phone in the group as an SMS of its own from the number that he has there: no carrier of ours can send
-//! into somebody's group for him everywhere, and the client says before how many SMS it takes.
+//! goes to every phone in the group from the number that he has there: as one group MMS where the number's carrier sends
+//! such and all phones can get it, else as an SMS for each, in that phone's thread with him. What it takes is said before.
 
 use std::collections::HashMap;
 
@@ -20,6 +20,7 @@ use super::{Message, MessageState, Source, Via, bridge, pushes, receive_and_forw
 use crate::accounts::mobiles;
 use crate::carriers::InboundSms;
 use crate::clock::Timestamp;
+use crate::consent;
 use crate::contacts;
 use crate::contacts::jobs::{PURGE_CONVERSATIONS, PurgeConversations};
 use crate::db::Db;
@@ -27,7 +28,7 @@ use crate::each;
 use crate::error::{Error, Result};
 use crate::events::{self, EventKind};
 use crate::ids::{AccountId, ContactId, ConversationId, MessageId};
-use crate::numbers::{self, Number, NumberState};
+use crate::numbers::{self, Capabilities, Number, NumberState};
 use crate::phone::E164;
 use crate::queue;
 use crate::schema::{contacts as people, group_conversations, group_participants, group_senders, messages};
@@ -275,13 +276,14 @@ pub(super) fn phones(db: &mut Db, all: &[Participant], writer: AccountId) -> Res
     Ok(phones)
 }
 
-/// Answers into a group: an SMS to each phone from the writer's number there, and the same words to our other members.
+/// Answers into a group: to every phone from the writer's number there, and the same words to our other members.
 pub(super) fn reply(
     db: &mut Db,
     now: Timestamp,
     writer: AccountId,
     group: &Group,
     draft: &Draft,
+    able: &HashMap<String, usize>,
 ) -> Result<Submitted> {
     if !draft.media.is_empty() {
         return Err(Error::invalid("media", "group_media", "Only words can be sent to a group."));
@@ -296,6 +298,7 @@ pub(super) fn reply(
     let (number, phones) = check_reply(db, writer, group)?;
     let words = bridge::to_sms(&text, None, Locale::En);
     segments::Segments::check(&words)?;
+    let together = goes_together(db, &number, &phones, able)?;
     for _ in &phones {
         submit::take_limits(db, now, writer)?;
     }
@@ -303,7 +306,8 @@ pub(super) fn reply(
     let mut touched = vec![writer, group.opener];
     touched.extend(others.iter().flat_map(|other| [other.account, other.opener]));
     events::lock(db, &touched)?;
-    let count = usize::from(segments::Segments::count(&words).segment_count) * phones.len();
+    let each = if together { 1 } else { usize::from(segments::Segments::count(&words).segment_count) };
+    let count = each * phones.len();
     let message = Message {
         id: MessageId::new(now),
         conversation: group.conversation,
@@ -320,26 +324,89 @@ pub(super) fn reply(
         updated_at: now,
     };
     submit::store_at_both(db, now, &message)?;
-    for phone in phones {
-        let line =
-            SmsLine { carrier_id: number.carrier_id.clone(), from: group.number.clone(), to: phone.number };
-        // The state of the answer is that of the SMS to the one who opened the group.
-        let is_opener = phone.account == Some(group.opener);
-        let sms = NewSms {
-            account: is_opener.then_some(group.opener),
-            by: Some(writer),
-            message: is_opener.then_some(message.id),
-            purpose: Purpose::Message,
-            order_key: format!("{}:{}", group.conversation, line.to),
-            line,
-            text: words.clone(),
-        };
-        outbox::enqueue(db, now, &sms)?;
+    let letter = Letter { group, number: &number, writer, message: message.id, words };
+    if together {
+        letter.post_together(db, now, phones)?
+    } else {
+        letter.post_to_each(db, now, phones)?
     }
     for other in others {
         tell(db, now, &other, &group.number, &text)?;
     }
     Ok(Submitted { message, created: true })
+}
+
+/// Whether an answer is one group MMS: its carrier sends such, only within North America, and nobody in the group has
+/// said STOP, for a group cannot leave one of its members out.
+fn goes_together(
+    db: &mut Db,
+    number: &Number,
+    phones: &[Participant],
+    able: &HashMap<String, usize>,
+) -> Result<bool> {
+    let max = able.get(&number.carrier_id).copied().unwrap_or(0);
+    let is_near = |number: &E164| number.as_str().starts_with("+1");
+    if !(2..=max).contains(&phones.len())
+        || !is_near(&number.number)
+        || !number.capabilities.has(Capabilities::MMS)
+        || !phones.iter().all(|phone| is_near(&phone.number))
+    {
+        return Ok(false);
+    }
+    for phone in phones {
+        if consent::is_stopped(db, &phone.number, &number.number, &number.carrier_id)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// An answer on its way to the phones of a group. The state of the answer is that of what goes to the one who opened it.
+struct Letter<'a> {
+    group: &'a Group,
+    number: &'a Number,
+    writer: AccountId,
+    message: MessageId,
+    words: String,
+}
+
+impl Letter<'_> {
+    fn to(&self, phone: &Participant, order_key: String) -> NewSms {
+        let is_opener = phone.account == Some(self.group.opener);
+        NewSms {
+            account: is_opener.then_some(self.group.opener),
+            by: Some(self.writer),
+            message: is_opener.then_some(self.message),
+            purpose: Purpose::Message,
+            order_key,
+            line: SmsLine {
+                carrier_id: self.number.carrier_id.clone(),
+                from: self.group.number.clone(),
+                to: phone.number.clone(),
+            },
+            text: self.words.clone(),
+        }
+    }
+
+    fn post_to_each(&self, db: &mut Db, now: Timestamp, phones: Vec<Participant>) -> Result<()> {
+        for phone in phones {
+            let sms = self.to(&phone, format!("{}:{}", self.group.conversation, phone.number));
+            outbox::enqueue(db, now, &sms)?;
+        }
+        Ok(())
+    }
+
+    /// One MMS, in the name of the opener's phone when it is among them.
+    fn post_together(&self, db: &mut Db, now: Timestamp, mut phones: Vec<Participant>) -> Result<()> {
+        phones.sort_by_key(|phone| phone.account != Some(self.group.opener));
+        let Some((first, others)) = phones.split_first() else { return Ok(()) };
+        let sms = NewSms {
+            message: Some(self.message),
+            ..self.to(first, format!("{}:group", self.group.conversation))
+        };
+        let others: Vec<E164> = others.iter().map(|phone| phone.number.clone()).collect();
+        outbox::enqueue_to_group(db, now, &sms, &others).map(drop)
+    }
 }
 
 /// From which number and to which phones somebody answers, when he may.
@@ -362,16 +429,33 @@ fn check_reply(db: &mut Db, writer: AccountId, group: &Group) -> Result<(Number,
     Ok((number, phones))
 }
 
-/// Through which carrier an answer of `writer` goes, and to how many phones.
+/// What an answer to a group will be.
+#[derive(Debug, Clone)]
+pub struct Outlook {
+    /// Through which carrier it goes.
+    pub carrier_id: String,
+    /// To how many phones.
+    pub phones: usize,
+    /// Whether as one group MMS, and not as an SMS for each.
+    pub together: bool,
+}
+
+/// What an answer of `writer` will be; `able`: to how many phones at once each carrier sends a group MMS.
 ///
 /// # Errors
 /// `not_found` when it is no group of his; else as for an answer.
-pub fn preview(db: &mut Db, writer: AccountId, conversation: ConversationId) -> Result<(String, usize)> {
+pub fn preview(
+    db: &mut Db,
+    writer: AccountId,
+    conversation: ConversationId,
+    able: &HashMap<String, usize>,
+) -> Result<Outlook> {
     let is_member = store::find_member(db, writer, conversation)?.is_some();
     let group = find(db, conversation)?.filter(|_| is_member);
     let group = group.ok_or_else(|| Error::not_found("conversation"))?;
     let (number, phones) = check_reply(db, writer, &group)?;
-    Ok((number.carrier_id, phones.len()))
+    let together = goes_together(db, &number, &phones, able)?;
+    Ok(Outlook { carrier_id: number.carrier_id, phones: phones.len(), together })
 }
 
 /// The same group as our other members have it.

@@ -9,7 +9,7 @@ use super::parcel::{self, Parcel};
 use super::{Waited, guard, pace, place_waiting, receipts, segments, store};
 use crate::accounts;
 use crate::app::App;
-use crate::carriers::{Found, Rates, Retry, SendError, SentQuery, SmsToSend, StopScope};
+use crate::carriers::{Found, GroupToSend, Rates, Retry, SendError, SentQuery, SmsToSend, StopScope};
 use crate::clock::Timestamp;
 use crate::db::{Db, Lane};
 use crate::error::Result;
@@ -115,7 +115,11 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
         media_urls,
         status_callback: format!("{}/carriers/{}/status", app.settings.public_url, sms.carrier_id),
     };
-    let outcome = carrier.send(&outgoing).await;
+    let outcome = if job.group.is_empty() {
+        carrier.send(&outgoing).await
+    } else {
+        carrier.send_group(&GroupToSend { sms: outgoing, others: job.group.clone() }).await
+    };
     let took = app.now().since(now);
     app.tallies.note(&sms.carrier_id, |tally| tally.note_send(outcome.as_ref().map(drop), took));
     match outcome {

@@ -129,6 +129,9 @@ pub struct SmsJob {
     /// Its message has pictures or files.
     #[serde(default)]
     pub media: bool,
+    /// The other phones, when it is one MMS to a group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group: Vec<E164>,
     /// The message that it shall carry, when it is not in the outbox before there is a number for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<MessageId>,
@@ -136,15 +139,26 @@ pub struct SmsJob {
 
 /// Queues an SMS and its job in the caller's transaction.
 pub fn enqueue(db: &mut Db, now: Timestamp, sms: &NewSms) -> Result<OutboundSmsId> {
-    enqueue_parcel(db, now, sms, false)
+    enqueue_parcel(db, now, sms, false, &[])
+}
+
+/// Queues one MMS to a group: to the phone of `sms` and to `others`.
+pub fn enqueue_to_group(db: &mut Db, now: Timestamp, sms: &NewSms, others: &[E164]) -> Result<OutboundSmsId> {
+    enqueue_parcel(db, now, sms, false, others)
 }
 
 /// Queues one whose message has pictures or files: it goes as MMS, or with links in their place.
 pub fn enqueue_with_media(db: &mut Db, now: Timestamp, sms: &NewSms) -> Result<OutboundSmsId> {
-    enqueue_parcel(db, now, sms, true)
+    enqueue_parcel(db, now, sms, true, &[])
 }
 
-fn enqueue_parcel(db: &mut Db, now: Timestamp, sms: &NewSms, media: bool) -> Result<OutboundSmsId> {
+fn enqueue_parcel(
+    db: &mut Db,
+    now: Timestamp,
+    sms: &NewSms,
+    media: bool,
+    group: &[E164],
+) -> Result<OutboundSmsId> {
     let id = OutboundSmsId::new(now);
     insert(db, now, id, sms)?;
     let job = SmsJob {
@@ -154,6 +168,7 @@ fn enqueue_parcel(db: &mut Db, now: Timestamp, sms: &NewSms, media: bool) -> Res
         is_patient: matches!(sms.purpose, Purpose::Notice | Purpose::Unasked | Purpose::Loop),
         is_code: sms.purpose == Purpose::Verification,
         media,
+        group: group.to_vec(),
         waits: None,
     };
     let at = match sms.account {
@@ -168,7 +183,16 @@ fn enqueue_parcel(db: &mut Db, now: Timestamp, sms: &NewSms, media: bool) -> Res
 pub fn enqueue_waiting(db: &mut Db, now: Timestamp, message: &Message, media: bool) -> Result<()> {
     let (sms, account) = (OutboundSmsId::new(now), Some(message.recipient));
     let by = Some(message.sender);
-    let job = SmsJob { sms, account, by, is_patient: false, is_code: false, media, waits: Some(message.id) };
+    let job = SmsJob {
+        sms,
+        account,
+        by,
+        is_patient: false,
+        is_code: false,
+        media,
+        group: Vec::new(),
+        waits: Some(message.id),
+    };
     queue::enqueue(db, now, SEND_SMS, Some(&message.conversation.to_string()), &job).map(drop)
 }
 
@@ -438,6 +462,7 @@ pub fn enqueue_settling(db: &mut Db, now: Timestamp, sms: &OutboundSms) -> Resul
         is_patient: false,
         is_code: false,
         media: false,
+        group: Vec::new(),
         waits: None,
     };
     queue::enqueue_at(db, now, now.plus(SETTLE_AFTER), SETTLE_SMS, None, &job)?;
@@ -580,11 +605,13 @@ pub fn delivery_receipt(
     if !claim(db, carrier_id, CLAIM_RECEIPT, &receipt.carrier_message_id, word, subject, now)? {
         return Ok(Settled::Duplicate);
     }
-    if sms.carrier_message_id.is_none() && !claim_carrier_id(db, now, &sms, &receipt.carrier_message_id)? {
+    let all = receipt.whole.as_deref().unwrap_or(&receipt.carrier_message_id);
+    if sms.carrier_message_id.is_none() && !claim_carrier_id(db, now, &sms, all)? {
         tracing::error!(sms.id = %sms.id, carrier = carrier_id, "a receipt has an id that another SMS has");
     }
     // The carrier knows the message, so it has left us, whatever the first word about it says.
-    let state = state_of_whole(db, carrier_id, sms.carrier_message_id.as_deref(), receipt.state)?;
+    let state =
+        state_of_whole(db, carrier_id, sms.carrier_message_id.as_deref().or(Some(all)), receipt.state)?;
     let news = MessageState::Sent.merge(state_from_receipt(state));
     let code = receipt.error.as_ref().map(|e| e.code.as_str());
     settle(db, now, &sms, news, code, None)?;

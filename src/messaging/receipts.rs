@@ -117,7 +117,7 @@ pub fn take_early(
             opted_out,
             carrier_code: String::new(),
         });
-        let receipt = DeliveryReceipt { carrier_message_id: sid, reference: None, state, error };
+        let receipt = DeliveryReceipt { carrier_message_id: sid, whole: None, reference: None, state, error };
         take(db, now, carrier_id, &receipt, scope)?;
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! What people write in a client.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::receive::announce;
@@ -54,18 +55,19 @@ pub struct Submitted {
     pub created: bool,
 }
 
-/// Writes to a conversation.
+/// Writes to a conversation; `groups_able`: to how many phones at once each carrier sends a group MMS.
 pub fn submit(
     db: &mut Db,
     now: Timestamp,
     account: AccountId,
     conversation: ConversationId,
     draft: &Draft,
+    groups_able: &HashMap<String, usize>,
 ) -> Result<Submitted> {
     let member =
         store::find_member(db, account, conversation)?.ok_or_else(|| Error::not_found("conversation"))?;
     if let Some(group) = groups::find(db, conversation)? {
-        return groups::reply(db, now, account, &group, draft);
+        return groups::reply(db, now, account, &group, draft, groups_able);
     }
     submit_to_contact(db, now, account, member.contact_id, draft)
 }

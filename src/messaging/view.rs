@@ -103,10 +103,11 @@ pub struct ParticipantView {
 pub struct GroupView {
     /// Everybody in it, you too.
     pub participants: Vec<ParticipantView>,
-    /// What an answer does: `sms_to_each` (each phone gets an SMS of its own, in its thread with you), or `none`: you
+    /// What an answer does: `phones` (it goes to every phone, as one group MMS where the number's carrier sends such, else
+    /// as an SMS to each in its thread with you; a preview tells), or `none`: you
     /// wrote this group on your phone, write there.
     pub reply: String,
-    /// How many SMS an answer of one segment takes.
+    /// To how many phones an answer goes.
     pub sms: usize,
 }
 
@@ -354,7 +355,7 @@ fn group_view(
         all.iter().filter(|p| p.account != Some(viewer)).map(|p| p.name.clone()).collect();
     let view = GroupView {
         participants: all.iter().map(|p| show_participant(viewer, p)).collect(),
-        reply: if can_answer { "sms_to_each" } else { "none" }.to_owned(),
+        reply: if can_answer { "phones" } else { "none" }.to_owned(),
         sms,
     };
     Ok(Some((view, title.join(", "))))

@@ -332,4 +332,55 @@ if (paths['/v1/me/push-subscriptions']) {
   });
 }
 
+await journey('a group of phones: who writes is seen, and what an answer costs is said before', async () => {
+  const [page, other] = await friends('gabi', 'hans', [{ bypassCSP: true }, {}]);
+  await openThread(other, 'Gabi');
+  await say(other, 'Dinner at eight?');
+  await say(other, 'Or nine?');
+  const people = [['+12025550101', 'Hans', false], ['+12025550177', '+12025550177', false], ['+12025550150', 'Gabi', true]]
+    .map(([number, name, you]) => ({ number, name, contact_id: null, you }));
+  const group = { participants: people, reply: 'phones', sms: 2 };
+  let preview = { encoding: 'gsm7', segments: 2, phones: 2, goes_as: 'sms', units_left: 154, culprit: null, text: 'Gladly', replaced: [], media: [], price: { amount: '0.0158', currency: 'USD' } };
+  const asked = [];
+  // What the server tells live knows nothing of this group.
+  await page.routeWebSocket(/\/v1\/events/, socket => {
+    socket.connectToServer().onMessage(told => /"(conversation|message)\./.test(String(told)) || socket.send(told));
+  });
+  await page.route(/\/v1\/(conversations|messages\/preview)/, async route => {
+    if (route.request().url().endsWith('/preview')) {
+      asked.push(route.request().postDataJSON());
+      await route.fulfill({ contentType: 'application/json', body: JSON.stringify(preview) });
+      return;
+    }
+    const answer = await route.fetch();
+    const body = await answer.json().catch(() => null);
+    for (const item of body?.items ?? []) {
+      if (item.contact) Object.assign(item, { group, contact: { ...item.contact, display_name: 'Hans, +12025550177' } });
+      else if (item.text) item.group_sender = people[item.text.startsWith('Or') ? 1 : 0];
+    }
+    await route.fulfill({ response: answer, body: JSON.stringify(body) });
+  });
+  await page.goto(`${base}/#/`);
+  await page.reload();
+  await page.locator('m-conversations .item', { hasText: 'Hans, +12025550177' }).click();
+  await page.locator('.who:not(.unseen)', { hasText: 'Hans' }).waitFor();
+  await page.locator('.who:not(.unseen)', { hasText: '+12025550177' }).waitFor();
+  check(await page.locator('.thread-acts .icon-call').count() === 0, 'nobody calls a group');
+  check(!await page.locator('m-composer .attach').isVisible(), 'only words go');
+  await page.fill('m-composer textarea', 'Gladly');
+  await page.locator('m-composer .count', { hasText: 'to 2 phones' }).waitFor();
+  await page.locator('m-composer .count', { hasText: '0.0158 USD' }).waitFor();
+  check(asked.at(-1).conversation_id?.startsWith('cnv_') && !asked.at(-1).contact_id, 'the whole group is asked about');
+  await accessible(page, 'a group');
+  await worded(page, 'a group');
+  await picture(page, 'group');
+  preview = { ...preview, goes_as: 'group_mms', price: null };
+  await page.fill('m-composer textarea', 'Gladly!');
+  await page.locator('m-composer .count', { hasText: 'one group MMS to 2 phones' }).waitFor();
+  group.reply = 'none';
+  await page.reload();
+  await page.locator('.thread-note', { hasText: 'on your phone' }).waitFor();
+  check(!await page.locator('m-composer').isVisible(), 'who wrote it on the phone writes on there');
+});
+
 await end();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meari::carriers::{
-    Carrier, Features, NumberKind, NumberOrder, NumberQuery, OrderState, Registry, Retry, SmsToSend,
+    Carrier, Features, GroupToSend, NumberKind, NumberOrder, NumberQuery, OrderState, Registry, Retry,
+    SmsToSend,
 };
 use meari::ids::OutboundSmsId;
 use meari::net::{Net, Policy};
@@ -278,6 +279,38 @@ fn mms(text: &str) -> SmsToSend {
         media_urls: vec!["https://meari.example.org/m/1.jpg".to_owned()],
         status_callback: "https://meari.example.org/carriers/x/status".to_owned(),
     }
+}
+
+async fn a_group_gets_one_mms<V: Vendor>() {
+    let fake: Fake<V> = Fake::up();
+    let carrier = adapter(&fake);
+    assert!(carrier.capabilities().outbound_group_max >= 8);
+    let sms = SmsToSend { media_urls: Vec::new(), ..mms("To all of you") };
+    let others = vec![E164::parse("+12025550177").unwrap(), E164::parse("+12025550178").unwrap()];
+    let accepted = carrier.send_group(&GroupToSend { sms, others }).await.unwrap();
+    let sent = fake.sent();
+    assert_eq!(sent.len(), 1, "one request for all");
+    assert_eq!(
+        (sent[0].to.as_str(), sent[0].text.as_str()),
+        ("+12025550101,+12025550177,+12025550178", "To all of you")
+    );
+    let parts: Vec<String> =
+        ["12025550101", "12025550177", "12025550178"].map(|to| format!("{}-{to}", sent[0].id)).into();
+    assert_eq!(accepted.carrier_message_id, parts.join(" "), "each phone is a part of it");
+    fake.will(Act::AcceptAndDrop);
+    let group = GroupToSend { sms: mms("Lost"), others: vec![E164::parse("+12025550177").unwrap()] };
+    assert!(!carrier.send_group(&group).await.unwrap_err().certain, "it may have gone out");
+    fake.down().await;
+}
+
+#[actix_web::test]
+async fn a_group_gets_one_mms_at_telnyx() {
+    a_group_gets_one_mms::<Telnyx>().await;
+}
+
+#[actix_web::test]
+async fn a_group_gets_one_mms_at_bandwidth() {
+    a_group_gets_one_mms::<Bandwidth>().await;
 }
 
 async fn numbers_are_goods<V: Vendor>() {

@@ -10,7 +10,7 @@ use crate::support::TestApp;
 use crate::support::client::Person;
 use crate::support::database::TestDatabase;
 use crate::support::telnyx::Telnyx;
-use crate::support::wire::{Fake, Vendor as _};
+use crate::support::wire::{Act, Fake, Vendor as _};
 
 const ALICE: &str = "+12025550101";
 /// Somebody who is no user.
@@ -28,7 +28,7 @@ struct World {
 }
 
 impl World {
-    async fn up(database: TestDatabase) -> World {
+    async fn up(database: TestDatabase, able: &str) -> World {
         let fake: Fake<Telnyx> = Fake::up();
         let app = TestApp::start(database, |s| s.carriers = vec![Telnyx::settings(&fake.url)]).await;
         fake.state().callback_base = format!("{}/carriers/telnyx", app.url);
@@ -36,7 +36,7 @@ impl World {
             .map(|n| Import {
                 number: E164::parse(&format!("+12025550{n}")).unwrap(),
                 carrier_id: "telnyx".to_owned(),
-                capabilities: Capabilities::parse("sms+mms").unwrap(),
+                capabilities: Capabilities::parse(able).unwrap(),
             })
             .collect();
         let now = app.app.now();
@@ -121,7 +121,7 @@ async fn a_group_is_one_conversation_for_each_member(world: &World) {
     assert_eq!(of_bob.len(), 1, "whoever writes, it is the same group");
     let group = &of_bob[0];
     assert_eq!((&group["unread"], &group["group"]["sms"]), (&json!(2), &json!(2)));
-    assert_eq!(group["group"]["reply"], "sms_to_each");
+    assert_eq!(group["group"]["reply"], "phones");
     let title = group["contact"]["display_name"].as_str().unwrap().to_owned();
     for name in ["Alice", "Carol", OUTSIDER] {
         assert!(title.to_lowercase().contains(&name.to_lowercase()), "{title} names {name}");
@@ -147,7 +147,7 @@ async fn an_answer_goes_to_every_phone_and_to_our_other_members(world: &World) {
     let path = format!("/v1/conversations/{id}/messages");
     let asked = json!({ "text": "Gladly", "conversation_id": id });
     let cost = world.bob.post("/v1/messages/preview", asked.clone()).await.expect(200);
-    assert_eq!((&cost["segments"], &cost["phones"]), (&json!(2), &json!(2)), "one to each phone");
+    assert_eq!((&cost["segments"], &cost["phones"], &cost["goes_as"]), (&json!(2), &json!(2), &json!("sms")));
     world.carol.post("/v1/messages/preview", asked).await.refused(404, "not_found");
     let draft = json!({ "text": "Gladly", "client_id": "g-1" });
     let answer = world.bob.post(&path, draft.clone()).await.expect(201);
@@ -185,21 +185,81 @@ async fn an_answer_goes_to_every_phone_and_to_our_other_members(world: &World) {
     world.bob.get(&path).await.expect(404);
 }
 
+/// The state of the newest message of a group's member.
+async fn state_of_answer(world: &World) -> Value {
+    let id = groups(&world.bob).await[0]["id"].as_str().unwrap().to_owned();
+    world.bob.get(&format!("/v1/conversations/{id}/messages")).await.expect(200)["items"][0]["state"].clone()
+}
+
+async fn where_the_carrier_can_an_answer_is_one_mms(world: &World) {
+    world.group_text("one", ALICE, "Dinner at eight?").await;
+    let before = world.fake.sent().len();
+    let id = groups(&world.bob).await[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/conversations/{id}/messages");
+    let preview = async || {
+        let asked = json!({ "text": "Gladly", "conversation_id": id });
+        world.bob.post("/v1/messages/preview", asked).await.expect(200)
+    };
+    let cost = preview().await;
+    assert_eq!(
+        (&cost["goes_as"], &cost["phones"], &cost["price"]),
+        (&json!("group_mms"), &json!(2), &json!(null))
+    );
+    world.bob.post(&path, json!({ "text": "Gladly", "client_id": "g-1" })).await.expect(201);
+    worker::drain(&world.app.app).await;
+    let sent = world.fake.sent().split_off(before);
+    assert_eq!(sent.len(), 1, "one for both phones");
+    assert_eq!(
+        (sent[0].from.as_str(), sent[0].to.as_str()),
+        (world.bobs.as_str(), format!("{ALICE},{OUTSIDER}").as_str())
+    );
+    assert_eq!(said(&world.carol).await.last().unwrap().1, "Gladly", "our other member has it, too");
+    assert_eq!(state_of_answer(world).await, "sent");
+    let now = world.app.app.now();
+    let tells = async |sent: &crate::support::wire::Sent, phone: &str, word: &str| {
+        assert_eq!(world.fake.tells("status", &Telnyx::group_receipt(sent, phone, word), now).await, 200);
+    };
+    tells(&sent[0], OUTSIDER, "delivered").await;
+    assert_eq!(state_of_answer(world).await, "sent", "not at all of them");
+    tells(&sent[0], OUTSIDER, "delivered").await;
+    tells(&sent[0], ALICE, "delivered").await;
+    assert_eq!(state_of_answer(world).await, "delivered");
+
+    // The answer is lost: never sent again, and the receipts say that it went out.
+    world.fake.will(Act::AcceptAndDrop);
+    world.bob.post(&path, json!({ "text": "See you", "client_id": "g-2" })).await.expect(201);
+    worker::drain(&world.app.app).await;
+    assert_eq!(state_of_answer(world).await, "unknown");
+    let lost = world.fake.sent().split_off(before + 1);
+    assert_eq!(lost.len(), 1);
+    tells(&lost[0], ALICE, "delivered").await;
+    assert_eq!(state_of_answer(world).await, "sent");
+    tells(&lost[0], OUTSIDER, "delivery_failed").await;
+    assert_eq!(state_of_answer(world).await, "undelivered", "one of them did not get it");
+    worker::drain(&world.app.app).await;
+    assert_eq!(world.fake.sent().len(), before + 2);
+
+    // Who has said STOP is not written to, and a group cannot leave him out: then each phone gets its own.
+    let stop = Telnyx::inbound("stop", ALICE, &world.bobs, "STOP");
+    assert_eq!(world.fake.tells("messages", &stop, now).await, 200);
+    assert_eq!(preview().await["goes_as"], "sms");
+}
+
 macro_rules! group_story {
-    ($($name:ident)+) => {
+    ($($name:ident($able:literal))+) => {
         $(mod $name {
             use super::*;
 
             #[actix_web::test]
             async fn on_sqlite() {
-                let world = World::up(TestDatabase::sqlite()).await;
+                let world = World::up(TestDatabase::sqlite(), $able).await;
                 super::$name(&world).await;
                 world.finish().await;
             }
 
             #[actix_web::test]
             async fn on_postgres() {
-                let world = World::up(TestDatabase::postgres()).await;
+                let world = World::up(TestDatabase::postgres(), $able).await;
                 super::$name(&world).await;
                 world.finish().await;
             }
@@ -208,6 +268,7 @@ macro_rules! group_story {
 }
 
 group_story! {
-    a_group_is_one_conversation_for_each_member
-    an_answer_goes_to_every_phone_and_to_our_other_members
+    a_group_is_one_conversation_for_each_member("sms+mms")
+    an_answer_goes_to_every_phone_and_to_our_other_members("sms")
+    where_the_carrier_can_an_answer_is_one_mms("sms+mms")
 }

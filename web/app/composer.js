@@ -169,7 +169,7 @@ export class Composer extends HTMLElement {
         this.#tray?.ways(known.media);
         return;
       }
-      const parts = [segmentWords(known.segments, known.phones), t('composer.left', { left: known.units_left })];
+      const parts = known.goes_as === 'group_mms' ? [t('composer.group_mms', { n: known.phones })] : [segmentWords(known.segments, known.phones), t('composer.left', { left: known.units_left })];
       if (known.price) parts.push(t('composer.price', known.price));
       if (known.replaced?.length) parts.push(t('composer.replaced'));
       else if (known.culprit) parts.push(t('composer.unicode'));

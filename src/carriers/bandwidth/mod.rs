@@ -21,8 +21,8 @@ use super::callback::MEDIA_MAX;
 use super::registry::{OptionReader, is_host_of};
 use super::{
     Accepted, BadSignature, CallbackRequest, Capabilities, Carrier, CarrierEvent, CarrierSettings, Door,
-    Found, MediaAccess, NumberOrder, NumberQuery, NumberTrade, OfferedNumber, Ordered, OwnedNumbers,
-    ParseError, Rates, SendError, SentQuery, SmsToSend, StopScope, Voice,
+    Found, GroupToSend, MediaAccess, NumberOrder, NumberQuery, NumberTrade, OfferedNumber, Ordered,
+    OwnedNumbers, ParseError, Rates, SendError, SentQuery, SmsToSend, StopScope, Voice,
 };
 use crate::net::Net;
 use crate::phone::E164;
@@ -44,6 +44,8 @@ const OPTIONS: &[&str] = &[
     "voice_application_id",
 ];
 const TEXT_CHARS_MAX: usize = 2_048;
+/// Participants of a group, our number among them.
+const GROUP_MAX: usize = 9;
 /// What may be uploaded; networks make it smaller.
 const MEDIA_BYTES_MAX: u64 = 3_750_000;
 const MEDIA_TYPES: &[&str] =
@@ -127,6 +129,7 @@ impl Carrier for Bandwidth {
             media_bytes_max: MEDIA_BYTES_MAX,
             media_types: MEDIA_TYPES,
             inbound_groups: true,
+            outbound_group_max: GROUP_MAX,
             delivery_receipts: true,
             settles_unknown: true,
             voice: self.voice.is_some(),
@@ -173,6 +176,10 @@ impl Carrier for Bandwidth {
 
     async fn send(&self, sms: &SmsToSend) -> Result<Accepted, SendError> {
         self.api.send(sms).await
+    }
+
+    async fn send_group(&self, group: &GroupToSend) -> Result<Accepted, SendError> {
+        self.api.send_group(group).await
     }
 
     async fn find(&self, query: &SentQuery) -> Result<Found, SendError> {

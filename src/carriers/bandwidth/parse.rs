@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::errors;
 use crate::carriers::callback::{EVENTS_MAX, MEDIA_MAX, OTHERS_MAX};
 use crate::carriers::{
-    CarrierEvent, DeliveryReceipt, InboundMedia, InboundSms, Origin, ParseError, ReceiptState,
+    CarrierEvent, DeliveryReceipt, InboundMedia, InboundSms, Origin, ParseError, ReceiptState, outgoing,
 };
 use crate::phone::{E164, RemoteParty};
 
@@ -95,8 +95,19 @@ fn event(event: Event) -> Result<Option<CarrierEvent>, ParseError> {
         }
         (state, _) => (state, None),
     };
+    // Of a group each phone is told of by itself, and the list says who all got it.
+    let phones = message.receivers();
+    let phone = event.to.as_deref().and_then(|to| E164::parse(to.trim()).ok());
+    let error = if phones.len() > 1 { error.map(outgoing::of_one_in_group) } else { error };
+    let (carrier_message_id, whole) = match phone.filter(|_| phones.len() > 1) {
+        Some(phone) => {
+            (outgoing::part_id(&message.id, &phone), Some(outgoing::whole_id(&message.id, phones.iter())))
+        }
+        None => (message.id, None),
+    };
     Ok(Some(CarrierEvent::DeliveryReceipt(DeliveryReceipt {
-        carrier_message_id: message.id,
+        carrier_message_id,
+        whole,
         reference: message.tag.and_then(|tag| tag.parse().ok()),
         state,
         error,

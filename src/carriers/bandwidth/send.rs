@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Tokens;
 use super::{errors, xml};
-use crate::carriers::{Accepted, Found, ReceiptState, SendError, SentQuery, SmsToSend, answers};
+use crate::carriers::{
+    Accepted, Found, GroupToSend, ReceiptState, SendError, SentQuery, SmsToSend, answers, outgoing,
+};
 use crate::net::{Answer, Limits, Method, Net, Request};
+use crate::phone::E164;
 
 /// It answers in tenths of a second; later it is most likely lost.
 const LIMITS: Limits = Limits { total: Duration::from_secs(15), answer_bytes_max: 1 << 20 };
@@ -41,7 +44,7 @@ struct NewMessage<'a> {
     #[serde(rename = "applicationId")]
     application: &'a str,
     from: &'a str,
-    to: [&'a str; 1],
+    to: Vec<&'a str>,
     #[serde(skip_serializing_if = "str::is_empty")]
     text: &'a str,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -117,10 +120,21 @@ impl Api {
 
     /// Hands over a message.
     pub(super) async fn send(&self, sms: &SmsToSend) -> Result<Accepted, SendError> {
+        self.send_to(sms, vec![sms.to.as_str()]).await
+    }
+
+    /// Hands over a message to a group: several receivers are one group MMS and not one message for each.
+    pub(super) async fn send_group(&self, group: &GroupToSend) -> Result<Accepted, SendError> {
+        let accepted = self.send_to(&group.sms, group.phones().map(E164::as_str).collect()).await?;
+        let carrier_message_id = outgoing::whole_id(&accepted.carrier_message_id, group.phones());
+        Ok(Accepted { carrier_message_id, segment_count: None, ..accepted })
+    }
+
+    async fn send_to(&self, sms: &SmsToSend, to: Vec<&str>) -> Result<Accepted, SendError> {
         let message = NewMessage {
             application: &self.application,
             from: sms.from.as_str(),
-            to: [sms.to.as_str()],
+            to,
             text: &sms.text,
             media: &sms.media_urls,
             tag: sms.id.to_string(),

@@ -109,6 +109,20 @@ fn credentials_are_compared_and_nothing_else_is_good() {
 }
 
 #[test]
+fn each_phone_of_a_group_is_told_of_by_itself() {
+    let mut one = status("message-delivered", json!({}));
+    one["message"]["to"] = json!(["+12025550101", "+12025550177"]);
+    let mut other = status("message-failed", json!({"errorCode": 4702, "to": "+12025550177"}));
+    other["message"]["to"] = one["message"]["to"].clone();
+    let events = heard(json!([one, other])).unwrap();
+    let [one, other] = <[CarrierEvent; 2]>::try_from(events).unwrap().map(receipt);
+    assert_eq!((one.carrier_message_id.as_str(), one.state), ("m1-12025550101", ReceiptState::Delivered));
+    assert_eq!(one.whole.as_deref(), Some("m1-12025550101 m1-12025550177"));
+    assert_eq!((other.carrier_message_id.as_str(), &other.whole), ("m1-12025550177", &one.whole));
+    assert!(other.error.is_some_and(|error| !error.opted_out && !error.handset_absent));
+}
+
+#[test]
 fn a_list_is_read_in_its_order() {
     let id = OutboundSmsId::new(AT);
     let mut delivered = status("message-delivered", json!({}));

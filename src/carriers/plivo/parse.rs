@@ -87,6 +87,7 @@ pub(super) fn receipt(query: &Form, form: &Form) -> Result<Vec<CarrierEvent>, Pa
     let failed = matches!(state, ReceiptState::Failed | ReceiptState::Undelivered);
     let code = form.filled("ErrorCode").filter(|code| failed && !code.trim_start_matches('0').is_empty());
     Ok(vec![CarrierEvent::DeliveryReceipt(DeliveryReceipt {
+        whole: None,
         carrier_message_id,
         reference: query.get(REFERENCE).and_then(|id| id.parse().ok()),
         state,

@@ -323,6 +323,7 @@ impl Handler {
             return None;
         };
         let receipt = DeliveryReceipt {
+            whole: None,
             carrier_message_id: self.settings.receipt_ids.of_receipt(&found.message_id),
             reference: None,
             state: found.state,

@@ -19,8 +19,8 @@ use super::callback::MEDIA_MAX;
 use super::registry::OptionReader;
 use super::{
     Accepted, BadSignature, CallbackRequest, Capabilities, Carrier, CarrierEvent, CarrierSettings, Door,
-    Found, NumberOrder, NumberQuery, NumberTrade, OfferedNumber, Ordered, OwnedNumbers, ParseError, Rates,
-    SendError, SentQuery, SmsToSend, StopScope, Voice,
+    Found, GroupToSend, NumberOrder, NumberQuery, NumberTrade, OfferedNumber, Ordered, OwnedNumbers,
+    ParseError, Rates, SendError, SentQuery, SmsToSend, StopScope, Voice,
 };
 use crate::net::Net;
 use crate::phone::E164;
@@ -30,6 +30,8 @@ const OPTIONS: &[&str] =
     &["api_key", "public_key", "public_key_secondary", "messaging_profile_id", "connection_id"];
 /// Ten parts of 153 septets.
 const TEXT_CHARS_MAX: usize = 1_530;
+/// Destinations of a group MMS.
+const GROUP_MAX: usize = 8;
 /// Of one message, all media together (error 40317 beyond).
 const MEDIA_BYTES_MAX: u64 = 1_000_000;
 const MEDIA_TYPES: &[&str] = &["image/", "audio/", "video/", "text/vcard", "text/x-vcard", "application/pdf"];
@@ -81,6 +83,7 @@ impl Carrier for Telnyx {
             media_bytes_max: MEDIA_BYTES_MAX,
             media_types: MEDIA_TYPES,
             inbound_groups: true,
+            outbound_group_max: GROUP_MAX,
             delivery_receipts: true,
             settles_unknown: true,
             voice: true,
@@ -117,6 +120,10 @@ impl Carrier for Telnyx {
 
     async fn send(&self, sms: &SmsToSend) -> Result<Accepted, SendError> {
         self.api.send(sms).await
+    }
+
+    async fn send_group(&self, group: &GroupToSend) -> Result<Accepted, SendError> {
+        self.api.send_group(group).await
     }
 
     async fn find(&self, query: &SentQuery) -> Result<Found, SendError> {

@@ -7,7 +7,7 @@ use super::errors;
 use crate::carriers::callback::{MEDIA_MAX, OTHERS_MAX};
 use crate::carriers::{
     CallbackRequest, CarrierEvent, ConsentWord, DeliveryReceipt, InboundMedia, InboundSms, Origin,
-    ParseError, ReceiptState,
+    ParseError, ReceiptState, outgoing,
 };
 use crate::ids::OutboundSmsId;
 use crate::net::Url;
@@ -57,6 +57,8 @@ struct Payload {
     autoresponse_type: Option<String>,
     #[serde(default)]
     webhook_url: Option<String>,
+    #[serde(default)]
+    group_message_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -135,6 +137,11 @@ impl Problem {
     }
 }
 
+fn is_id(id: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    !id.is_empty() && id.len() <= ID_CHARS_MAX && id.bytes().all(plain)
+}
+
 /// Reads a callback of either address. What we do not know says nothing to us.
 pub(super) fn events(request: &CallbackRequest<'_>) -> Result<Vec<CarrierEvent>, ParseError> {
     let envelope: Envelope =
@@ -143,9 +150,7 @@ pub(super) fn events(request: &CallbackRequest<'_>) -> Result<Vec<CarrierEvent>,
     let payload = || -> Result<Payload, ParseError> {
         let payload: Payload =
             serde_json::from_value(event.payload).map_err(|_| unreadable("the payload is not a message"))?;
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-        let id = &payload.id;
-        if id.is_empty() || id.len() > ID_CHARS_MAX || !id.bytes().all(plain) {
+        if !is_id(&payload.id) {
             return Err(unreadable("payload.id is not an id"));
         }
         Ok(payload)
@@ -220,8 +225,43 @@ fn media(found: Vec<Media>) -> Result<Vec<InboundMedia>, ParseError> {
     Ok(media)
 }
 
+/// What became of a message to a group, phone by phone. What is not known of a phone says nothing.
+fn group_receipts(payload: Payload) -> Vec<CarrierEvent> {
+    let id = payload.group_message_id.filter(|id| is_id(id)).unwrap_or(payload.id);
+    let reference = payload.webhook_url.as_deref().and_then(reference);
+    let problem = payload.errors.unwrap_or_default().into_iter().next();
+    let receivers = payload.to.into_list();
+    let phones: Vec<(E164, Option<ReceiptState>)> = receivers
+        .iter()
+        .filter_map(|party| {
+            Some((E164::parse(party.number()).ok()?, party.status.as_deref().and_then(state)))
+        })
+        .collect();
+    let whole = (phones.len() > 1).then(|| outgoing::whole_id(&id, phones.iter().map(|(phone, _)| phone)));
+    let receipt = |(phone, state): &(E164, Option<ReceiptState>)| {
+        let state = (*state)?;
+        let failed = matches!(state, ReceiptState::Failed | ReceiptState::Undelivered);
+        Some(CarrierEvent::DeliveryReceipt(DeliveryReceipt {
+            carrier_message_id: outgoing::part_id(&id, phone),
+            whole: whole.clone(),
+            reference,
+            state,
+            error: problem
+                .as_ref()
+                .filter(|_| failed)
+                .map(errors::from_receipt)
+                .map(outgoing::of_one_in_group),
+        }))
+    };
+    phones.iter().filter_map(receipt).collect()
+}
+
 fn receipt(payload: Payload) -> Vec<CarrierEvent> {
-    // We send to one at a time; words that may be added later say nothing to us.
+    let is_group = payload.group_message_id.as_deref().is_some_and(|id| !id.is_empty());
+    if is_group || matches!(&payload.to, Parties::Many(list) if list.len() > 1) {
+        return group_receipts(payload);
+    }
+    // Words that may be added later say nothing to us.
     let receivers = payload.to.into_list();
     let status = receivers.first().and_then(|party| party.status.as_deref());
     let Some(state) = status.and_then(state) else { return Vec::new() };
@@ -235,6 +275,7 @@ fn receipt(payload: Payload) -> Vec<CarrierEvent> {
     };
     vec![CarrierEvent::DeliveryReceipt(DeliveryReceipt {
         carrier_message_id: payload.id,
+        whole: None,
         reference: payload.webhook_url.as_deref().and_then(reference),
         state,
         error,

@@ -10,8 +10,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{errors, parse};
-use crate::carriers::{Accepted, Found, ReceiptState, SendError, SentQuery, SmsToSend, answers};
+use crate::carriers::{
+    Accepted, Found, GroupToSend, ReceiptState, SendError, SentQuery, SmsToSend, answers, outgoing,
+};
 use crate::net::{Answer, Limits, Method, Net, Request};
+use crate::phone::E164;
 
 /// It answers in tenths of a second; later it is most likely lost.
 const LIMITS: Limits = Limits { total: Duration::from_secs(15), answer_bytes_max: 1 << 20 };
@@ -51,10 +54,27 @@ struct NewMessage<'a> {
     use_profile_webhooks: bool,
 }
 
+/// `POST /v2/messages/group_mms`.
+#[derive(Serialize)]
+struct NewGroupMessage<'a> {
+    from: &'a str,
+    to: Vec<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    text: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    media_urls: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_url: Option<String>,
+    use_profile_webhooks: bool,
+}
+
 #[derive(Deserialize)]
 struct Message {
     #[serde(default)]
     id: String,
+    /// The same for all that are told of one by one.
+    #[serde(default)]
+    group_message_id: Option<String>,
     #[serde(default)]
     parts: Option<u16>,
     #[serde(default)]
@@ -95,6 +115,13 @@ struct Profile {
     webhook_api_version: Option<String>,
 }
 
+/// Where receipts go, with our own id.
+fn webhook_for(sms: &SmsToSend) -> Option<String> {
+    let callback = &sms.status_callback;
+    let mark = if callback.contains('?') { '&' } else { '?' };
+    (!callback.is_empty()).then(|| format!("{callback}{mark}{}={}", parse::REFERENCE, sms.id))
+}
+
 impl Api {
     /// Begins a request to a path of version 2.
     pub(super) fn request(&self, method: Method, path: &str) -> Request {
@@ -118,10 +145,7 @@ impl Api {
 
     /// Hands over a message.
     pub(super) async fn send(&self, sms: &SmsToSend) -> Result<Accepted, SendError> {
-        let callback = &sms.status_callback;
-        let mark = if callback.contains('?') { '&' } else { '?' };
-        let webhook =
-            (!callback.is_empty()).then(|| format!("{callback}{mark}{}={}", parse::REFERENCE, sms.id));
+        let webhook = webhook_for(sms);
         let message = NewMessage {
             from: sms.from.as_str(),
             to: sms.to.as_str(),
@@ -142,6 +166,30 @@ impl Api {
         let state = status.and_then(parse::state).unwrap_or(ReceiptState::Queued);
         let segment_count = sent.data.parts.filter(|parts| *parts > 0);
         Ok(Accepted { carrier_message_id: sent.data.id, state, segment_count })
+    }
+
+    /// Hands over a message to a group.
+    pub(super) async fn send_group(&self, group: &GroupToSend) -> Result<Accepted, SendError> {
+        let sms = &group.sms;
+        let webhook = webhook_for(sms);
+        let message = NewGroupMessage {
+            from: sms.from.as_str(),
+            to: group.phones().map(E164::as_str).collect(),
+            text: &sms.text,
+            media_urls: &sms.media_urls,
+            use_profile_webhooks: webhook.is_some(),
+            webhook_url: webhook,
+        };
+        let request = self.request(Method::POST, "/messages/group_mms");
+        let request = request.header("Idempotency-Key", &sms.id.to_string());
+        let answer = self.ask_raw(request.json(&message)).await?;
+        let sent: Data<Message> = answer.json().map_err(|_| answers::unreadable(&answer))?;
+        let id = sent.data.group_message_id.filter(|id| !id.is_empty()).unwrap_or(sent.data.id);
+        if id.is_empty() {
+            return Err(answers::unreadable(&answer));
+        }
+        let carrier_message_id = outgoing::whole_id(&id, group.phones());
+        Ok(Accepted { carrier_message_id, state: ReceiptState::Queued, segment_count: None })
     }
 
     /// Looks for a message among the detail records, by the address that we gave with it.

@@ -186,6 +186,31 @@ fn receipts_are_read_and_their_reference_is_the_signed_one() {
 }
 
 #[test]
+fn each_phone_of_a_group_is_a_part_of_its_message() {
+    let payload = serde_json::json!({"id": "r-1", "group_message_id": "g-1", "to": [
+        {"phone_number": "+12025550101", "status": "delivered"},
+        {"phone_number": "+12025550177", "status": "delivery_failed"},
+        {"phone_number": "+12025550178", "status": "unknown"}],
+        "errors": [{"code": "40300", "title": "Blocked due to STOP message"}]});
+    let events = receive(Door::Status, &event("message.finalized", payload)).unwrap();
+    let read: Vec<_> = events
+        .into_iter()
+        .map(|event| match event {
+            CarrierEvent::DeliveryReceipt(receipt) => receipt,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let [one, other] = <[DeliveryReceipt; 2]>::try_from(read).unwrap();
+    assert_eq!((one.carrier_message_id.as_str(), one.state), ("g-1-12025550101", ReceiptState::Delivered));
+    assert_eq!(one.whole.as_deref(), Some("g-1-12025550101 g-1-12025550177 g-1-12025550178"));
+    assert_eq!((one.error, other.state), (None, ReceiptState::Undelivered));
+    assert!(!other.error.unwrap().opted_out, "it says nothing about the one that the message is kept for");
+    let alone = serde_json::json!({"group_message_id": "g-1"});
+    let alone = receipt("message.finalized", "delivered", alone).unwrap();
+    assert_eq!((alone.carrier_message_id.as_str(), alone.whole), ("g-1-12025550101", None));
+}
+
+#[test]
 fn mistakes_in_the_settings_are_named() {
     let table: [(&[(&str, &str)], &str); 4] = [
         (&[("public_key", PUBLIC)], "api_key is missing"),

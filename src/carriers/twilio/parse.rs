@@ -98,6 +98,7 @@ pub(super) fn receipt(request: &CallbackRequest<'_>, form: &Form) -> Result<Vec<
     let code = form.filled("ErrorCode").filter(|code| failed && code != "0");
     let query = Form::parse(query_of(request.url).as_bytes()).unwrap_or_else(Form::empty);
     Ok(vec![CarrierEvent::DeliveryReceipt(DeliveryReceipt {
+        whole: None,
         carrier_message_id,
         reference: query.get(REFERENCE).and_then(|id| id.parse().ok()),
         state,

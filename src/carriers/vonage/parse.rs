@@ -163,6 +163,7 @@ pub(super) fn receipt(body: &[u8]) -> Result<Vec<CarrierEvent>, ParseError> {
     };
     let failed = matches!(state, ReceiptState::Failed | ReceiptState::Undelivered);
     Ok(vec![CarrierEvent::DeliveryReceipt(DeliveryReceipt {
+        whole: None,
         carrier_message_id,
         reference: callback.client_ref.and_then(|id| id.parse().ok()),
         state,

@@ -59,6 +59,9 @@ pub struct PreviewView {
     /// How many phones get it: more than one in a group.
     #[serde(default)]
     pub phones: u16,
+    /// `sms`, to each phone one, or `group_mms`: one MMS in which all of a group see each other.
+    #[serde(default)]
+    pub goes_as: String,
     /// Units that are left in the last segment.
     pub units_left: u32,
     /// The character that makes it dear, if one does.
@@ -144,12 +147,26 @@ async fn for_group(
     conversation: ConversationId,
     draft: &str,
 ) -> Result<web::Json<PreviewView>> {
-    let read = move |db: &mut Db| groups::preview(db, who.account, conversation);
-    let (carrier, phones) = app.db.read(read).await?;
+    let able = app.carriers.group_max();
+    let read = move |db: &mut Db| groups::preview(db, who.account, conversation, &able);
+    let outlook = app.db.read(read).await?;
     let (_, replaced) = lookalikes::economize(draft);
-    let price = Price::of(&app.settings.carriers, Some(&carrier));
-    let phones = u16::try_from(phones).unwrap_or(u16::MAX);
-    Ok(web::Json(measured(bridge::to_sms(draft, None, Locale::En), replaced, phones, price)))
+    let price = Price::of(&app.settings.carriers, Some(&outlook.carrier_id));
+    let phones = u16::try_from(outlook.phones).unwrap_or(u16::MAX);
+    let each = measured(bridge::to_sms(draft, None, Locale::En), replaced, phones, price);
+    Ok(web::Json(if outlook.together {
+        // An MMS has no segments, and its price is not the one of a segment.
+        PreviewView {
+            goes_as: "group_mms".to_owned(),
+            segments: phones,
+            culprit: None,
+            replaced: Vec::new(),
+            price: None,
+            ..each
+        }
+    } else {
+        each
+    }))
 }
 
 fn measured(text: String, replaced: Vec<Replaced>, phones: u16, price: Option<Price>) -> PreviewView {
@@ -165,6 +182,7 @@ fn measured(text: String, replaced: Vec<Replaced>, phones: u16, price: Option<Pr
         encoding: encoding.to_owned(),
         segments,
         phones,
+        goes_as: "sms".to_owned(),
         units_left: cost.units_left,
         culprit: cost.culprit.map(String::from),
         media: Vec::new(),

@@ -40,14 +40,16 @@ impl Bandwidth {
             return invalid(field);
         }
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        if message["applicationId"] != APPLICATION || !text(&message["to"][0]).starts_with('+') {
+        let to: Vec<String> = message["to"].as_array().unwrap().iter().map(text).collect();
+        let is_good = (1..10).contains(&to.len()) && to.iter().all(|to| to.starts_with('+'));
+        if message["applicationId"] != APPLICATION || !is_good {
             return invalid("to");
         }
         let media = message["media"].as_array().cloned().unwrap_or_default();
         let sent = Sent {
             id: format!("1589228074636lm4k2je7j7jk{}", state.sent.len()),
             from: text(&message["from"]),
-            to: text(&message["to"][0]),
+            to: to.join(","),
             text: text(&message["text"]),
             media: media.iter().map(text).collect(),
             echo: text(&message["tag"]),
@@ -55,7 +57,7 @@ impl Bandwidth {
             at: state.now,
         };
         let answer = json!({"id": sent.id, "owner": sent.from, "applicationId": APPLICATION, "segmentCount": 1,
-            "direction": "out", "to": [sent.to], "from": sent.from, "text": sent.text, "tag": sent.echo});
+            "direction": "out", "to": to, "from": sent.from, "text": sent.text, "tag": sent.echo});
         state.take(sent);
         Reply::json(202, answer)
     }

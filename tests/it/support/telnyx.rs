@@ -83,6 +83,45 @@ impl Telnyx {
         Reply::json(200, answer)
     }
 
+    /// One MMS to a group (schema of `POST /v2/messages/group_mms`).
+    fn send_group(state: &mut State, seen: &Seen) -> Reply {
+        let message = seen.json();
+        let known = ["to", "from", "text", "media_urls", "subject", "use_profile_webhooks", "webhook_url"];
+        let unknown = message.as_object().unwrap().keys().find(|k| !known.contains(&k.as_str()));
+        let to: Vec<&str> = message["to"].as_array().unwrap().iter().map(|to| to.as_str().unwrap()).collect();
+        if unknown.is_some() || !(2..=8).contains(&to.len()) || to.iter().any(|to| !to.starts_with("+1")) {
+            return problem(422, "10015", "Bad group");
+        }
+        let text = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
+        let sent = Sent {
+            id: format!("50385f64-5717-4562-b3fc-{:012}", state.sent.len()),
+            from: text("from"),
+            to: to.join(","),
+            text: text("text"),
+            media: Vec::new(),
+            echo: text("webhook_url"),
+            state: "queued".to_owned(),
+            at: state.now,
+        };
+        let phones: Vec<Value> =
+            to.iter().map(|to| json!({"phone_number": to, "status": "queued"})).collect();
+        let answer = json!({"data": {"id": "a-record-of-one", "group_message_id": sent.id, "record_type": "message",
+            "direction": "outbound", "type": "MMS", "to": phones, "errors": [], "webhook_url": sent.echo}});
+        state.take(sent);
+        Reply::json(200, answer)
+    }
+
+    /// What became of a group's message at one phone.
+    pub fn group_receipt(sent: &Sent, phone: &str, word: &str) -> String {
+        let status = |to: &str| if to == phone { word } else { "queued" };
+        let phones: Vec<Value> =
+            sent.to.split(',').map(|to| json!({"phone_number": to, "status": status(to)})).collect();
+        let payload = json!({"record_type": "message", "direction": "outbound", "id": "a-record-of-one",
+            "group_message_id": sent.id, "type": "MMS", "from": {"phone_number": sent.from}, "to": phones,
+            "text": sent.text, "errors": [], "webhook_url": sent.echo});
+        envelope("message.finalized", payload)
+    }
+
     fn records(state: &State, seen: &Seen) -> Reply {
         assert_eq!(seen.asked("filter[record_type]"), "messaging");
         let record = |s: &Sent| {
@@ -153,6 +192,7 @@ impl Vendor for Telnyx {
         }
         match (seen.method.as_str(), seen.path.as_str()) {
             ("POST", "/v2/messages") => Telnyx::send(state, seen),
+            ("POST", "/v2/messages/group_mms") => Telnyx::send_group(state, seen),
             ("GET", "/v2/detail_records") => Telnyx::records(state, seen),
             ("GET", "/v2/balance") => {
                 Reply::json(200, json!({"data": {"balance": "300.00", "currency": "USD"}}))
@@ -189,7 +229,8 @@ impl Vendor for Telnyx {
     }
 
     fn sends(seen: &Seen) -> bool {
-        seen.method == "POST" && matches!(seen.path.as_str(), "/v2/messages" | "/v2/number_orders")
+        seen.method == "POST"
+            && matches!(seen.path.as_str(), "/v2/messages" | "/v2/messages/group_mms" | "/v2/number_orders")
     }
 
     fn inbound(id: &str, from: &str, to: &str, text: &str) -> String {
