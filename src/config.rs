@@ -171,6 +171,16 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The name of this service's host, without a port: what stands behind the `@` of its addresses.
+    pub fn host(&self) -> &str {
+        let authority = self.public_url.split("://").nth(1).unwrap_or(&self.public_url);
+        let authority = authority.split('/').next().unwrap_or(authority);
+        match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            _ => authority,
+        }
+    }
+
     /// How long a number ages that was retired and comes back.
     pub fn number_ageing(&self) -> Duration {
         Duration::from_secs(u64::from(self.number_ageing_days) * 24 * 3_600)

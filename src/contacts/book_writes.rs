@@ -4,6 +4,7 @@ use super::books::{
     ACCOUNT_BYTES_MAX, AddressObject, KeptProperty, OBJECTS_MAX, PRUNE_EVERY, Standing, TOMBSTONES_KEPT,
     etag_of, prune_tombstones,
 };
+use super::card_friends::Wish;
 use super::store::Person;
 use super::vcard::{Card, Line};
 use super::{
@@ -66,8 +67,8 @@ pub struct Put<'a> {
     pub etag: &'a str,
     /// The UID as it compares.
     pub uid: &'a str,
-    /// The card itself when it names a friend ([`card_friends::may_mean_somebody`]).
-    pub wish: Option<&'a Card>,
+    /// Whom it may mean.
+    pub wish: Option<&'a Wish>,
     /// What must hold.
     pub condition: &'a EntityCondition,
 }
@@ -84,7 +85,7 @@ pub fn put(
     // On a card that several accounts share an address is no wish of anybody's.
     let person = match put.wish {
         Some(_) if sharing::is_shared(db, account, book)? => None,
-        Some(card) => card_friends::person_on(db, account, card)?,
+        Some(wish) => card_friends::person_on(db, account, wish)?,
         None => None,
     };
     let locked: Vec<AccountId> = person.iter().map(|p| p.id).chain([account]).collect();
@@ -205,8 +206,8 @@ fn own_card(
     let contact = match known.filter(|_| named) {
         Some(contact) => contact,
         None => {
-            let Some(card) = put.wish else { return Ok(as_sent()) };
-            match card_friends::befriend(db, now, account, person, card)? {
+            let Some(wish) = put.wish else { return Ok(as_sent()) };
+            match card_friends::befriend(db, now, account, person, wish)? {
                 Some(contact) => contact,
                 None => return Ok(as_sent()),
             }

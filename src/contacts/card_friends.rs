@@ -34,22 +34,50 @@ const EMAILS_MAX: usize = 5;
 /// The messenger's name, as it stands beside an address.
 const SERVICE: &str = "meari";
 
-/// The messenger address on a card: `IMPP:meari:bob`, or what phones write when a service is typed in by hand
-/// (`IMPP;X-SERVICE-TYPE=Meari:x-apple:bob`).
-pub fn address_on(card: &Card) -> Option<ContactAddress> {
+/// What a card says of somebody who may be here: read once, before the write lane is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    address: Option<ContactAddress>,
+    emails: Vec<String>,
+    name: Option<String>,
+}
+
+impl Wish {
+    /// Reads a card; `host` is this service's. `None` when it names nobody by any kind of address.
+    pub fn on(card: &Card, host: &str) -> Option<Wish> {
+        let (address, emails) = (address_on(card, host), emails_on(card));
+        if address.is_none() && emails.is_empty() {
+            return None;
+        }
+        let name = card.first("FN").map(Line::text_value).unwrap_or_default();
+        Some(Wish { address, emails, name: roster::parse_name(&name).ok().flatten() })
+    }
+}
+
+/// The messenger address on a card: `IMPP:meari:bob`, what phones write when a service is typed in by hand
+/// (`IMPP;X-SERVICE-TYPE=Meari:x-apple:bob`), or a Jabber address at our host (`X-JABBER:bob@host`, `IMPP:xmpp:bob@host`).
+fn address_on(card: &Card, host: &str) -> Option<ContactAddress> {
     let on_line = |line: &Line| {
         let value = line.text_value();
         let value = value.trim();
         if value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("meari:")) {
             return ContactAddress::parse(value).ok();
         }
-        if line.name != "X-MEARI" && !line.has("X-SERVICE-TYPE", SERVICE) {
-            return None;
+        if line.name == "X-MEARI" || line.has("X-SERVICE-TYPE", SERVICE) {
+            return member(value.rsplit([':', '/']).next().unwrap_or(value));
         }
-        let handle = value.rsplit([':', '/']).next().unwrap_or(value);
-        ContactAddress::parse(&format!("{}:{handle}", Network::Meari.as_str())).ok()
+        let has_scheme = value.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("xmpp:"));
+        let bare = if has_scheme { value.get(5..) } else { Some(value).filter(|_| line.name == "X-JABBER") };
+        // What follows a slash or a question mark is a device, or what to do (RFC 5122 §2.2).
+        let (local, domain) = bare?.split(['/', '?']).next()?.split_once('@')?;
+        domain.eq_ignore_ascii_case(host).then(|| member(local)).flatten()
     };
-    card.lines.iter().filter(|l| matches!(l.name.as_str(), "IMPP" | "X-MEARI")).find_map(on_line)
+    let kinds = ["IMPP", "X-MEARI", "X-JABBER"];
+    card.lines.iter().filter(|l| kinds.contains(&l.name.as_str())).find_map(on_line)
+}
+
+fn member(handle: &str) -> Option<ContactAddress> {
+    ContactAddress::parse(&format!("{}:{handle}", Network::Meari.as_str())).ok()
 }
 
 /// The e-mail addresses on a card, as accounts have them.
@@ -58,17 +86,12 @@ fn emails_on(card: &Card) -> Vec<String> {
     addresses.take(EMAILS_MAX).collect()
 }
 
-/// Whether a card may be a wish: it carries an address of either kind.
-pub fn may_mean_somebody(card: &Card) -> bool {
-    address_on(card).is_some() || !emails_on(card).is_empty()
-}
-
 /// Whom a card means; none when it means nobody that can be asked. A messenger address goes before e-mail addresses.
-pub fn person_on(db: &mut Db, account: AccountId, card: &Card) -> Result<Option<Person>> {
-    if let Some(address) = address_on(card) {
-        return unless_refused(roster::resolve(db, account, &address));
+pub fn person_on(db: &mut Db, account: AccountId, wish: &Wish) -> Result<Option<Person>> {
+    if let Some(address) = &wish.address {
+        return unless_refused(roster::resolve(db, account, address));
     }
-    for (holder, findable) in emails::holders(db, &emails_on(card))? {
+    for (holder, findable) in emails::holders(db, &wish.emails)? {
         // Consent is for being found. Who is a friend by now stays it on the card, too, when it is taken back.
         if holder != account && (findable || store::are_friends(db, account, holder)?) {
             return store::find_person(db, holder);
@@ -83,13 +106,12 @@ pub fn befriend(
     now: Timestamp,
     account: AccountId,
     person: Person,
-    card: &Card,
+    wish: &Wish,
 ) -> Result<Option<ContactId>> {
     if unless_refused(limits::take(db, now, &WISHES, &account.to_string()))?.is_none() {
         return Ok(None);
     }
-    let name = card.first("FN").map(Line::text_value).unwrap_or_default();
-    let custom_name = roster::parse_name(&name).ok().flatten();
+    let custom_name = wish.name.clone();
     match unless_refused(roster::request(db, now, account, Asked { person, custom_name }))? {
         Some(Answer::Created(contact) | Answer::Already(contact)) => Ok(Some(contact)),
         Some(Answer::Blocked | Answer::Full) | None => Ok(None),
@@ -148,12 +170,20 @@ mod tests {
             ("item1.IMPP;X-SERVICE-TYPE=Meari;type=pref:x-apple:bob", Some("meari:bob")),
             ("IMPP;X-SERVICE-TYPE=MEARI:bob", Some("meari:bob")),
             ("X-MEARI:bob", Some("meari:bob")),
-            ("IMPP;X-SERVICE-TYPE=Jabber:xmpp:bob@example.org", None),
+            ("IMPP;X-SERVICE-TYPE=Jabber:xmpp:bob@example.com", None),
+            ("IMPP;X-SERVICE-TYPE=Jabber:xmpp:bob@chat.example.org", Some("meari:bob")),
+            ("X-JABBER:Bob@Chat.Example.org/phone", Some("meari:bob")),
+            ("X-JABBER:bob@example.org", None),
+            ("X-JABBER:bob", None),
             ("IMPP:meari:", None),
             ("NOTE:meari:bob", None),
         ] {
             let card = Card::parse(card(&format!("{line}\r\n")).as_bytes()).unwrap();
-            assert_eq!(address_on(&card).map(|a| a.to_string()).as_deref(), found, "{line}");
+            assert_eq!(
+                address_on(&card, "chat.example.org").map(|a| a.to_string()).as_deref(),
+                found,
+                "{line}"
+            );
         }
     }
 

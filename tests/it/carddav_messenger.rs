@@ -205,6 +205,19 @@ story! {
         assert_eq!(alice.get("/v1/contacts").await["items"][0]["hidden_on_phone"], false);
     }
 
+    async fn a_jabber_address_at_our_host_means_the_same(app) {
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let phone = device(&alice, "phone").await;
+        let there = phone.book("personal");
+        let elsewhere = card("far", "Far", "X-JABBER:bob@example.org\r\n");
+        phone.put(&format!("{there}far.vcf"), &elsewhere, &[]).await.expect(201);
+        assert!(bob.get("/v1/contacts").await["items"].as_array().unwrap().is_empty());
+        let here = card("bob", "Bob", "X-JABBER;TYPE=HOME:Bob@127.0.0.1/phone\r\n");
+        phone.put(&format!("{there}bob.vcf"), &here, &[]).await.expect(201);
+        let asked = bob.get("/v1/contacts?state=requested").await.expect(200);
+        assert_eq!(asked["items"][0]["address"], "meari:alice");
+    }
+
     async fn a_card_is_no_way_to_find_out_who_is_here(app) {
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);
         let phone = device(&alice, "phone").await;

@@ -18,9 +18,10 @@ use self::draft::{Draft, Fault};
 use self::duplicates::{Index, merged};
 use self::store::{CardImport, ImportRow};
 use super::books::{self, AddressBook, PERSONAL, Put, Refusal, Written};
+use super::card_friends::Wish;
 use super::contact::words;
 use super::vcard::{Card, Line, comparable_uid};
-use super::{book_store, card_friends, jobs, sharing, store as roster_store};
+use super::{book_store, jobs, sharing, store as roster_store};
 use crate::accounts;
 use crate::accounts::limits::{self, Limit};
 use crate::app::App;
@@ -476,13 +477,21 @@ pub async fn run(app: &App, account: AccountId, id: CardImportId) -> Result<()> 
     let Some(import) = app.db.read(move |db| store::find(db, account, id)).await? else { return Ok(()) };
     loop {
         let (now, owner) = (app.now(), import.owner_id);
-        if app.db.write(owner, move |db| write_portion(db, now, account, id)).await? == 0 {
+        let settings = app.settings.clone();
+        let portion = move |db: &mut Db| write_portion(db, now, account, id, settings.host());
+        if app.db.write(owner, portion).await? == 0 {
             return Ok(());
         }
     }
 }
 
-fn write_portion(db: &mut Db, now: Timestamp, account: AccountId, id: CardImportId) -> Result<usize> {
+fn write_portion(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    id: CardImportId,
+    host: &str,
+) -> Result<usize> {
     let Some(import) = store::find(db, account, id)?.filter(|i| i.state == CardImportState::Applying) else {
         return Ok(0);
     };
@@ -494,7 +503,7 @@ fn write_portion(db: &mut Db, now: Timestamp, account: AccountId, id: CardImport
     let may_write = sharing::check_write(db, import.owner_id, import.book_id, account).is_ok();
     for row in &rows {
         let (outcome, name) = match may_write {
-            true => write_row(db, now, &import, row)?,
+            true => write_row(db, now, (&import, host), row)?,
             // The access was taken, or the book is gone, while it was under way.
             false => (RowOutcome::Refused, None),
         };
@@ -506,7 +515,7 @@ fn write_portion(db: &mut Db, now: Timestamp, account: AccountId, id: CardImport
 fn write_row(
     db: &mut Db,
     now: Timestamp,
-    import: &CardImport,
+    (import, host): (&CardImport, &str),
     row: &ImportRow,
 ) -> Result<(RowOutcome, Option<String>)> {
     let Some(card) = row.body.as_deref().and_then(|body| Card::parse(body).ok()) else {
@@ -525,13 +534,15 @@ fn write_row(
     match (existing, choice) {
         (Some(object), DuplicateChoice::Skip) => Ok((RowOutcome::Skipped, Some(object.name))),
         (Some(object), DuplicateChoice::Merge) => {
-            let Ok(held) = Card::parse(&object.body) else { return create(db, now, import, row, card) };
+            let Ok(held) = Card::parse(&object.body) else {
+                return create(db, now, (import, host), row, card);
+            };
             let whole = merged(&held, &card, &import.region);
-            let taken = put(db, now, import, &object.name, &whole)?;
+            let taken = put(db, now, (import, host), &object.name, &whole)?;
             Ok((if taken { RowOutcome::Merged } else { RowOutcome::Refused }, Some(object.name)))
         }
         // Who was there when the file was read may be gone by now.
-        (None, _) | (Some(_), DuplicateChoice::KeepBoth) => create(db, now, import, row, card),
+        (None, _) | (Some(_), DuplicateChoice::KeepBoth) => create(db, now, (import, host), row, card),
     }
 }
 
@@ -539,7 +550,7 @@ fn write_row(
 fn create(
     db: &mut Db,
     now: Timestamp,
-    import: &CardImport,
+    (import, host): (&CardImport, &str),
     row: &ImportRow,
     mut card: Card,
 ) -> Result<(RowOutcome, Option<String>)> {
@@ -552,15 +563,22 @@ fn create(
         card.lines.retain(|line| line.name != "UID");
         card.lines.push(Line::new("UID", again));
     }
-    let taken = put(db, now, import, &name, &card)?;
+    let taken = put(db, now, (import, host), &name, &card)?;
     Ok(if taken { (RowOutcome::Created, Some(name)) } else { (RowOutcome::Refused, None) })
 }
 
-fn put(db: &mut Db, now: Timestamp, import: &CardImport, name: &str, card: &Card) -> Result<bool> {
+fn put(
+    db: &mut Db,
+    now: Timestamp,
+    (import, host): (&CardImport, &str),
+    name: &str,
+    card: &Card,
+) -> Result<bool> {
     let body = card.render();
     let Ok(card) = Card::parse(body.as_bytes()) else { return Ok(false) };
     let (condition, etag, uid) = (EntityCondition::default(), books::etag_of(body.as_bytes()), card.uid());
-    let wish = card_friends::may_mean_somebody(&card).then_some(&card);
+    let wish = Wish::on(&card, host);
+    let wish = wish.as_ref();
     let put = Put { name, body: body.as_bytes(), etag: &etag, uid: &uid, wish, condition: &condition };
     match books::put(db, now, import.owner_id, import.book_id, &put)? {
         Written::Done { .. } => Ok(true),

@@ -11,7 +11,7 @@ use super::terms::NOT_SO;
 use super::{Call, MISSING, NO_PARENT, TOO_LARGE, own_place};
 use crate::contacts::books::{self, AddressObject, NAME_MAX, Put, Refusal, Target, Written};
 use crate::contacts::card_convert::to_version;
-use crate::contacts::card_friends;
+use crate::contacts::card_friends::Wish;
 use crate::contacts::sharing;
 use crate::contacts::vcard::{Card, CardFault, Version};
 use crate::dav::headers::EntityTags;
@@ -204,7 +204,7 @@ async fn write(call: Call, slug: &str, name: &str, location: Option<String>) -> 
     let (body, condition, owned_name) = (call.body.clone(), call.condition.clone(), name.to_owned());
     // Whatever can be known beforehand is: the lane's time is everybody's.
     let (tag, uid) = (books::etag_of(&body), card.uid());
-    let wish = card_friends::may_mean_somebody(&card).then_some(card);
+    let wish = Wish::on(&card, call.dav.app.settings.host());
     let written = call
         .dav
         .app
