@@ -9,7 +9,7 @@ use crate::each;
 use crate::error::Result;
 use crate::ids::{AccountId, ContactId, ConversationId, MessageId};
 use crate::schema::{
-    carrier_callbacks, contacts, conversation_members, conversations, message_replies, messages,
+    accounts, carrier_callbacks, contacts, conversation_members, conversations, message_replies, messages,
 };
 
 #[derive(Queryable, Selectable)]
@@ -90,14 +90,22 @@ pub fn find_by_client_id(db: &mut Db, sender: AccountId, client_id: &str) -> Res
 }
 
 pub fn list_messages(db: &mut Db, ids: &[MessageId]) -> Result<Vec<Message>> {
-    let rows: Vec<MessageRow> = each!(db, |c| match ids {
-        // The most frequent by far, and its statement is kept.
-        [one] => messages::table.filter(messages::id.eq(one)).select(MessageRow::as_select()).load(c)?,
-        several => {
-            messages::table.filter(messages::id.eq_any(several)).select(MessageRow::as_select()).load(c)?
-        }
-    });
+    let rows: Vec<MessageRow> = each!(db, |c| messages::table
+        .filter(messages::id.eq_any(ids))
+        .select(MessageRow::as_select())
+        .load(c))?;
     Ok(rows.into_iter().map(Message::from).collect())
+}
+
+/// A message and its writer's handle, by a statement that is kept: what every event of a message asks for.
+pub fn find_with_handle(db: &mut Db, id: MessageId) -> Result<Option<(Message, Option<String>)>> {
+    let row: Option<(MessageRow, Option<String>)> = each!(db, |c| messages::table
+        .left_join(accounts::table.on(accounts::id.eq(messages::sender_account_id)))
+        .filter(messages::id.eq(id))
+        .select((MessageRow::as_select(), accounts::handle.nullable()))
+        .first(c)
+        .optional())?;
+    Ok(row.map(|(message, handle)| (Message::from(message), handle)))
 }
 
 /// What one side sees, newest first, older than `before`.

@@ -251,6 +251,15 @@ pub fn show(db: &mut Db, viewer: AccountId, messages: Vec<Message>) -> Result<Ve
     senders.sort_unstable();
     senders.dedup();
     let handles = handles(db, &senders)?;
+    show_named(db, viewer, messages, &handles)
+}
+
+fn show_named(
+    db: &mut Db,
+    viewer: AccountId,
+    messages: Vec<Message>,
+    handles: &HashMap<AccountId, String>,
+) -> Result<Vec<MessageView>> {
     let ids: Vec<MessageId> = messages.iter().map(|m| m.id).collect();
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -260,7 +269,7 @@ pub fn show(db: &mut Db, viewer: AccountId, messages: Vec<Message>) -> Result<Ve
     let seen = messages.into_iter().filter(|m| m.sender == viewer || m.recipient == viewer);
     let view = |m: Message| {
         let files = media.remove(&m.id).unwrap_or_default();
-        to_view(m, viewer, &handles, files)
+        to_view(m, viewer, handles, files)
     };
     let mut views: Vec<MessageView> = seen.map(view).collect();
     if extras.reactions {
@@ -284,12 +293,10 @@ pub fn show(db: &mut Db, viewer: AccountId, messages: Vec<Message>) -> Result<Ve
 }
 
 fn handles(db: &mut Db, of: &[AccountId]) -> Result<HashMap<AccountId, String>> {
-    let columns = (accounts::id, accounts::handle);
-    let rows: Vec<(AccountId, String)> = each!(db, |c| match of {
-        // The most frequent by far, and its statement is kept.
-        [one] => accounts::table.filter(accounts::id.eq(one)).select(columns).load(c)?,
-        several => accounts::table.filter(accounts::id.eq_any(several)).select(columns).load(c)?,
-    });
+    let rows: Vec<(AccountId, String)> = each!(db, |c| accounts::table
+        .filter(accounts::id.eq_any(of))
+        .select((accounts::id, accounts::handle))
+        .load(c))?;
     Ok(rows.into_iter().collect())
 }
 
@@ -363,6 +370,11 @@ fn group_view(
 
 /// Shows messages by their ids, in no particular order.
 pub fn messages(db: &mut Db, viewer: AccountId, ids: &[MessageId]) -> Result<Vec<MessageView>> {
+    if let [one] = ids {
+        let Some((message, handle)) = store::find_with_handle(db, *one)? else { return Ok(Vec::new()) };
+        let handles = handle.map(|handle| (message.sender, handle)).into_iter().collect();
+        return show_named(db, viewer, vec![message], &handles);
+    }
     let found = store::list_messages(db, ids)?;
     show(db, viewer, found)
 }
