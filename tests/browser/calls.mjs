@@ -115,7 +115,7 @@ await journey('calls: mute, hold, keypad and recording; what is not heard is sai
 });
 
 await journey('calls: one listens while a message is left, by keyboard alone, and takes the call', async () => {
-  const { page, peer, mock, contact } = await caller('ines', 'jan');
+  const { page, peer, mock, contact } = await caller('sven', 'tilda');
   mock.tell({ id: 'call_1', contact, state: 'voicemail', expires_at: null });
   const panel = page.locator('m-call');
   const act = name => panel.locator(`[data-act=${name}]`);
