@@ -18,10 +18,11 @@ use super::view::{self, CallView};
 use super::{Call, Caller, Placed};
 use crate::accounts::auth::SignedIn;
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::http::{Page, Paging, Problems};
-use crate::ids::{CallId, ContactId};
+use crate::ids::{AccountId, CallId, ContactId, SessionId};
 
 /// Characters of an SDP at most; a browser's has three thousand.
 const SDP_MAX: usize = 32_768;
@@ -147,6 +148,28 @@ async fn connected(
     }
 }
 
+/// How a client comes into a call: for whom, which and at which node, and by which session.
+type Join = fn(&mut Db, Timestamp, AccountId, (CallId, &str), SessionId) -> Result<Placed>;
+
+/// Lets the asking client into a call, and connects it.
+async fn joined(
+    (app, board): (web::Data<App>, web::Data<Switchboard>),
+    who: SignedIn,
+    id: CallId,
+    offer: Offer,
+    join: Join,
+) -> Result<web::Json<AnsweredCall>> {
+    Offer::check(&offer.offer)?;
+    let (now, board) = (app.now(), board.into_inner());
+    let node = board.node().to_owned();
+    let enter = move |db: &mut Db| join(db, now, who.account, (id, &node), who.session);
+    let answered = to_the_end(async move {
+        let placed = app.db.write(who.account, enter).await?;
+        connected(&app, &board, who, placed, &offer.offer).await
+    });
+    Ok(web::Json(answered.await?))
+}
+
 /// Calls a friend: his clients ring, and his phone when he has one.
 ///
 /// The caller's sound is set up while it rings, so that an answer is heard at once. When the friend is calling at the
@@ -219,15 +242,7 @@ async fn accept_call(
     id: web::Path<CallId>,
     body: web::Json<Offer>,
 ) -> Result<web::Json<AnsweredCall>> {
-    Offer::check(&body.offer)?;
-    let (now, id, board) = (app.now(), *id, board.into_inner());
-    let node = board.node().to_owned();
-    let accept = move |db: &mut Db| super::answer_by_client(db, now, who.account, (id, &node), who.session);
-    let answered = to_the_end(async move {
-        let placed = app.db.write(who.account, accept).await?;
-        connected(&app, &board, who, placed, &body.offer).await
-    });
-    Ok(web::Json(answered.await?))
+    joined((app, board), who, *id, body.into_inner(), super::answer_by_client).await
 }
 
 /// Listens to the caller while he leaves a message (`voicemail`): he hears nothing of it.
@@ -244,15 +259,7 @@ async fn listen_to_call(
     id: web::Path<CallId>,
     body: web::Json<Offer>,
 ) -> Result<web::Json<AnsweredCall>> {
-    Offer::check(&body.offer)?;
-    let (now, id, board) = (app.now(), *id, board.into_inner());
-    let node = board.node().to_owned();
-    let listen = move |db: &mut Db| super::listen_by_client(db, now, who.account, (id, &node), who.session);
-    let answered = to_the_end(async move {
-        let placed = app.db.write(who.account, listen).await?;
-        connected(&app, &board, who, placed, &body.offer).await
-    });
-    Ok(web::Json(answered.await?))
+    joined((app, board), who, *id, body.into_inner(), super::listen_by_client).await
 }
 
 /// Declines a call that rings: everything of this account stops ringing.

@@ -276,20 +276,10 @@ pub fn answer_by_client(
     db: &mut Db,
     now: Timestamp,
     account: AccountId,
-    (id, node): (CallId, &str),
+    at: (CallId, &str),
     session: SessionId,
 ) -> Result<Placed> {
-    let call = changes::find(db, account, id)?;
-    if call.callee != account || call.facts.unheard {
-        return Err(Error::conflict("not_now", "You are the one who calls."));
-    }
-    // Who is late hears that first, wherever he asks.
-    call.machine().after(Event::Accepts(session)).map_err(changes::refused)?;
-    changes::only_at(&call, node)?;
-    let call = changes::apply(db, now, id, Event::Accepts(session))?;
-    let leg = new_leg(now, id, Side::Callee, LegKind::Browser, LegState::Ringing);
-    store::insert_leg(db, &leg)?;
-    Ok(Placed { call, leg, side: Side::Callee })
+    callee_joins(db, now, account, at, Event::Accepts(session))
 }
 
 /// A client of the callee listens to the message that the caller leaves, at the node where he speaks.
@@ -297,19 +287,35 @@ pub fn listen_by_client(
     db: &mut Db,
     now: Timestamp,
     account: AccountId,
-    (id, node): (CallId, &str),
+    at: (CallId, &str),
     session: SessionId,
+) -> Result<Placed> {
+    callee_joins(db, now, account, at, Event::Listens(session))
+}
+
+fn callee_joins(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    (id, node): (CallId, &str),
+    event: Event,
 ) -> Result<Placed> {
     let call = changes::find(db, account, id)?;
     if call.callee != account || call.facts.unheard {
         return Err(Error::conflict("not_now", "You are the one who calls."));
     }
-    call.machine().after(Event::Listens(session)).map_err(changes::refused)?;
+    // Who is late hears that first, wherever he asks.
+    call.machine().after(event).map_err(changes::refused)?;
     changes::only_at(&call, node)?;
-    let call = changes::apply(db, now, id, Event::Listens(session))?;
-    let leg = new_leg(now, id, Side::Callee, LegKind::Browser, LegState::Ringing);
+    let call = changes::apply(db, now, id, event)?;
+    joined(db, now, call, Side::Callee)
+}
+
+/// A client's leg on a side of a call that is its own now.
+fn joined(db: &mut Db, now: Timestamp, call: Call, side: Side) -> Result<Placed> {
+    let leg = new_leg(now, call.id, side, LegKind::Browser, LegState::Ringing);
     store::insert_leg(db, &leg)?;
-    Ok(Placed { call, leg, side: Side::Callee })
+    Ok(Placed { call, leg, side })
 }
 
 /// Another client of the same person takes a running call over.
@@ -334,7 +340,5 @@ pub fn move_to_client(
             }
         }
     }
-    let leg = new_leg(now, id, side, LegKind::Browser, LegState::Ringing);
-    store::insert_leg(db, &leg)?;
-    Ok(Placed { call, leg, side })
+    joined(db, now, call, side)
 }

@@ -6,13 +6,13 @@ use clap::{Args, Subcommand};
 
 use super::{Failure, Outcome, open, shop, table};
 use crate::app::App;
-use crate::contacts::jobs::{FILL_WAITING, FillWaiting};
+use crate::contacts::jobs::serve_waiting;
 use crate::db::Lane;
 use crate::error::Error;
+use crate::messaging;
 use crate::numbers::plan::{Demand, plan};
 use crate::numbers::{self, Capabilities, Import};
 use crate::phone::E164;
-use crate::{messaging, queue};
 
 /// Lines of a file at most: ten times the largest pool that plan has ever asked for.
 const LINES_MAX: usize = 100_000;
@@ -118,10 +118,7 @@ async fn import(config: Option<&Path>, file: &Path) -> Outcome {
         imported += app.db.write(Lane::Any, move |db| numbers::import(db, now, &chunk)).await?;
     }
     if imported > 0 {
-        let fill = move |db: &mut crate::db::Db| {
-            queue::enqueue(db, now, FILL_WAITING, None, &FillWaiting::default()).map(|_| ())
-        };
-        app.db.write(Lane::Any, fill).await?;
+        app.db.write(Lane::Any, move |db| serve_waiting(db, now)).await?;
     }
     println!("{imported} numbers are new, {} were there already.", count - imported);
     Ok(())

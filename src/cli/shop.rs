@@ -7,12 +7,11 @@ use clap::Args;
 use super::{Failure, Outcome, open, table};
 use crate::app::App;
 use crate::carriers::{NumberKind, NumberQuery, SendError, goods};
-use crate::contacts::jobs::{FILL_WAITING, FillWaiting};
+use crate::contacts::jobs::serve_waiting;
 use crate::db::Lane;
 use crate::numbers::orders::{self, Chosen};
 use crate::numbers::{Capabilities, reserve};
 use crate::phone::E164;
-use crate::queue;
 
 #[derive(Debug, Args)]
 pub struct Search {
@@ -111,10 +110,7 @@ pub async fn order(config: Option<&Path>, asked: &Order) -> Outcome {
     }
     if has_grown {
         let now = app.now();
-        let fill = move |db: &mut crate::db::Db| {
-            queue::enqueue(db, now, FILL_WAITING, None, &FillWaiting::default()).map(drop)
-        };
-        app.db.write(Lane::Any, fill).await?;
+        app.db.write(Lane::Any, move |db| serve_waiting(db, now)).await?;
     }
     print!("{}", table::render(["E164", "STATE", "WHY"], &rows));
     println!("The same command again orders nothing twice: it asks how far the orders are.");

@@ -73,6 +73,11 @@ pub struct FillWaiting {
     pub after: Option<AccountId>,
 }
 
+/// The pool has grown: contacts that wait for a number are served soon.
+pub fn serve_waiting(db: &mut Db, now: Timestamp) -> Result<()> {
+    queue::enqueue(db, now, FILL_WAITING, None, &FillWaiting::default()).map(drop)
+}
+
 /// Payload of [`PEER_CHANGED`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PeerChanged {

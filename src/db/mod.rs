@@ -19,7 +19,7 @@ use engine::Io;
 pub use engine::{Conn, PgConn};
 pub use hot::HotOperation;
 pub use hot_read::HotRead;
-pub use kept::{Keep, Kept};
+pub use kept::Keep;
 pub use lanes::{Database, Lane, Options};
 pub use migrate::{down as migrate_down, pending as pending_migrations, up as migrate_up};
 

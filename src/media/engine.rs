@@ -236,13 +236,17 @@ impl Engine {
     /// # Errors
     /// `NotFound` when one of them is over, `Conflict` when they are one.
     pub fn bridge(&self, a: LegId, b: LegId) -> Result<()> {
+        self.are_two(a, b)?;
+        self.tell(Command::Bridge(a, b));
+        Ok(())
+    }
+
+    fn are_two(&self, a: LegId, b: LegId) -> Result<()> {
         if a == b {
             return Err(Error::conflict("same_leg", "A leg cannot be bridged to itself."));
         }
         self.exists(a)?;
-        self.exists(b)?;
-        self.tell(Command::Bridge(a, b));
-        Ok(())
+        self.exists(b)
     }
 
     /// From now on `listener` hears `speaker`, who hears nothing of him and whose sounds and recording go on.
@@ -250,11 +254,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::bridge`].
     pub fn overhear(&self, speaker: LegId, listener: LegId) -> Result<()> {
-        if speaker == listener {
-            return Err(Error::conflict("same_leg", "A leg cannot be bridged to itself."));
-        }
-        self.exists(speaker)?;
-        self.exists(listener)?;
+        self.are_two(speaker, listener)?;
         self.tell(Command::Overhear { speaker, listener });
         Ok(())
     }

@@ -171,9 +171,18 @@ impl Leg {
     }
 
     /// Ends the sound; true when there was one.
-    pub fn stop_playing(&mut self) -> bool {
+    fn stop_playing(&mut self) -> bool {
         self.waiting.clear();
         self.playing.take().is_some()
+    }
+
+    /// Ends the sound, and what of it waits at a carrier: it must not stand before what comes next.
+    pub fn cut_short(&mut self) {
+        if self.stop_playing()
+            && let End::Socket(socket) = &mut self.end
+        {
+            socket.clear();
+        }
     }
 
     /// Whether a sound is heard instead of the partner.

@@ -202,11 +202,8 @@ impl Worker {
                 }
             }
             Command::StopPlaying(id) => {
-                if let Some(leg) = self.legs.get_mut(&id)
-                    && leg.stop_playing()
-                    && let End::Socket(socket) = &mut leg.end
-                {
-                    socket.clear();
+                if let Some(leg) = self.legs.get_mut(&id) {
+                    leg.cut_short();
                 }
             }
             Command::Record(id, limits) => {
@@ -288,12 +285,7 @@ impl Worker {
         for (id, partner) in [(a, b), (b, a)] {
             if let Some(leg) = self.legs.get_mut(&id) {
                 leg.partner = Some(partner);
-                // What was played must not stand before the voice.
-                if leg.stop_playing()
-                    && let End::Socket(socket) = &mut leg.end
-                {
-                    socket.clear();
-                }
+                leg.cut_short();
             }
             self.touch(id, now);
         }
@@ -305,11 +297,8 @@ impl Worker {
         }
         self.unbridge(speaker);
         self.unbridge(listener);
-        if let Some(leg) = self.legs.get_mut(&listener)
-            && leg.stop_playing()
-            && let End::Socket(socket) = &mut leg.end
-        {
-            socket.clear();
+        if let Some(leg) = self.legs.get_mut(&listener) {
+            leg.cut_short();
         }
         if let Some(leg) = self.legs.get_mut(&speaker) {
             leg.partner = Some(listener);

@@ -9,11 +9,11 @@ use super::routes::SmsLine;
 use crate::accounts::limits;
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::contacts::jobs::{FILL_WAITING, FillWaiting};
+use crate::contacts::jobs::serve_waiting;
 use crate::db::{Db, Lane};
 use crate::error::Result;
 use crate::numbers::{self, Number, NumberState};
-use crate::{alarms, queue, watch};
+use crate::{alarms, watch};
 
 /// What tells whether a number is well.
 const LOOKED_BACK: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -80,9 +80,7 @@ pub async fn look_after_numbers(app: &App) -> Result<()> {
     let ageing = app.settings.number_ageing();
     let aged = app.db.write(Lane::Any, move |db| numbers::end_ageing(db, now, ageing)).await?;
     if numbers::reserve::keep(app).await? || aged > 0 {
-        let fill =
-            move |db: &mut Db| queue::enqueue(db, now, FILL_WAITING, None, &FillWaiting::default()).map(drop);
-        app.db.write(Lane::Any, fill).await?;
+        app.db.write(Lane::Any, move |db| serve_waiting(db, now)).await?;
     }
     let figures = app.db.read(move |db| ledger::by_number(db, now.minus(LOOKED_BACK), None)).await?;
     let unwell: Vec<NumberFigures> = figures.into_iter().filter(|figures| figures.is_unwell()).collect();

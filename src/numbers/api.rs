@@ -12,13 +12,13 @@ use super::{Capabilities, Import, Number, NumberState};
 use crate::accounts::auth::Admin;
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::contacts::jobs::{FILL_WAITING, FillWaiting};
+use crate::contacts::jobs::serve_waiting;
 use crate::db::Lane;
 use crate::error::{Error, Result};
 use crate::http::{Page, Paging, Problems};
 use crate::ids::NumberId;
 use crate::phone::E164;
-use crate::{contacts, messaging, numbers, queue};
+use crate::{contacts, messaging, numbers};
 
 /// Numbers in one import at most.
 const IMPORT_MAX: usize = 10_000;
@@ -156,7 +156,7 @@ async fn create_numbers(
             let imported = numbers::import(db, now, &imports)?;
             numbers::end_ageing(db, now, ageing)?;
             if imported > 0 {
-                queue::enqueue(db, now, FILL_WAITING, None, &FillWaiting::default())?;
+                serve_waiting(db, now)?;
             }
             Ok(imported)
         })
@@ -291,7 +291,7 @@ async fn update_number(
     let written = app.db.write(Lane::Any, move |db| {
         let number = numbers::suspend(db, now, id, state)?;
         if state == NumberState::Available {
-            queue::enqueue(db, now, FILL_WAITING, None, &FillWaiting::default())?;
+            serve_waiting(db, now)?;
         }
         Ok(number)
     });

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{AnsweredCall, Offer, connected, happen, to_the_end};
+use super::{AnsweredCall, Offer, happen, joined};
 use crate::accounts::auth::SignedIn;
 use crate::app::App;
 use crate::calls::control::Switchboard;
@@ -150,17 +150,10 @@ async fn move_call(
     id: web::Path<CallId>,
     body: web::Json<Offer>,
 ) -> Result<web::Json<AnsweredCall>> {
-    let (now, id, board) = (app.now(), *id, board.into_inner());
-    let check = app.db.read(move |db| calls::find(db, who.account, id)).await?;
-    Offer::check(&body.offer)?;
-    drop(check);
-    let node = board.node().to_owned();
-    let take_over = move |db: &mut Db| move_to_client(db, now, who.account, (id, &node), who.session);
-    let answered = to_the_end(async move {
-        let placed = app.db.write(who.account, take_over).await?;
-        connected(&app, &board, who, placed, &body.offer).await
-    });
-    Ok(web::Json(answered.await?))
+    let id = *id;
+    // A call of others is not there, whatever is offered.
+    app.db.read(move |db| calls::find(db, who.account, id)).await?;
+    joined((app, board), who, id, body.into_inner(), move_to_client).await
 }
 
 /// Asks the other side whether the call may be recorded, or ends the recording.

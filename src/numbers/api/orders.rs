@@ -8,7 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::accounts::auth::Admin;
 use crate::app::App;
 use crate::carriers::{NumberKind, NumberQuery, OfferedNumber, SendError, goods};
-use crate::contacts::jobs::{FILL_WAITING, FillWaiting};
+use crate::contacts::jobs::serve_waiting;
 use crate::db::Lane;
 use crate::error::{Error, Result};
 use crate::http::Problems;
@@ -16,7 +16,6 @@ use crate::money::{Currency, Money};
 use crate::numbers::orders::{self, Chosen, Order};
 use crate::numbers::{Capabilities, reserve};
 use crate::phone::E164;
-use crate::queue;
 
 /// Offers of one answer when nothing is asked for.
 const OFFERS: u8 = 20;
@@ -277,7 +276,7 @@ async fn create_order(
         let (now, ageing) = (app.now(), app.settings.number_ageing());
         let serve = move |db: &mut crate::db::Db| {
             crate::numbers::end_ageing(db, now, ageing)?;
-            queue::enqueue(db, now, FILL_WAITING, None, &FillWaiting::default()).map(drop)
+            serve_waiting(db, now)
         };
         app.db.write(Lane::Any, serve).await?;
     }
