@@ -11,7 +11,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const binary = process.env.MEARI_TEST_BINARY ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(root, 'target'), 'debug/meari');
+const binary = execFileSync(path.join(root, 'scripts/binary'), { encoding: 'utf8' }).trim();
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'meari-installation-'));
 const children = [];
 const PATIENCE_MS = 15_000;
