@@ -33,7 +33,6 @@ pub fn make(people: &People, run: u64, count: usize, pick: impl Fn(u64) -> (usiz
 
 /// One form with all the fields that Twilio sends for an SMS in North America.
 fn callback(sid: &str, from: &str, to: &str, text: &str) -> Vec<u8> {
-    // Sorted by name, as the signature wants them.
     let fields = [
         ("AccountSid", ACCOUNT_SID),
         ("ApiVersion", "2010-04-01"),
@@ -55,7 +54,29 @@ fn callback(sid: &str, from: &str, to: &str, text: &str) -> Vec<u8> {
         ("ToState", "DC"),
         ("ToZip", ""),
     ];
-    let path = format!("/carriers/{CARRIER}/messages");
+    signed("messages", sid, &fields)
+}
+
+/// The n-th call of a run, announced.
+pub fn call(n: usize, from: &str, to: &str) -> Vec<u8> {
+    let sid = format!("CA{:016x}{:016x}", mix(n as u64), mix(!(n as u64)));
+    let fields = [
+        ("AccountSid", ACCOUNT_SID),
+        ("ApiVersion", "2010-04-01"),
+        ("CallSid", &sid),
+        ("CallStatus", "ringing"),
+        ("Called", to),
+        ("Caller", from),
+        ("Direction", "inbound"),
+        ("From", from),
+        ("To", to),
+    ];
+    signed("voice", &sid, &fields)
+}
+
+/// Fields sorted by name, as the signature wants them.
+fn signed(door: &str, sid: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+    let path = format!("/carriers/{CARRIER}/{door}");
     let mut mac = Hmac::<Sha1>::new_from_slice(AUTH_TOKEN.as_bytes()).unwrap();
     mac.update(PUBLIC_URL.as_bytes());
     mac.update(path.as_bytes());

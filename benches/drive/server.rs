@@ -98,7 +98,7 @@ pub fn nothing(port: u16) -> Result<()> {
         HttpResponse::Ok().insert_header(("content-type", "text/xml")).body(ANSWER)
     }
     let server = || {
-        HttpServer::new(|| App::new().route("/carriers/{carrier_id}/messages", web::post().to(answer)))
+        HttpServer::new(|| App::new().route("/carriers/{carrier_id}/{door}", web::post().to(answer)))
             .workers(2)
             .bind(("127.0.0.1", port))
     };

@@ -2,6 +2,9 @@
 //!
 //! Each refresh token is good once. Whoever uses an old one again either stole it or was robbed; we cannot tell which,
 //! so the whole session ends and the owner signs in anew. There is no period of grace: tabs of one browser take turns.
+//! An answer can be lost on its way (a page that is left, a network that is gone), and the owner then has nothing but the
+//! old token. So he may name his attempt by a secret that he made beforehand; who repeats it is told again what he was
+//! told, as long as that is still the newest.
 
 use std::time::Duration;
 
@@ -44,7 +47,7 @@ pub struct Session {
 /// What became of a refresh token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refreshed {
-    /// It was good; here is the next one.
+    /// It was good, or this very attempt was; here is the next one.
     Rotated(RefreshToken),
     /// The session is over, or there is none.
     Over,
@@ -85,8 +88,15 @@ pub fn open(
     Ok(token)
 }
 
-/// Exchanges a refresh token for the next one. A reuse must be committed, so it is an answer and not an error.
-pub fn refresh(db: &mut Db, now: Timestamp, keys: &Keys, token: &RefreshToken) -> Result<Refreshed> {
+/// Exchanges a refresh token for the next one; a repeated `attempt` gets the same again. A reuse must be committed, so it
+/// is an answer and not an error.
+pub fn refresh(
+    db: &mut Db,
+    now: Timestamp,
+    keys: &Keys,
+    token: &RefreshToken,
+    attempt: Option<&str>,
+) -> Result<Refreshed> {
     let Some(session) = store::find_session(db, token.account, token.session)? else {
         return Ok(Refreshed::Over);
     };
@@ -94,13 +104,17 @@ pub fn refresh(db: &mut Db, now: Timestamp, keys: &Keys, token: &RefreshToken) -
         end_if_open(db, token.account, token.session)?;
         return Ok(Refreshed::Over);
     }
-    let current =
-        token.generation == session.generation && same(&token.stored_hash(keys), &session.secret_hash);
-    if !current {
+    let is_current = |token: &RefreshToken| {
+        token.generation == session.generation && same(&token.stored_hash(keys), &session.secret_hash)
+    };
+    let next = token.next(keys, attempt);
+    if attempt.is_some() && is_current(&next) {
+        return Ok(Refreshed::Rotated(next));
+    }
+    if !is_current(token) {
         end_if_open(db, token.account, token.session)?;
         return Ok(Refreshed::Reused);
     }
-    let next = RefreshToken::random(token.account, token.session, token.generation.saturating_add(1));
     let rotated = Session {
         generation: next.generation,
         secret_hash: next.stored_hash(keys).to_vec(),

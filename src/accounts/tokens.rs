@@ -103,6 +103,17 @@ impl RefreshToken {
         RefreshToken { account, session, generation, secret: rand::random() }
     }
 
+    /// The one after it. Who names his `attempt` gets the same one each time he asks, and nobody who does not know the
+    /// attempt can name it.
+    pub fn next(&self, keys: &Keys, attempt: Option<&str>) -> Self {
+        let generation = self.generation.saturating_add(1);
+        let Some(attempt) = attempt else {
+            return RefreshToken::random(self.account, self.session, generation);
+        };
+        let told = format!("after {} by {attempt}", self.body());
+        RefreshToken { generation, secret: keys.hash(Purpose::RefreshToken, told.as_bytes()), ..*self }
+    }
+
     /// What the session stores in its place.
     pub fn stored_hash(&self, keys: &Keys) -> [u8; 32] {
         keys.hash(Purpose::RefreshToken, &self.secret)

@@ -138,6 +138,29 @@ await journey('without a connection it starts, shows what there was, and sends l
   line.end();
 });
 
+await journey('a page is left while it renews its session: it stays signed in', async () => {
+  const page = await newPage();
+  await signUp(page, 'rena', 'Rena');
+  const asked = [];
+  await page.route('**/v1/sessions/refresh', async route => {
+    asked.push(route.request().postDataJSON());
+    if (asked.length > 2) return route.continue();
+    await route.fetch();
+    return route.abort();
+  });
+  await page.reload();
+  await until('the answer was lost twice', () => asked.length >= 2);
+  await page.reload();
+  await page.waitForSelector('m-shell[data-phase=signed-in]');
+  await until('the next try is answered', () => asked.length >= 3);
+  const [first, ...later] = asked;
+  check(later.every(one => one.attempt === first.attempt && one.refresh_token === first.refresh_token), 'the same attempt with the same token');
+  await page.reload();
+  await page.waitForSelector('m-shell[data-phase=signed-in]');
+  await until('the session goes on', () => asked.length >= 4);
+  check(asked.at(-1).refresh_token !== first.refresh_token && asked.at(-1).attempt !== first.attempt, 'the next token by an attempt of its own');
+});
+
 await journey('several tabs are in step: drafts, what is read, what waits', async () => {
   const [edda, fritz] = await friends('edda', 'fritz');
   await openThread(edda, 'Fritz');

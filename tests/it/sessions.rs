@@ -26,6 +26,41 @@ story! {
         refresh("ses_nonsense").await.refused(401, "session_over");
     }
 
+    async fn an_answer_lost_on_its_way_is_told_again_to_who_named_the_attempt(app) {
+        let alice = app.person("alice").await;
+        let refresh = |token: &str, attempt: &str| {
+            let (client, body) = (app.stranger(), json!({ "refresh_token": token, "attempt": attempt }));
+            async move { client.post("/v1/sessions/refresh", body).await }
+        };
+        let (mine, another) = ("bXkgb3duIGF0dGVtcHQhIQ", "YW5vdGhlciBhdHRlbXB0IQ");
+        let lost = refresh(&alice.refresh_token, mine).await.expect(200);
+        let told_again = refresh(&alice.refresh_token, mine).await.expect(200);
+        assert_eq!(lost["refresh_token"], told_again["refresh_token"]);
+
+        let newest = refresh(told_again["refresh_token"].as_str().unwrap(), mine).await.expect(200);
+        assert_ne!(newest["refresh_token"], told_again["refresh_token"], "one attempt serves for each token");
+        let signed_in = app.stranger().with_token(newest["access_token"].as_str().unwrap());
+        signed_in.get("/v1/me").await.expect(200);
+
+        for bad in ["short", "bXkgb3duIGF0dGVtcHQh!!", &"x".repeat(87)] {
+            refresh(newest["refresh_token"].as_str().unwrap(), bad).await.refused(422, "invalid_attempt");
+        }
+        refresh(told_again["refresh_token"].as_str().unwrap(), another).await.refused(401, "token_reused");
+        signed_in.get("/v1/me").await.refused(401, "signed_out");
+    }
+
+    async fn an_attempt_is_of_no_use_once_the_next_token_was_used(app) {
+        let alice = app.person("alice").await;
+        let refresh = |token: &str| {
+            let body = json!({ "refresh_token": token, "attempt": "bXkgb3duIGF0dGVtcHQhIQ" });
+            let client = app.stranger();
+            async move { client.post("/v1/sessions/refresh", body).await }
+        };
+        let second = refresh(&alice.refresh_token).await.expect(200);
+        refresh(second["refresh_token"].as_str().unwrap()).await.expect(200);
+        refresh(&alice.refresh_token).await.refused(401, "token_reused");
+    }
+
     async fn wrong_logins_look_alike_and_become_too_many(app) {
         app.person("alice").await;
         let try_in = |login: &str, password: &str| {

@@ -60,8 +60,18 @@ export function adopt(tokens) {
   access = tokens.access_token;
   expiresAt = Date.now() + (tokens.expires_in || 300) * 1000;
   keep('refresh', tokens.refresh_token);
+  keep('attempt', null);
   tabs?.postMessage({ access, expiresAt });
   return tokens.account;
+}
+
+/** A secret kept until the answer is here: the page may be left, or the network gone, before it arrives. */
+function attempt() {
+  const kept = recall('attempt');
+  if (kept) return kept;
+  const random = [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('');
+  keep('attempt', random);
+  return random;
 }
 
 /** One renewal at a time in all tabs: a refresh token works once, and its second use would end the session. */
@@ -72,7 +82,7 @@ function renew() {
     const refresh = recall('refresh');
     if (!refresh) throw new ApiError(401, { code: 'signed_out' });
     try {
-      adopt(await send('POST', '/v1/sessions/refresh', { body: { refresh_token: refresh } }));
+      adopt(await send('POST', '/v1/sessions/refresh', { body: { refresh_token: refresh, attempt: attempt() } }));
     } catch (error) {
       if (error.status === 401 || error.status === 400 || error.status === 422) signedOut();
       throw error;

@@ -24,7 +24,7 @@ export function keep(key, value) {
 
 /** Forgets everything that belongs to the session; what belongs to the device (the theme) stays. */
 export function forgetSession() {
-  for (const key of ['refresh', 'drafts', 'outbox', 'presence', 'pushed', 'calls-seen']) keep(key, null);
+  for (const key of ['refresh', 'attempt', 'drafts', 'outbox', 'presence', 'pushed', 'calls-seen']) keep(key, null);
 }
 
 /** Calls `fn(value)` when another tab changed `key`. */

@@ -194,12 +194,27 @@ fn take_sign_in(db: &mut crate::db::Db, now: Timestamp, login: &str, from: IpAdd
 pub(super) struct RefreshSession {
     /// The newest refresh token; each is good once.
     refresh_token: String,
+    /// A secret of yours, made and kept before the first try: when the answer is lost, the same token with the same
+    /// attempt is answered once more, and ends nothing.
+    #[schema(min_length = 22, max_length = 86, pattern = "^[A-Za-z0-9_-]*$")]
+    attempt: Option<String>,
+}
+
+impl RefreshSession {
+    fn check_attempt(&self) -> Result<()> {
+        let Some(attempt) = &self.attempt else { return Ok(()) };
+        let fits = (22..=86).contains(&attempt.len())
+            && attempt.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let told = "An attempt is 22 to 86 characters of base64url, random.";
+        if fits { Ok(()) } else { Err(Error::invalid("attempt", "invalid_attempt", told)) }
+    }
 }
 
 /// Stay signed in
 ///
 /// Exchanges a refresh token for new tokens. A token that was used before ends the whole session, because one of its
-/// two holders stole it; tabs of one browser must take turns.
+/// two holders stole it; tabs of one browser must take turns. Send an `attempt` so that you may ask again when the answer
+/// was lost on its way.
 #[utoipa::path(tag = "accounts", responses((status = 200, body = TokensView), Problems))]
 #[post("/v1/sessions/refresh")]
 pub(super) async fn refresh_session(
@@ -208,11 +223,13 @@ pub(super) async fn refresh_session(
     body: Json<RefreshSession>,
 ) -> Result<HttpResponse> {
     let now = app.now();
+    body.check_attempt()?;
     let over = || Error::unauthenticated("session_over", "This session is over. Please sign in again.");
-    let token = RefreshToken::parse(&app.keys, &body.refresh_token).ok_or_else(over)?;
+    let Json(RefreshSession { refresh_token, attempt }) = body;
+    let token = RefreshToken::parse(&app.keys, &refresh_token).ok_or_else(over)?;
     let (keys, account) = (app.keys.clone(), token.account);
     let written = app.db.write(account, move |db| {
-        let outcome = session::refresh(db, now, &keys, &token)?;
+        let outcome = session::refresh(db, now, &keys, &token, attempt.as_deref())?;
         let view = match &outcome {
             Refreshed::Rotated(_) => Some(view::load(db, account)?),
             Refreshed::Over | Refreshed::Reused => None,
