@@ -130,6 +130,8 @@ pub struct Settings {
     pub number_reserve_dry_run: bool,
     /// Days for which a number that was retired and comes back is given to nobody.
     pub number_ageing_days: u32,
+    /// Seconds between two pings on a live connection; one that left the last unanswered is let go.
+    pub live_ping_seconds: u64,
     /// Whether pushes may go to addresses inside the operator's network, and without TLS.
     pub push_to_private_addresses: bool,
 }
@@ -165,6 +167,7 @@ impl Default for Settings {
             number_reserve_budget: None,
             number_reserve_dry_run: true,
             number_ageing_days: 45,
+            live_ping_seconds: 25,
             push_to_private_addresses: false,
         }
     }

@@ -36,16 +36,20 @@ use crate::{accounts, calls, contacts, messaging, presence};
 
 /// How long a ticket opens the door.
 const TICKET_LIFE: Duration = Duration::from_secs(30);
-/// How often a silent connection is pinged, and its session looked at.
-const PING_EVERY: Duration = Duration::from_secs(25);
+/// A client that has too many connections may come back after this time.
+const COME_BACK: Duration = Duration::from_secs(25);
 /// Connections of one account on one node: a person has a few devices with a few tabs each.
 const CONNECTIONS_MAX: u32 = 50;
 /// A friend who types says so every five seconds; after this time without a word he has stopped.
 const TYPING_LASTS: Duration = Duration::from_secs(8);
 /// How long a client may take to read one frame.
 const SEND_PATIENCE: Duration = Duration::from_secs(30);
-/// Bytes a client may send in one frame; it has nothing to say but pongs.
+/// Bytes a client may send in one frame; it has little to say.
 const FRAME_MAX: usize = 1_024;
+/// What a client says that cannot see pings (a web page) and wants to know whether anybody is there.
+const BEAT: &str = "beat";
+/// What it is told.
+const BEAT_ANSWER: &str = r#"{"type":"beat"}"#;
 
 /// The live door.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -195,7 +199,7 @@ impl Guard {
         let mut by_account = live.by_account();
         let count = by_account.entry(account).or_default();
         if *count >= CONNECTIONS_MAX {
-            return Err(Error::limited("too_many_connections", PING_EVERY));
+            return Err(Error::limited("too_many_connections", COME_BACK));
         }
         *count += 1;
         drop(by_account);
@@ -308,6 +312,15 @@ impl Feed {
         });
         json!({ "seq": self.cursor, "at": self.app.now(), "type": "typing.changed", "data": data })
             .to_string()
+    }
+
+    fn ping_every(&self) -> Duration {
+        Duration::from_secs(self.app.settings.live_ping_seconds)
+    }
+
+    fn pings(&self) -> tokio::time::Interval {
+        let every = self.ping_every();
+        tokio::time::interval_at(tokio::time::Instant::now() + every, every)
     }
 
     /// Whether whoever opened the door is still signed in.
@@ -454,8 +467,9 @@ async fn run_socket(
     {
         return "it was closed at once";
     }
-    let mut ping = tokio::time::interval(PING_EVERY);
-    ping.reset();
+    let mut ping = feed.pings();
+    // A cable that was pulled says nothing: who leaves a ping unanswered is not there.
+    let mut is_there = true;
     loop {
         // Pages until nothing is left, then wait.
         match feed.read().await {
@@ -489,26 +503,38 @@ async fn run_socket(
                     let _ = socket.close(None).await;
                     return "the session ended";
                 }
-                if !sent(socket.ping(b"")).await {
+                if !is_there || !sent(socket.ping(b"")).await {
                     return "it does not answer";
                 }
+                is_there = false;
             }
-            frame = frames.next() => match frame {
-                Some(Ok(AggregatedMessage::Ping(bytes))) => {
-                    if !sent(socket.pong(&bytes)).await {
-                        return "it does not read";
-                    }
+            frame = frames.next() => {
+                is_there = true;
+                if let Some(ended) = hear(&mut socket, frame).await {
+                    return ended;
                 }
-                Some(Ok(AggregatedMessage::Pong(_) | AggregatedMessage::Text(_) | AggregatedMessage::Binary(_))) => {}
-                Some(Ok(AggregatedMessage::Close(reason))) => {
-                    let _ = socket.close(reason).await;
-                    return "the client closed it";
-                }
-                Some(Err(_)) => return "the client broke the protocol",
-                None => return "the client went away",
-            },
+            }
         }
     }
+}
+
+/// Answers what a client said; why the connection ended, when it did.
+async fn hear(
+    socket: &mut actix_ws::Session,
+    frame: Option<std::result::Result<AggregatedMessage, actix_ws::ProtocolError>>,
+) -> Option<&'static str> {
+    let is_read = match frame {
+        Some(Ok(AggregatedMessage::Ping(bytes))) => sent(socket.pong(&bytes)).await,
+        Some(Ok(AggregatedMessage::Text(said))) if said == BEAT => sent(socket.text(BEAT_ANSWER)).await,
+        Some(Ok(AggregatedMessage::Close(reason))) => {
+            let _ = socket.clone().close(reason).await;
+            return Some("the client closed it");
+        }
+        Some(Ok(_)) => true,
+        Some(Err(_)) => return Some("the client broke the protocol"),
+        None => return Some("the client went away"),
+    };
+    (!is_read).then_some("it does not read")
 }
 
 async fn sent(send: impl Future<Output = Result<(), actix_ws::Closed>>) -> bool {
@@ -534,7 +560,7 @@ fn stream(feed: Feed, guard: Guard) -> HttpResponse {
                 }
                 return Some((Ok(web::Bytes::from(text)), (feed, guard)));
             }
-            let woken = tokio::time::timeout(PING_EVERY, feed.wait()).await;
+            let woken = tokio::time::timeout(feed.ping_every(), feed.wait()).await;
             if !feed.is_allowed().await {
                 return None;
             }

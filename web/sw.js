@@ -13,16 +13,24 @@ addEventListener('fetch', event => {
   if (event.request.method === 'GET' && origin === location.origin && OURS.test(pathname)) event.respondWith(answer(event.request, pathname));
 });
 
+/** Whether the page that was opened last is a kept one; its files then are, too, so that old and new do not meet. */
+let old = false;
+
 async function answer(request, pathname) {
   const cache = await caches.open(CACHE);
+  const kept = await cache.match(pathname);
+  const page = request.mode === 'navigate';
+  if (old && kept && !page) return kept;
   const fresh = fetch(request).then(found => {
     if (found.ok) cache.put(pathname, found.clone());
-    return found;
+    // What stands before a server that restarts answers, too.
+    return found.ok || !kept ? found : kept;
   });
-  const kept = await cache.match(pathname);
   if (!kept) return fresh;
-  const patience = new Promise(done => setTimeout(done, PATIENCE_MS, kept));
-  return Promise.race([fresh.catch(() => kept), patience]);
+  const patience = new Promise(done => setTimeout(done, page ? PATIENCE_MS : 4 * PATIENCE_MS, kept));
+  const given = await Promise.race([fresh.catch(() => kept), patience]);
+  if (page) old = given === kept;
+  return given;
 }
 
 /** The page says what it has loaded before we were there. */

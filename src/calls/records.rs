@@ -22,9 +22,9 @@ pub struct Record {
     pub route: String,
 }
 
-/// Legs that are over, newest first, older than `before`.
-pub fn list(db: &mut Db, before: Option<CallLegId>, limit: i64) -> Result<Vec<Record>> {
-    let legs = store::list_records(db, before, limit)?;
+/// Legs that are over, or those that are not (`open`); newest first, older than `before`.
+pub fn list(db: &mut Db, open: bool, before: Option<CallLegId>, limit: i64) -> Result<Vec<Record>> {
+    let legs = store::list_records(db, open, before, limit)?;
     of(db, legs)
 }
 

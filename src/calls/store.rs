@@ -275,14 +275,20 @@ pub fn list_legs(db: &mut Db, calls: &[CallId]) -> Result<Vec<Leg>> {
 }
 
 /// All legs that are over, newest first, older than `before`: the records.
-pub fn list_records(db: &mut Db, before: Option<CallLegId>, limit: i64) -> Result<Vec<Leg>> {
+pub fn list_records(db: &mut Db, open: bool, before: Option<CallLegId>, limit: i64) -> Result<Vec<Leg>> {
     let rows: Vec<LegRow> = each!(db, |c| {
         let mut query = call_legs::table
-            .filter(call_legs::state.eq("ended"))
             .select(LegRow::as_select())
             .order(call_legs::id.desc())
             .limit(limit)
             .into_boxed();
+        query = if open {
+            let calls =
+                calls::table.filter(diesel::dsl::sql::<diesel::sql_types::Bool>(OPEN)).select(calls::id);
+            query.filter(call_legs::state.ne("ended")).filter(call_legs::call_id.eq_any(calls))
+        } else {
+            query.filter(call_legs::state.eq("ended"))
+        };
         if let Some(before) = before {
             query = query.filter(call_legs::id.lt(before));
         }

@@ -275,6 +275,10 @@ const KEYS: &[Key] = &[
         s.carrier_loop_minutes = raw.scalar()?.parse().ok().filter(|minutes| *minutes <= 1_440)?;
         Some(())
     }),
+    key("live_ping_seconds", "seconds, 1 to 300", "25", |s, raw| {
+        s.live_ping_seconds = raw.scalar()?.parse().ok().filter(|seconds| (1..=300).contains(seconds))?;
+        Some(())
+    }),
     key("number_ageing_days", "days, 0 to 365", "45", |s, raw| {
         s.number_ageing_days = raw.scalar()?.parse().ok().filter(|days| *days <= 365)?;
         Some(())

@@ -2,13 +2,13 @@
 //!
 //! Scripts and styles lose comments and the white space that separates nothing; names stay what they are. A script is
 //! read token by token, so that what stands in strings, templates and regular expressions is left alone; where the end of
-//! a line may mean the end of a statement (ECMA-262, section 12.10), the line ends. Private names (`#name`), which no
-//! other file can see, become short ones. Texts travel without their layout.
+//! a line may mean the end of a statement (ECMA-262, section 12.10), the line ends. Private names (`#name`) and a file's
+//! own constants (`const LIKE_THIS`), which no other file can see, become short ones. Texts travel without their layout.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// The file as it travels. `other` reads another file of `web/`.
 pub fn lean<'a>(
@@ -27,13 +27,25 @@ pub fn lean<'a>(
 }
 
 /// Texts in the order of their keys; those of other languages than English as a list in the order of the English ones,
-/// since a client has those anyhow and the keys are half of the file.
+/// since a client has those anyhow and the keys are half of the file. First comes a mark of the keys, under an empty one:
+/// a list and keys of different versions do not fit.
 fn texts(path: &str, text: &str, other: impl Fn(&str) -> Option<Cow<'static, [u8]>>) -> Option<String> {
-    let texts: Map<String, Value> = serde_json::from_str(text).ok()?;
-    let Some(part) = path.strip_suffix("ko.json") else { return serde_json::to_string(&texts).ok() };
+    let texts: BTreeMap<String, Value> = serde_json::from_str(text).ok()?;
+    let Some(part) = path.strip_suffix("ko.json") else {
+        let mark = (String::new(), mark(&texts));
+        return serde_json::to_string(&texts.into_iter().chain([mark]).collect::<BTreeMap<_, _>>()).ok();
+    };
     let english: BTreeMap<String, Value> = serde_json::from_slice(&other(&format!("{part}en.json"))?).ok()?;
-    let list: Vec<&Value> = english.iter().map(|(key, text)| texts.get(key).unwrap_or(text)).collect();
-    serde_json::to_string(&list).ok()
+    let words = english.iter().map(|(key, text)| texts.get(key).unwrap_or(text).clone());
+    serde_json::to_string(&[mark(&english)].into_iter().chain(words).collect::<Vec<_>>()).ok()
+}
+
+fn mark(texts: &BTreeMap<String, Value>) -> Value {
+    let mut hash = blake3::Hasher::new();
+    texts.keys().for_each(|key| {
+        hash.update(key.as_bytes()).update(&[0]);
+    });
+    Value::from(hash.finalize().to_hex().get(..6).unwrap_or_default())
 }
 
 fn style(text: &str) -> String {
@@ -196,9 +208,14 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
 fn script(text: &str) -> String {
     let all = tokens(text);
     let mut counts = BTreeMap::new();
-    count_private(&all, &mut counts);
+    count(&all, &|name| name.starts_with('#') && name.len() > 1, &mut counts);
+    let mut names = short_names('#', counts);
+    let own = own_constants(&all);
+    let mut counts = BTreeMap::new();
+    count(&all, &|name| own.contains(name), &mut counts);
+    names.extend(short_names('$', counts));
     let mut out = String::with_capacity(text.len());
-    write(&mut out, &all, &short_names(counts));
+    write(&mut out, &all, &names);
     out.push('\n');
     out
 }
@@ -261,27 +278,44 @@ fn separates(before: &str, next: &str) -> bool {
         || (b == '.' && (a == '?' || a.is_ascii_digit()))
 }
 
-fn count_private<'a>(all: &[Token<'a>], counts: &mut BTreeMap<&'a str, usize>) {
+/// What a file calls its constants, `LIKE_THIS`, and does not export. Nothing else in a script is written so but names of
+/// the browser's own, which stand after a point.
+fn own_constants<'a>(all: &[Token<'a>]) -> BTreeSet<&'a str> {
+    let is_constant = |name: &str| {
+        name.len() > 2 && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    let after = |word: &str, at: usize| {
+        at.checked_sub(1).and_then(|at| all.get(at)).is_some_and(|token| token.text == word)
+    };
+    let named = |at: usize| all.get(at).map(|token| token.text).filter(|name| is_constant(name));
+    let own = (0..all.len())
+        .filter(|at| after("const", *at) && !at.checked_sub(1).is_some_and(|at| after("export", at)))
+        .filter_map(named);
+    let elsewhere: BTreeSet<&str> = (0..all.len()).filter(|at| after(".", *at)).filter_map(named).collect();
+    own.filter(|name| !elsewhere.contains(name)).collect()
+}
+
+fn count<'a>(all: &[Token<'a>], is_counted: &impl Fn(&str) -> bool, counts: &mut BTreeMap<&'a str, usize>) {
     for token in all {
-        if token.text.len() > 1 && token.text.starts_with('#') {
+        if is_counted(token.text) {
             *counts.entry(token.text).or_default() += 1;
         } else if token.text.starts_with('`') {
             for (_, put_in) in pieces(token.text) {
-                count_private(&tokens(put_in), counts);
+                count(&tokens(put_in), is_counted, counts);
             }
         }
     }
 }
 
-/// Short names for the private ones, the ones that are used most first.
-fn short_names(counts: BTreeMap<&str, usize>) -> BTreeMap<&str, String> {
+/// Short names for these, the ones that are used most first.
+fn short_names(sign: char, counts: BTreeMap<&str, usize>) -> BTreeMap<&str, String> {
     let mut names: Vec<(&str, usize)> = counts.into_iter().collect();
     names.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
     let letter = |n: usize| char::from(b'a' + u8::try_from(n % 26).unwrap_or(0));
     let mut short = BTreeMap::new();
     for (at, (name, _)) in names.into_iter().take(26 * 27).enumerate() {
         let first = at.checked_sub(26).map(|at| letter(at / 26));
-        short.insert(name, std::iter::once('#').chain(first).chain([letter(at)]).collect());
+        short.insert(name, std::iter::once(sign).chain(first).chain([letter(at)]).collect());
     }
     short
 }
@@ -311,6 +345,10 @@ mod tests {
             (
                 "class A {\n  #long = 1;\n  get #other() { return this.#long; }\n}",
                 "class A{#a=1;get #b(){return this.#a}}\n",
+            ),
+            (
+                "const LONG_ONE = 1;\nexport const SEEN_OUTSIDE = 2;\nconst OPEN = `LONG_ONE ${LONG_ONE}`;\nif (socket.OPEN) go(LONG_ONE, 'LONG_ONE', SEEN_OUTSIDE);\n",
+                "const $a=1;export const SEEN_OUTSIDE=2;const OPEN=`LONG_ONE ${$a}`;if(socket.OPEN)go($a,'LONG_ONE',SEEN_OUTSIDE);\n",
             ),
             ("a\n++b\n", "a\n++b\n"),
             ("if (a) return\nb = '#long'\n", "if(a)return\nb='#long'\n"),
@@ -349,8 +387,17 @@ mod tests {
         };
         let sent =
             lean("i18n/ko.json", Cow::Borrowed("{ \"a\": \"하나\", \"b\": \"둘\" }".as_bytes()), english);
-        assert_eq!(std::str::from_utf8(&sent).unwrap(), "[\"하나\",\"둘\",\"Three\"]");
+        let list: Vec<String> = serde_json::from_slice(&sent).unwrap();
+        assert_eq!(list[1..], ["하나", "둘", "Three"]);
         let sent = lean("i18n/en.json", english("i18n/en.json").unwrap(), english);
-        assert_eq!(std::str::from_utf8(&sent).unwrap(), r#"{"a":"One","b":"Two","c":"Three"}"#);
+        let words = format!(r#"{{"":"{}","a":"One","b":"Two","c":"Three"}}"#, list[0]);
+        assert_eq!(std::str::from_utf8(&sent).unwrap(), words, "the mark first");
+        let grown = |_: &str| Some(Cow::Borrowed(br#"{ "a": "One", "b": "Two", "d": "" }"#.as_slice()));
+        let other = lean("i18n/ko.json", Cow::Borrowed("{}".as_bytes()), grown);
+        assert_ne!(
+            serde_json::from_slice::<Vec<String>>(&other).unwrap()[0],
+            list[0],
+            "other keys, another mark"
+        );
     }
 }

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import { NARROW, PASSWORD, WIDE, accessible, base, begin, check, end, journey, newPage, picture, signUp, until, worded } from './support.mjs';
 
-const PLACES = ['', 'alarms', 'numbers', 'orders', 'carriers', 'costs', 'messages', 'undecided', 'optouts', 'accounts', 'jobs'];
+const PLACES = ['', 'alarms', 'numbers', 'orders', 'carriers', 'costs', 'messages', 'undecided', 'calls', 'optouts', 'accounts', 'jobs'];
 
 async function operate(options = {}, path = '/admin') {
   const page = await newPage(options);
@@ -145,6 +145,46 @@ await journey('an undecided SMS is decided, by keyboard', async () => {
   await page.keyboard.press('Enter');
   await until('it is gone from the list', async () => await page.locator('tbody tr').count() === before - 1);
   await page.locator('.toast').first().waitFor();
+});
+
+await journey('a list that cannot be read is no empty list, and what stands there is what is', async () => {
+  const page = await operate();
+  await page.clock.install();
+  let broken = true;
+  let asked = 0;
+  await page.route(/\/v1\/admin\/alarms/, route => {
+    asked += 1;
+    return broken ? route.fulfill({ status: 500, contentType: 'application/problem+json', body: JSON.stringify({ title: 'Broken', status: 500, code: 'internal' }) }) : route.continue();
+  });
+  await page.goto(`${base}/admin#/alarms`);
+  const again = page.getByRole('button', { name: 'Try again' });
+  await again.waitFor();
+  check(!(await page.locator('.table-note').first().textContent()).includes('Nothing'), 'it does not say that there is nothing');
+  await accessible(page, 'a list that cannot be read');
+  broken = false;
+  await again.click();
+  await page.waitForSelector('tbody tr');
+  const seen = page.locator('tbody tr').first().getByRole('button', { name: 'Seen' });
+  await seen.focus();
+  const before = asked;
+  await page.clock.runFor(31_000);
+  await until('it is read again by itself', () => asked > before);
+  await until('who stands on a row stays there', () => page.evaluate(() => document.activeElement.closest('tbody') !== null));
+  await page.goto(`${base}/admin#/messages`);
+  await page.waitForSelector('tbody tr');
+  const more = page.getByRole('button', { name: 'More' });
+  const first = await page.locator('tbody tr').count();
+  await more.click();
+  await until('more rows', async () => await page.locator('tbody tr').count() > first);
+  const all = await page.locator('tbody tr').count();
+  await page.clock.runFor(31_000);
+  check(await page.locator('tbody tr').count() >= all, 'what was loaded stays loaded');
+  await page.route(/\/v1\/admin\/messages\?.*after=/, route => route.abort());
+  let saved = false;
+  page.on('download', () => { saved = true; });
+  await page.locator('.filters button').click();
+  await page.locator('.toast').first().waitFor();
+  check(!saved, 'half a table is not saved as a whole one');
 });
 
 await journey('the overview leads on, the span is in the address, an invitation is made', async () => {

@@ -51,6 +51,15 @@ async function signIn(page, at, name) {
   await page.waitForSelector('m-shell[data-phase=signed-in]');
 }
 
+/** Somebody on a page of his own; who is there from an earlier journey signs in, since an address may not sign up for ever. */
+async function comes(name) {
+  const page = await newPage();
+  const answer = await fetch(`${base}/v1/sessions`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ login: handle(name), password: PASSWORD }) });
+  if (answer.ok) await signIn(page, base, name);
+  else await signUp(page, name, name[0].toUpperCase() + name.slice(1));
+  return page;
+}
+
 const texts = page => page.locator('.row .text').allTextContents();
 
 await begin();
@@ -139,8 +148,7 @@ await journey('without a connection it starts, shows what there was, and sends l
 });
 
 await journey('a page is left while it renews its session: it stays signed in', async () => {
-  const page = await newPage();
-  await signUp(page, 'rena', 'Rena');
+  const page = await comes('ada');
   const asked = [];
   await page.route('**/v1/sessions/refresh', async route => {
     asked.push(route.request().postDataJSON());
@@ -185,19 +193,96 @@ await journey('a message is told while nobody looks: who, never what', async () 
   await gina.goto(`${base}/#/settings`);
   await gina.locator('#notify-show').check();
   await gina.goto(`${base}/#/contacts`);
-  await gina.evaluate(() => {
-    globalThis.told = [];
+  const second = await gina.context().newPage();
+  await second.goto(`${base}/#/contacts`);
+  await second.waitForSelector('m-contacts .item');
+  // A browser without a screen believes that every page of it is looked at.
+  const looksAt = (page, looks) => page.evaluate(looks => {
+    globalThis.told ??= [];
     const keep = (title, options) => globalThis.told.push({ title, ...options });
     ServiceWorkerRegistration.prototype.showNotification = async (title, options) => keep(title, options);
-    Object.defineProperty(document, 'hidden', { get: () => true });
-    document.hasFocus = () => false;
-  });
+    ServiceWorkerRegistration.prototype.getNotifications = async () => globalThis.told.map(one => ({ ...one, close: () => { one.closed = true; } }));
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => !looks });
+    document.hasFocus = () => looks;
+    dispatchEvent(new Event(looks ? 'focus' : 'blur'));
+  }, looks);
+  const told = async () => (await Promise.all([gina, second].map(page => page.evaluate(() => globalThis.told)))).flat();
+  await looksAt(gina, false);
+  await looksAt(second, false);
   await openThread(hank, 'Gina');
   await say(hank, 'A secret');
-  await until('it is told', () => gina.evaluate(() => globalThis.told.length === 1));
-  const [told] = await gina.evaluate(() => globalThis.told);
-  check(told.title === 'Hank' && !JSON.stringify(told).includes('secret') && told.data.address.includes('#/c/'), JSON.stringify(told));
-  await until('the title counts it', async () => (await gina.title()).startsWith('(1)'));
+  await until('it is told', async () => (await told()).length);
+  const [first] = await told();
+  check(first.title === 'Hank' && !JSON.stringify(first).includes('secret') && first.data.address.includes('#/c/'), JSON.stringify(first));
+  await until('the title counts it', async () => (await gina.title()).startsWith('(1)') && (await second.title()).startsWith('(1)'));
+  await say(hank, 'Another one');
+  await until('the next one, too', async () => (await told()).length >= 2 && (await gina.title()).startsWith('(2)') && (await second.title()).startsWith('(2)'));
+  check((await told()).length === 2, 'one of the two tabs tells');
+  await looksAt(second, true);
+  await openThread(second, 'Hank');
+  await until('what is read needs no notice', async () => (await told()).every(({ closed }) => closed));
+  await say(hank, 'Do you see this?');
+  await second.locator('.row .text', { hasText: 'Do you see this?' }).waitFor();
+  await until('who looks hears it read out', async () => (await second.locator('.spoken').textContent()) === 'Hank: Do you see this?');
+  await until('the other tab says whose it is', async () => (await gina.locator('.spoken').textContent()) === 'Hank: New message');
+  check((await told()).length === 2, 'while one tab is looked at no other one tells');
+});
+
+await journey('a line that has died without a word is noticed, and nothing is missed', async () => {
+  const [ada, bert] = [await comes('ada'), await comes('bert')];
+  await openThread(bert, 'Ada');
+  const sockets = [];
+  const page = await ada.context().newPage();
+  await page.clock.install();
+  await page.routeWebSocket(/\/v1\/events/, socket => {
+    const line = { dead: false, asked: 0, answered: 0 };
+    sockets.push(line);
+    const server = socket.connectToServer();
+    socket.onMessage(said => {
+      if (said === 'beat') line.asked += 1;
+      if (!line.dead) server.send(said);
+    });
+    server.onMessage(told => {
+      if (line.dead) return;
+      socket.send(told);
+      if (told === '{"type":"beat"}') line.answered += 1;
+    });
+  });
+  await page.goto(`${base}/#/`);
+  await openThread(page, 'Bert');
+  await until('it is connected', () => sockets.length === 1);
+  for (let n = 0; n < 8; n += 1) {
+    await page.clock.runFor(10_000);
+    await until('what is asked is answered', () => sockets[0].answered === sockets[0].asked);
+    await page.evaluate(() => {});
+  }
+  check(sockets.length === 1 && sockets[0].asked > 1, `it asks whether anybody is there, and a line that answers stays: ${sockets.length} ${sockets[0].asked}`);
+  sockets[0].dead = true;
+  await say(bert, 'Into the void');
+  for (let n = 0; n < 8 && sockets.length === 1; n += 1) await page.clock.runFor(10_000);
+  await until('there is another line', () => sockets.length === 2);
+  await page.clock.runFor(2_000);
+  await until('what was said meanwhile is there', async () => await times(page, 'Into the void') === 1);
+});
+
+await journey('another account in another tab: this one becomes theirs, and nothing of the first stays', async () => {
+  const page = await comes('gina');
+  await comes('hank');
+  const other = await page.context().newPage();
+  await page.goto(`${base}/#/settings`);
+  await page.locator('button', { hasText: 'Sign out' }).click();
+  await page.waitForSelector('m-sign-in form');
+  await other.goto(`${base}/`);
+  await other.waitForSelector('m-sign-in form');
+  await signIn(page, base, 'gina');
+  await other.waitForSelector('m-shell[data-phase=signed-in]');
+  // Both doors were open; now somebody else signs in behind the first one's back.
+  await page.evaluate(async ([login, password]) => {
+    const { adopt, open } = await import('/app/api.js');
+    adopt(await open.post('/v1/sessions', { login, password }));
+  }, [handle('hank'), PASSWORD]);
+  await other.goto(`${base}/#/settings`);
+  await until('the other tab is theirs', async () => await other.locator('m-settings [name=display_name]').inputValue().catch(() => '') === 'Hank');
 });
 
 for (const [slug, options] of [['desktop', { bypassCSP: true }], ['phone', { bypassCSP: true, viewport: NARROW, colorScheme: 'dark', locale: 'ko-KR', reducedMotion: 'reduce' }]]) {

@@ -103,7 +103,7 @@ let keys = null;
 
 /** No key of a text is shown instead of the text. */
 export async function worded(page, view) {
-  keys ??= new Set((await Promise.all(['en', 'console-en', 'calls-en', 'quality-en'].map(name => fetch(`${base}/i18n/${name}.json`).then(answer => answer.json())))).flatMap(Object.keys));
+  keys ??= new Set((await Promise.all(['en', 'console-en', 'calls-en', 'quality-en'].map(name => fetch(`${base}/i18n/${name}.json`).then(answer => answer.json())))).flatMap(Object.keys).filter(Boolean));
   const text = await page.evaluate(() => document.body.innerText);
   const key = text.split(/\s+/).find(word => word.includes('.') && (keys.has(word) || keys.has(`${word}.other`)));
   check(!key, `${view} shows a key: ${key}`);

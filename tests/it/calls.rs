@@ -25,6 +25,10 @@ story! {
         assert!(talking["answered_at"].is_string() && talking["here"] == true);
         handset.ear.hears(BROWSER_HZ).await;
         browser.ear.hears(PHONE_HZ).await;
+        let open = app.open_calls().await;
+        assert_eq!(open.len(), 2, "both ends are seen by the operator: {open:?}");
+        assert!(open.iter().all(|end| end["call_id"] == talking["id"] && end["ended_at"].is_null()));
+        assert!(app.call_records().await.is_empty());
 
         let over = bob.to_call(&talking, "hang-up", json!({})).await.expect(200);
         assert_eq!((&over["state"], &over["end_reason"], &over["missed"]), (&json!("ended"), &json!("hung_up"), &json!(false)));
@@ -32,6 +36,7 @@ story! {
         app.calls_are_over().await;
         let records = app.call_records().await;
         assert_eq!(records.len(), 2, "a record for each end: {records:?}");
+        assert!(app.open_calls().await.is_empty());
         assert!(records.iter().any(|r| r["route"] == "sim") && records.iter().any(|r| r["route"] == "browser"));
         let chats = bob.get("/v1/conversations").await.expect(200);
         let last = &chats["items"][0]["last_message"];

@@ -1,11 +1,12 @@
 //! The live door: what happens reaches every client at once, and a client that comes back misses nothing.
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt as _, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::app::Pair;
-use crate::support::{Person, TestApp};
+use crate::support::database::TestDatabase;
+use crate::support::{Person, TestApp, eventually};
 
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
@@ -38,7 +39,34 @@ pub async fn next_of(socket: &mut Socket, kind: &str) -> Value {
     }
 }
 
+/// A pulled cable: what was open stays open for the other side, and nobody answers.
+#[actix_web::test]
+async fn a_client_that_answers_no_ping_is_let_go() {
+    let app = TestApp::start(TestDatabase::sqlite(), |settings| settings.live_ping_seconds = 1).await;
+    let bob = app.person("bob").await;
+    let alive = open(&app, &bob, None).await;
+    let dead = open(&app, &bob, None).await;
+    // The one is read, so that its pings are answered; the other is not.
+    let reader = actix_web::rt::spawn(alive.for_each(|_| async {}));
+    assert_eq!(app.edges.live.open_count(), 2);
+    eventually("the dead one is let go", async || app.edges.live.open_count() == 1).await;
+    assert!(!reader.is_finished(), "the one that answers stays");
+    drop(dead);
+    app.finish().await;
+}
+
 story! {
+    async fn a_page_asks_whether_anybody_is_there(app) {
+        let bob = app.person("bob").await;
+        let mut socket = open(app, &bob, None).await;
+        assert_eq!(next(&mut socket).await["type"], "hello");
+        socket.send(Message::text("beat")).await.unwrap();
+        assert_eq!(next(&mut socket).await, json!({ "type": "beat" }));
+        socket.send(Message::text("something else")).await.unwrap();
+        socket.send(Message::text("beat")).await.unwrap();
+        assert_eq!(next(&mut socket).await, json!({ "type": "beat" }));
+    }
+
     async fn who_types_is_seen_at_once_and_kept_nowhere(app) {
         let Pair { alice, bob, contact, .. } = app.alice_and_bob().await;
         let shown = bob.get(&format!("/v1/contacts/{contact}")).await.expect(200);

@@ -2,6 +2,7 @@
 import { forgetSession, keep, onKept, recall, sessionName } from './storage.js';
 
 const CALL_TIMEOUT_MS = 20_000;
+const FILE_TIMEOUT_MS = 600_000;
 /** A token is renewed this long before it ends, so that a slow call does not outlive it. */
 const RENEW_EARLY_MS = 20_000;
 
@@ -30,13 +31,17 @@ export class ApiError extends Error {
 let access = null;
 let expiresAt = 0;
 let renewing = null;
+/** Whose session this page goes on with. */
+let mine = recall('account');
 const signedOutListeners = new Set();
 const tabs = 'BroadcastChannel' in globalThis ? new BroadcastChannel(sessionName) : null;
 tabs?.addEventListener('message', ({ data }) => {
-  if (data?.access) [access, expiresAt] = [data.access, data.expiresAt];
+  if (data?.account === mine) [access, expiresAt] = [data.access, data.expiresAt];
+  // Somebody has signed in in another tab: from now on this browser is theirs.
+  else location.reload();
 });
 onKept('refresh', value => {
-  if (value === null && access) signedOut();
+  if (value === null && access) signedOut(true);
 });
 
 /** Whether there is a session to go on with. */
@@ -49,19 +54,23 @@ export function onSignedOut(fn) {
   signedOutListeners.add(fn);
 }
 
-function signedOut() {
-  access = null;
-  forgetSession();
+/** Whoever ended it has forgotten it already, and may have begun another one. */
+function signedOut(elsewhere = false) {
+  access = mine = null;
+  if (!elsewhere) forgetSession();
   for (const fn of signedOutListeners) fn();
 }
 
 /** Keeps the tokens of a sign-in and tells the other tabs. Returns the account. */
 export function adopt(tokens) {
+  const before = recall('account');
+  if (before && before !== tokens.account.id) forgetSession(false);
   access = tokens.access_token;
   expiresAt = Date.now() + (tokens.expires_in || 300) * 1000;
   keep('refresh', tokens.refresh_token);
   keep('attempt', null);
-  tabs?.postMessage({ access, expiresAt });
+  keep('account', mine = tokens.account.id);
+  tabs?.postMessage({ access, expiresAt, account: mine });
   return tokens.account;
 }
 
@@ -110,8 +119,10 @@ async function send(method, path, { body, headers = {}, signal, cache = 'no-stor
     init.body = JSON.stringify(body);
     init.headers['Content-Type'] = 'application/json';
   }
-  const deadline = AbortSignal.timeout(CALL_TIMEOUT_MS);
-  init.signal = signal ? AbortSignal.any([signal, deadline]) : deadline;
+  const deadline = new AbortController();
+  // A file takes as long as it takes, in either direction.
+  const timer = setTimeout(() => deadline.abort(), body instanceof Blob ? FILE_TIMEOUT_MS : CALL_TIMEOUT_MS);
+  init.signal = signal ? AbortSignal.any([signal, deadline.signal]) : deadline.signal;
   let answer;
   try {
     answer = await fetch(path, init);
@@ -119,6 +130,7 @@ async function send(method, path, { body, headers = {}, signal, cache = 'no-stor
     if (signal?.aborted) throw error;
     throw new ApiError(0);
   }
+  if (!answer.headers.get('Content-Type')?.includes('json')) clearTimeout(timer);
   if (answer.ok) return parsed(answer);
   const problem = await answer.json().catch(() => ({}));
   problem.retryAfter = Number(answer.headers.get('Retry-After')) || null;

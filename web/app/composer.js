@@ -66,7 +66,7 @@ export class Composer extends HTMLElement {
     this.#end?.();
     // A draft that another tab goes on with is followed, unless one is writing here.
     this.#end = watch(({ drafts }) => drafts[this.#place()] ?? '', draft => {
-      if (this.#text === document.activeElement && this.#text.value) return;
+      if (document.hasFocus() && this.#text === document.activeElement && this.#text.value) return;
       this.#text.value = draft;
       this.#typed(false);
     });

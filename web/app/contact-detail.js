@@ -12,17 +12,26 @@ import { now } from './store.js';
 import { View } from './view.js';
 
 class ContactDetail extends View {
+  #presence = presenceMark();
+  #shown = '';
+
   connectedCallback() {
     const id = this.getAttribute('contact');
     if (id === 'add') {
       this.#showAdd();
       return;
     }
-    this.watch(({ contacts, ready, account }) => [contacts[id], ready, account?.mobiles], ([contact, ready]) => {
+    this.watch(({ contacts, ready, account }) => [contacts[id], ready, account?.mobiles], ([, ready, mobiles]) => {
+      const contact = now().contacts[id];
+      const inside = this.contains(document.activeElement);
+      const sign = JSON.stringify([contact && { ...contact, presence: null }, ready, mobiles]);
+      if (contact) showPresence(this.#presence, contact.state === 'accepted' ? contact.presence : null, { note: true });
       // A name that is being edited is not pulled away by an event.
-      if (contact && this.contains(document.activeElement) && document.activeElement.matches('input')) return;
+      if (sign === this.#shown || (contact && inside && document.activeElement.matches('input'))) return;
+      this.#shown = sign;
       if (contact) this.#show(contact);
       else this.#showNone(ready);
+      if (inside) this.querySelector('h1').focus();
     });
   }
 
@@ -46,16 +55,14 @@ class ContactDetail extends View {
   }
 
   #showNone(ready) {
-    this.#page(el('h1', {}, ready ? t('contacts.gone') : t('list.loading')));
+    this.#page(el('h1', { tabindex: '-1' }, ready ? t('contacts.gone') : t('list.loading')));
   }
 
   #show(contact) {
     const name = nameOf(contact);
-    const presence = presenceMark();
-    showPresence(presence, contact.state === 'accepted' ? contact.presence : null, { note: true });
     this.#page(
       el('header', { class: 'person' }, showFace(el('span', {}), contact, 'large'),
-        el('div', {}, el('h1', {}, name), el('p', { class: 'muted' }, contact.address), presence)),
+        el('div', {}, el('h1', { tabindex: '-1' }, name), el('p', { class: 'muted' }, contact.address), this.#presence)),
       this.#standing(contact, name), this.#actions(contact),
       contact.state === 'accepted' ? this.#number(contact, name) : null,
       contact.state === 'accepted' ? this.#rename(contact) : null,

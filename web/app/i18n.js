@@ -24,8 +24,10 @@ export function preferredLanguage() {
 async function read(name) {
   const texts = await fetch(`/i18n/${name}.json`).then(answer => answer.json());
   if (!Array.isArray(texts)) return texts;
-  const keys = Object.keys(await read(name.replace('ko', 'en')));
-  return Object.fromEntries(keys.map((key, index) => [key, texts[index]]));
+  const english = await read(name.replace('ko', 'en'));
+  const keys = Object.keys(english);
+  // A list of another version would put wrong words in the right places.
+  return texts.length === keys.length && texts[0] === english[''] ? Object.fromEntries(keys.map((key, index) => [key, texts[index]])) : english;
 }
 
 /** Loads a language; `parts` are the texts of other pages beside the messenger's. Unknown languages become English. Answers whether it changed. */

@@ -3,10 +3,11 @@ import { api } from './api.js';
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
-/** The server pings every 25 s at the protocol level, which a page cannot see; a dead network is noticed by this. */
 const HELLO_TIMEOUT_MS = 15_000;
 /** A clock that looks this often and finds more than twice as much gone was asleep, and its socket may be dead. */
 const LOOK_MS = 10_000;
+/** The server's pings are not for a page to see: after so long without a word it asks whether anybody is there. */
+const QUIET_MS = 25_000;
 
 /**
  * Keeps one socket alive. Callbacks: `onHello(seq, resumed)` before any event of a connection, `onEvent(event)` once
@@ -19,6 +20,8 @@ export class Live {
   #timer = null;
   #running = false;
   #looked = Date.now();
+  #heard = 0;
+  #asked = 0;
   #callbacks;
 
   constructor(callbacks) {
@@ -72,6 +75,7 @@ export class Live {
     const patience = setTimeout(() => socket.close(), HELLO_TIMEOUT_MS);
     socket.onmessage = ({ data }) => {
       if (socket !== this.#socket) return;
+      this.#heard = Date.now();
       const frame = read(data);
       if (!frame) return;
       if (frame.type === 'hello' || frame.type === 'resync') {
@@ -117,11 +121,17 @@ export class Live {
     this.#timer = setTimeout(() => this.#connect(), ceiling / 4 + Math.random() * ceiling * 0.75);
   }
 
-  /** After sleep the socket is made anew; the cursor makes that cost nothing. */
+  /** After sleep, or without an answer, the socket is made anew; the cursor makes that cost nothing. */
   #look() {
-    const slept = Date.now() - this.#looked > 2 * LOOK_MS;
-    this.#looked = Date.now();
-    if (slept && !document.hidden) this.doubt();
+    const now = Date.now();
+    const slept = now - this.#looked > 2 * LOOK_MS;
+    const unanswered = this.#asked > this.#heard && now - this.#asked >= LOOK_MS;
+    this.#looked = now;
+    if ((slept && !document.hidden) || unanswered) this.doubt();
+    else if (this.#socket?.readyState === WebSocket.OPEN && now - this.#heard > QUIET_MS && this.#asked <= this.#heard) {
+      this.#asked = now;
+      this.#socket.send('beat');
+    }
   }
 
   /** Something else could not reach the server: the socket may be dead without knowing it. */

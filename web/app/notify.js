@@ -4,7 +4,7 @@ import { t } from './i18n.js';
 import { nameOf, toast } from './parts.js';
 import { canPush, pushHasContent, renewPush, subscribe, unsubscribe } from './push.js';
 import { route } from './router.js';
-import { keep, recall } from './storage.js';
+import { keep, recall, sessionName } from './storage.js';
 import { contactOf, now, watch } from './store.js';
 
 const VOLUME = 0.06;
@@ -17,25 +17,66 @@ export function wishes() {
 
 /** Starts telling. */
 export function startNotifying() {
-  renewPush();
+  watch(({ phase }) => phase, phase => phase === 'signed-in' && renewPush(wishes().show));
   document.addEventListener('meari-message', ({ detail }) => tell(detail));
+  for (const type of ['focus', 'blur', 'visibilitychange']) addEventListener(type, lookUp, true);
+  lookUp();
+  let before = 0;
   watch(({ conversations }) => Object.values(conversations).reduce((sum, { unread }) => sum + (unread || 0), 0), unread => {
     if (unread) navigator.setAppBadge?.(unread).catch(() => {});
     else navigator.clearAppBadge?.().catch(() => {});
+    if (unread < before) closeRead();
+    before = unread;
   });
 }
 
-function tell(message) {
+const LOOKS = `${sessionName}:looks`;
+const TOLD_MS = 5_000;
+let lookAway = null;
+
+const isLookedAt = () => !document.hidden && document.hasFocus();
+
+/** The tab that is looked at holds a lock, which ends with the tab whatever becomes of it. */
+function lookUp() {
+  if (isLookedAt() === Boolean(lookAway)) return;
+  if (lookAway) {
+    lookAway();
+    lookAway = null;
+  }
+  else {
+    const over = new Promise(done => { lookAway = done; });
+    navigator.locks?.request(LOOKS, { mode: 'shared' }, () => over);
+  }
+}
+
+/** Whether it is for this tab to tell: none is looked at, and no other one has begun. */
+async function isOurs(id) {
+  if (isLookedAt() || !navigator.locks) return true;
+  const { held } = await navigator.locks.query();
+  if (held.some(({ name }) => name === LOOKS)) return false;
+  return new Promise(done => navigator.locks.request(`${sessionName}:${id}`, { ifAvailable: true }, lock => {
+    done(Boolean(lock));
+    return lock && new Promise(over => setTimeout(over, TOLD_MS));
+  }));
+}
+
+/** What was read, here or on another device, needs no notice any more. */
+async function closeRead() {
+  const worker = await navigator.serviceWorker?.getRegistration();
+  for (const shown of await worker?.getNotifications() ?? []) if (now().conversations[shown.tag]?.unread === 0) shown.close();
+}
+
+async function tell(message) {
   const { conversations, contacts } = now();
-  const seen = !document.hidden && document.hasFocus() && route().name === 'thread' && route().id === message.conversation_id;
-  if (seen) return;
+  const seen = isLookedAt() && route().name === 'thread' && route().id === message.conversation_id;
+  if (seen || !await isOurs(message.id)) return;
   const { show, sound } = wishes();
   if (sound) ring();
-  if (!show || (!document.hidden && document.hasFocus())) return;
+  if (!show || isLookedAt()) return;
   // The first message of a conversation comes before the conversation is known.
   const contact = contactOf(conversations[message.conversation_id], contacts) ?? Object.values(contacts).find(({ address }) => address === message.sender);
-  // Who it is, never what: a notice stands on screens that others see. One tag a message, so that tabs do not repeat it.
-  const options = { body: t('notify.message'), icon: '/icon.svg', tag: message.id, data: { address: `/#/c/${encodeURIComponent(message.conversation_id)}` } };
+  // Who it is, never what: a notice stands on screens that others see. One for each conversation, until it is read.
+  const options = { body: t('notify.message'), icon: '/icon.svg', tag: message.conversation_id, renotify: true, data: { address: `/#/c/${encodeURIComponent(message.conversation_id)}` } };
   notice(nameOf(contact), options).catch(() => {});
 }
 

@@ -19,6 +19,7 @@ class PhoneProof extends View {
   #spoken = el('p', { class: 'unseen', role: 'status' });
   #none = el('p', { class: 'hint' });
   #test = el('div', { class: 'test-contact' });
+  #tested = '';
   #fetched = new Map();
   #began = new Date().toISOString();
 
@@ -78,18 +79,21 @@ class PhoneProof extends View {
     const verified = (account?.mobiles ?? []).some(({ state }) => state === 'verified');
     const friend = Object.values(contacts).filter(({ number: own }) => own).sort((a, b) => nameOf(a).localeCompare(nameOf(b)))[0];
     const waiting = Object.values(contacts).some(({ number_state: state }) => state === 'waiting');
+    const last = now().conversations[friend?.conversation_id]?.last_message;
+    const arrived = last?.mine && last.via === 'sms' && last.sent_at > this.#began;
+    const sign = [ready, verified, friend?.number, friend && nameOf(friend), waiting, arrived].join();
+    if (sign === this.#tested) return;
+    this.#tested = sign;
     const title = el('h3', {}, t('proof.test_title'));
     if (!ready) fill(this.#test);
     else if (!verified) fill(this.#test, title, el('p', {}, t('proof.test_unverified')));
-    else if (friend) this.#showFriend(title, friend);
+    else if (friend) this.#showFriend(title, friend, arrived);
     else if (waiting) fill(this.#test, title, el('p', {}, t('proof.test_waiting')));
     else fill(this.#test, title, el('p', {}, t('proof.test_nobody')), el('a', { class: 'button', href: '#/contacts/add' }, icon('plus'), t('contacts.add')));
   }
 
-  #showFriend(title, friend) {
+  #showFriend(title, friend, arrived) {
     const name = nameOf(friend);
-    const last = now().conversations[friend.conversation_id]?.last_message;
-    const arrived = last?.mine && last.via === 'sms' && last.sent_at > this.#began;
     fill(this.#test, title, el('p', {}, t('proof.test_text', { name })),
       el('div', { class: 'test-row' }, avatar(name), copyable(name, number(friend.number), { copy: friend.number })),
       el('p', { class: arrived ? 'state-word verified' : 'hint', role: 'status' }, arrived ? [icon('check'), t('proof.test_arrived', { name })] : t('proof.test_waits')),

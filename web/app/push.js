@@ -34,8 +34,8 @@ export function pushHasContent() {
   return recall('pushed')?.content ?? false;
 }
 
-/** Says now and then that this browser is still there. */
-export function renewPush() {
+/** Says now and then that this browser is still there; the server forgets it with the session. */
+export function renewPush(wanted) {
   const kept = recall('pushed');
-  if (canPush() && kept && Date.now() - kept.at > RENEW_MS) subscribe(kept.content).catch(() => {});
+  if (canPush() && (kept ? Date.now() - kept.at > RENEW_MS : wanted)) subscribe(kept?.content ?? false).catch(() => {});
 }

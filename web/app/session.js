@@ -37,7 +37,7 @@ export async function start() {
     return;
   }
   const kept = await recallSnapshot();
-  if (kept) {
+  if (kept?.account.id === recall('account')) {
     // What was there the last time is shown at once; the connection brings it up to date, or ends the session.
     store.set({ conversations: kept.conversations, contacts: kept.contacts, threads: kept.threads, ready: true });
     await enter(kept.account);
@@ -219,11 +219,6 @@ export function refreshConversations() {
   return refreshing;
 }
 
-/** Loads contacts again, after something that changes them and may not be told. */
-export async function refreshContacts() {
-  store.replace('contacts', await all('/v1/contacts', CONTACTS_MAX));
-}
-
 function page(conversation, after, from) {
   const query = new URLSearchParams({ limit: String(PAGE), ...(after ? { after } : {}), ...(from ? { from } : {}) });
   return api.get(`/v1/conversations/${encodeURIComponent(conversation)}/messages?${query}`);
@@ -332,6 +327,7 @@ export function discard(clientId) {
 }
 
 function putOutbox(message) {
+  if (store.now().phase !== 'signed-in') return;
   const outbox = { ...store.now().outbox, [message.client_id]: message };
   store.set({ outbox });
   keep('outbox', outbox);
@@ -384,13 +380,16 @@ export async function markRead(conversation, message) {
   if (known) store.put('conversations', [{ ...known, unread: 0, read_up_to: message }]);
   try {
     await api.post(`/v1/conversations/${encodeURIComponent(conversation)}/read`, { up_to: message });
-  } catch {
+  } catch (error) {
     readTold.delete(conversation);
+    if (error.passing) setTimeout(() => store.now().phase === 'signed-in' && !readTold.has(conversation) && markRead(conversation, message), RETRY_MS);
   }
 }
 
 /** Keeps what was typed and not sent. */
 export function keepDraft(place, text) {
+  // Who has signed out leaves nothing behind.
+  if (store.now().phase !== 'signed-in') return;
   const drafts = { ...store.now().drafts };
   if (text.trim()) drafts[place] = text;
   else delete drafts[place];

@@ -2,6 +2,7 @@
 import { apply, el, fill, setText } from './dom.js';
 import { t } from './i18n.js';
 import { icon, mark } from './icons.js';
+import { lastLine } from './calls.js';
 import { callsAreSeen, missedCalls } from './missed.js';
 import { avatar, nameOf } from './parts.js';
 import { go, onRoute, route } from './router.js';
@@ -41,6 +42,7 @@ class Shell extends View {
     this.watch(({ account, photo }) => [account?.display_name, photo], () => this.#showMe());
     this.atEnd(onRoute(() => this.#place(true)));
     this.listen(document, 'keydown', event => this.#keys(event));
+    this.listen(document, 'meari-message', ({ detail }) => this.#speak(detail));
   }
 
   #frame(phase) {
@@ -70,7 +72,7 @@ class Shell extends View {
       if (!this.#detail.contains(document.activeElement)) this.#detail.focus();
     });
     this.replaceChildren(skip, this.#nav, el('main', { class: 'panes' }, this.#list, this.#detail),
-      el('p', { class: 'connection', role: 'status' }));
+      el('p', { class: 'connection', role: 'status' }), el('p', { class: 'unseen spoken', role: 'status' }));
     setTimeout(() => Object.entries(LATER).forEach(([name, load]) => WITH_CALLS.includes(name) || load().catch(() => {})), LATER_MS);
     this.#place(false);
     this.#showUnread(unreadOf(now().conversations));
@@ -172,6 +174,16 @@ class Shell extends View {
     }
     badge.hidden = missed === 0;
     badge.replaceChildren(el('span', { 'aria-hidden': 'true' }, missed > 99 ? '99+' : String(missed)), el('span', { class: 'unseen' }, t('calls.missed_count', { n: missed })));
+  }
+
+  /** A new message is read out: what it says where it is looked at, elsewhere whose it is. */
+  #speak(message) {
+    const { conversations, contacts } = now();
+    const line = this.querySelector('.spoken');
+    const open = route().name === 'thread' && route().id === message.conversation_id;
+    const name = message.group_sender?.name ?? nameOf(contactOf(conversations[message.conversation_id], contacts));
+    // A node of its own, so that the same words are read out again.
+    if (line) fill(line, el('span', {}, `${name}: ${open && (message.text || lastLine(message)) || t('notify.message')}`));
   }
 
   #showConnection(connection) {

@@ -22,9 +22,9 @@ export function keep(key, value) {
   } catch { /* a private window without storage: the session lasts as long as the page */ }
 }
 
-/** Forgets everything that belongs to the session; what belongs to the device (the theme) stays. */
-export function forgetSession() {
-  for (const key of ['refresh', 'attempt', 'drafts', 'outbox', 'presence', 'pushed', 'calls-seen']) keep(key, null);
+/** Forgets everything that belongs to the session, or only what was written in it; what belongs to the device stays. */
+export function forgetSession(whole = true) {
+  for (const key of ['attempt', 'retried', 'drafts', 'outbox', 'presence', 'pushed', 'calls-seen', ...(whole ? ['account', 'refresh'] : [])]) keep(key, null);
 }
 
 /** Calls `fn(value)` when another tab changed `key`. */

@@ -10,6 +10,7 @@ import { attempt, button, nameOf, presenceMark, showPresence, toast } from './pa
 import { quoteOf, swipeToAnswer } from './quote.js';
 import { go, onRoute, route, threadAddress } from './router.js';
 import { discard, loadNewer, loadOlder, markRead, openAround, openNewest, openThread, resend, sendMessage } from './session.js';
+import { keep, recall } from './storage.js';
 import { contactOf, now } from './store.js';
 import { ThreadWindow } from './thread-window.js';
 import { View } from './view.js';
@@ -18,11 +19,13 @@ import './composer.js';
 const NEAR_END_PX = 80;
 const NEAR_START_PX = 600;
 const FAR_SCREENS = 4;
+/** Messages that were sent again: once is enough. */
+const retried = new Set(recall('retried', []));
+const RETRIED_MAX = 100;
 
 class Thread extends View {
   #conversation = null;
   #contact = null;
-  #retried = new Set();
   #newAfter = undefined;
   #stuck = true;
   #placed = false;
@@ -34,7 +37,7 @@ class Thread extends View {
   #draws = onceAFrame(() => this.isConnected && this.#draw());
   #width = 0;
   #head = el('header', { class: 'thread-head' });
-  #log = el('div', { class: 'log', role: 'log', tabindex: '0' });
+  #log = el('div', { class: 'log', role: 'log', 'aria-live': 'off', tabindex: '0' });
   #inner = el('div', { class: 'log-inner' });
   #note = el('div', { class: 'thread-note' });
   #composer = el('m-composer');
@@ -148,7 +151,7 @@ class Thread extends View {
     const thread = this.#conversation ? threads[this.#conversation] : { messages: [], state: 'ready', next: null, newer: null };
     const waiting = thread?.newer ? [] : Object.values(outbox).filter(message => (this.#conversation && message.conversation_id === this.#conversation)
       || (message.contact_id && message.contact_id === this.#other()?.id));
-    const settled = (thread?.messages ?? []).map(message => (this.#retried.has(message.id) ? { ...message, retried: true } : message));
+    const settled = (thread?.messages ?? []).map(message => (retried.has(message.id) ? { ...message, retried: true } : message));
     const messages = [...settled, ...waiting];
     const hold = this.#hold();
     this.#log.setAttribute('aria-busy', String(thread?.state === 'loading'));
@@ -208,7 +211,8 @@ class Thread extends View {
           resend(message.client_id);
           return;
         }
-        this.#retried.add(message.id);
+        retried.add(message.id);
+        keep('retried', [...retried].slice(-RETRIED_MAX));
         sendMessage({ conversationId: this.#conversation, text: message.text, reply_to: message.reply_to });
         this.#toEnd(false);
       },

@@ -7,6 +7,7 @@ import { button } from '../app/parts.js';
 import { address, place } from './place.js';
 import { accounts } from './accounts.js';
 import { alarms } from './alarms.js';
+import { calls } from './calls.js';
 import { carriers } from './carriers.js';
 import { consents } from './consents.js';
 import { costs } from './costs.js';
@@ -17,7 +18,10 @@ import { orders } from './orders.js';
 import { overview } from './overview.js';
 import { trace } from './trace.js';
 
-const PLACES = { overview, alarms, numbers, orders, carriers, costs, messages, undecided, optouts: consents, accounts, jobs };
+const PLACES = { overview, alarms, numbers, orders, carriers, costs, messages, undecided, calls, optouts: consents, accounts, jobs };
+/** Views without a table that are drawn anew by themselves. */
+const LIVELY = ['overview/', 'carriers/'];
+const AGAIN_MS = 30_000;
 
 /** The console of an operator. */
 export function frame(account) {
@@ -55,6 +59,12 @@ export function frame(account) {
   // A view whose data it has changed itself.
   addEventListener('console:again', () => { shown = null; show(false); });
   show(false);
+  // What stands there is what is; whoever does something there is not disturbed.
+  setInterval(() => {
+    if (document.hidden || document.querySelector('dialog[open]') || !getSelection().isCollapsed) return;
+    if (main.firstChild?.reload) main.firstChild.reload();
+    else if (LIVELY.includes(shown) && !main.contains(document.activeElement)) dispatchEvent(new Event('console:again'));
+  }, AGAIN_MS);
   const skip = el('a', { class: 'skip', href: '#desk', onclick: event => { event.preventDefault(); main.focus(); } }, t('nav.skip'));
   return el('div', { class: 'console' }, skip, nav, main);
 }

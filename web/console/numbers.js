@@ -31,6 +31,7 @@ export async function numbers() {
     forecast.items.length ? part(t('console.pools'), el('p', { class: 'muted' }, t('console.pools_text')), el('div', { class: 'pools' }, forecast.items.map(pool))) : null,
     part(t('console.every_number'), list));
   view.follow = () => list.follow();
+  view.reload = () => list.reload();
   await list.follow();
   return view;
 }

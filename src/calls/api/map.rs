@@ -138,17 +138,38 @@ impl From<Record> for CallRecord {
     }
 }
 
-/// Lists what is left of calls, one record for each end, newest first.
-#[utoipa::path(tag = "admin", security(("bearer" = [])), params(Paging),
+/// Which calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordState {
+    /// Calls of this moment.
+    Open,
+    /// What is left of those that are over.
+    Ended,
+}
+
+/// Which records.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListCallRecords {
+    /// Those that are over, when nothing is said.
+    #[param(inline)]
+    pub state: Option<RecordState>,
+}
+
+/// Lists the ends of calls, newest first: what is left of those that are over, or those of this moment.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), params(ListCallRecords, Paging),
     responses((status = 200, body = Page<CallRecord>), Problems))]
 #[get("/v1/admin/call-records")]
 async fn list_call_records(
     app: web::Data<App>,
     _admin: Admin,
+    of: web::Query<ListCallRecords>,
     paging: web::Query<Paging>,
 ) -> Result<web::Json<Page<CallRecord>>> {
+    let open = of.state == Some(RecordState::Open);
     let (limit, before) = (paging.limit()?, paging.after::<CallLegId>()?);
-    let found = app.db.read(move |db| records::list(db, before, limit + 1)).await?;
+    let found = app.db.read(move |db| records::list(db, open, before, limit + 1)).await?;
     let items = found.into_iter().map(CallRecord::from).collect();
     Ok(web::Json(Page::from_extra(items, limit, |record: &CallRecord| record.id.clone())))
 }

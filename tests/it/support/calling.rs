@@ -94,10 +94,19 @@ impl TestApp {
         self.settle().await;
     }
 
-    /// The records of all calls, as the operator sees them.
+    /// The records of all calls that are over, as the operator sees them.
     pub async fn call_records(&self) -> Vec<Value> {
+        self.call_ends("ended").await
+    }
+
+    /// The ends of the calls of this moment, as the operator sees them.
+    pub async fn open_calls(&self) -> Vec<Value> {
+        self.call_ends("open").await
+    }
+
+    async fn call_ends(&self, state: &str) -> Vec<Value> {
         let operator = self.stranger().with_token(super::app::ADMIN_TOKEN);
-        let page = operator.get("/v1/admin/call-records?limit=100").await.expect(200);
+        let page = operator.get(&format!("/v1/admin/call-records?limit=100&state={state}")).await.expect(200);
         page["items"].as_array().unwrap().clone()
     }
 }
