@@ -790,4 +790,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     group_senders,
     handset_guards,
     held_texts,
+    consents,
 );

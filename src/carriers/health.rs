@@ -9,6 +9,9 @@ use super::SendError;
 /// What an adapter says when there were too many.
 const BUSY: [&str; 3] = ["carrier_busy", "carrier_queue_full", "daily_cap"];
 
+/// What an adapter says when there is no way to the carrier.
+const AWAY: [&str; 2] = ["carrier_unreachable", "carrier_away"];
+
 /// What a carrier did within some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
@@ -56,7 +59,7 @@ impl Tally {
             Ok(()) => self.accepted += 1,
             Err(error) if error.whole_carrier => self.ours += 1,
             Err(error) if BUSY.contains(&error.code.as_str()) => self.busy += 1,
-            Err(error) if !error.certain || error.code == "carrier_unreachable" => self.broken += 1,
+            Err(error) if !error.certain || AWAY.contains(&error.code.as_str()) => self.broken += 1,
             Err(_) => self.refused += 1,
         }
     }
@@ -251,6 +254,23 @@ mod tests {
         assert_eq!(with(LoopResult::Arrived, Down), Well);
         let back = Signs { loops: LoopResult::Arrived, ..signs(Tally { inbound: 1, ..QUIET }, Down) };
         assert_eq!(judge(&back).0, Well);
+    }
+
+    #[test]
+    fn a_send_counts_as_what_it_was() {
+        let error =
+            |code: &str, certain| SendError { code: code.to_owned(), certain, ..SendError::unsupported("") };
+        let count = |error: SendError| {
+            let mut tally = QUIET;
+            tally.note_send(Err(&error), Duration::ZERO);
+            tally
+        };
+        for away in ["carrier_unreachable", "carrier_away"] {
+            assert_eq!(count(error(away, true)), Tally { broken: 1, ..QUIET }, "{away}");
+        }
+        assert_eq!(count(error("timed_out", false)), Tally { broken: 1, ..QUIET });
+        assert_eq!(count(error("carrier_busy", true)), Tally { busy: 1, ..QUIET });
+        assert_eq!(count(error("bad_number", true)), Tally { refused: 1, ..QUIET });
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub struct ConsentView {
     pub carrier: String,
     /// `stop`, `start` or `help`.
     pub word: String,
-    /// `handset`, `carrier` or `operator`.
+    /// `handset`, `carrier`, `operator`, or `carried`: said before to a number that was replaced by this one, or to the
+    /// carrier that had this number.
     pub source: String,
     /// As it was written.
     pub keyword: Option<String>,

@@ -2,7 +2,8 @@
 //!
 //! STOP to a friend's number means this friend; carriers that obey by themselves take it more widely (their pool, their
 //! account), and then it is kept as widely here, so that both sides agree. What was said last counts, and every word is
-//! in a log that is never changed. Nothing is sent to who said stop, except the one answer that says so. A word stays
+//! in a log that is never changed. It goes with the person it was said to: when his number is replaced by another one or
+//! goes to another carrier, it holds there too. Nothing is sent to who said stop, except the one answer that says so. A word stays
 //! an ordinary text too: the friend reads it.
 
 pub mod api;
@@ -16,9 +17,9 @@ use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::each;
 use crate::error::Result;
-use crate::ids::ConsentId;
+use crate::ids::{ConsentId, NumberId};
 use crate::phone::E164;
-use crate::schema::{consent_log, consents, numbers};
+use crate::schema::{assignments, consent_log, consents, handsets, numbers};
 
 /// Stands for all numbers of a carrier; no number begins with it.
 const ALL_OF: char = '*';
@@ -42,6 +43,8 @@ pub enum Source {
     Carrier,
     /// The operator wrote it down.
     Operator,
+    /// It was said to another number, or by way of another carrier, before the one was replaced by the other.
+    Carried,
 }
 
 impl Source {
@@ -51,6 +54,7 @@ impl Source {
             Source::Handset => "handset",
             Source::Carrier => "carrier",
             Source::Operator => "operator",
+            Source::Carried => "carried",
         }
     }
 }
@@ -112,6 +116,75 @@ pub fn is_stopped(db: &mut Db, handset: &E164, number: &E164, carrier_id: &str) 
         .count()
         .get_result(c))?;
     Ok(found > 0)
+}
+
+/// A number of ours and the carrier by which it is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// The number.
+    pub number: &'a E164,
+    /// The carrier.
+    pub carrier_id: &'a str,
+}
+
+/// These telephones reach by `to` whom they have reached by `from`: which of them has said STOP there has said it here.
+pub fn carry_over(
+    db: &mut Db,
+    now: Timestamp,
+    handsets: &[E164],
+    from: Line<'_>,
+    to: Line<'_>,
+) -> Result<()> {
+    for handset in handsets {
+        if is_stopped(db, handset, from.number, from.carrier_id)?
+            && !is_stopped(db, handset, to.number, to.carrier_id)?
+        {
+            carry(db, now, handset, to)?;
+        }
+    }
+    Ok(())
+}
+
+/// A number was ported away from `from_carrier`: those who reach somebody by it and have said STOP to all numbers of
+/// that carrier have said it to this one.
+pub fn carry_with_number(
+    db: &mut Db,
+    now: Timestamp,
+    id: NumberId,
+    from_carrier: &str,
+    to: Line<'_>,
+) -> Result<()> {
+    let users = assignments::table
+        .filter(assignments::number_id.eq(id))
+        .filter(assignments::state.ne("past"))
+        .select(assignments::account_id);
+    let theirs = handsets::table.filter(handsets::account_id.eq_any(users)).select(handsets::number);
+    let stopped: Vec<E164> = each!(db, |c| consents::table
+        .filter(consents::number.eq(format!("{ALL_OF}{from_carrier}")))
+        .filter(consents::state.eq("stopped"))
+        .filter(consents::handset.eq_any(theirs))
+        .select(consents::handset)
+        .load(c))?;
+    for handset in stopped {
+        if !is_stopped(db, &handset, to.number, to.carrier_id)? {
+            carry(db, now, &handset, to)?;
+        }
+    }
+    Ok(())
+}
+
+fn carry(db: &mut Db, now: Timestamp, handset: &E164, to: Line<'_>) -> Result<()> {
+    let said = Said {
+        handset,
+        number: to.number,
+        carrier_id: to.carrier_id,
+        scope: StopScope::Number,
+        word: Word::Stop,
+        source: Source::Carried,
+        keyword: None,
+    };
+    put(db, now, &said, to.number.as_str(), "stopped")?;
+    log(db, now, &said)
 }
 
 /// Through which carrier a number of ours is reached.
@@ -181,7 +254,7 @@ pub struct Entry {
     pub carrier_id: String,
     /// `stop`, `start` or `help`.
     pub word: String,
-    /// `handset`, `carrier` or `operator`.
+    /// `handset`, `carrier`, `operator` or `carried`.
     pub source: String,
     /// As it was written.
     pub keyword: Option<String>,

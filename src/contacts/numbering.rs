@@ -10,11 +10,13 @@ use std::time::Duration;
 use super::contact::{Contact, NumberState};
 use super::messenger_card::{CardPhoto, MessengerCard};
 use super::{books, jobs, roster, store};
+use crate::accounts::mobiles;
 use crate::clock::Timestamp;
+use crate::consent;
 use crate::db::{Db, Topics};
 use crate::error::Result;
 use crate::events::{self, EventKind};
-use crate::ids::{AccountId, AssignmentId, ContactId};
+use crate::ids::{AccountId, AssignmentId, ContactId, NumberId};
 use crate::numbers::{self, Wanted};
 use crate::phone::E164;
 use crate::queue;
@@ -61,8 +63,29 @@ pub(super) fn assign_numbers(
         books::remove_messenger_cards(db, now, account, &ids(&waiting))?;
     }
     store::set_number_state(db, account, &ids(&given), NumberState::Assigned, now)?;
+    carry_consent(db, now, account, &given)?;
     render_cards(db, now, account, &contacts)?;
     Ok(given.len())
+}
+
+/// Who said STOP to a contact's former number has said it to the contact, and so to its new number.
+fn carry_consent(db: &mut Db, now: Timestamp, account: AccountId, given: &[numbers::Outcome]) -> Result<()> {
+    let moved: Vec<(NumberId, NumberId)> =
+        given.iter().filter_map(|o| Some((o.before?, o.number.as_ref()?.0))).collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<NumberId> = moved.iter().flat_map(|(before, after)| [*before, *after]).collect();
+    let known: BTreeMap<NumberId, numbers::Number> =
+        numbers::list_by_ids(db, &ids)?.into_iter().map(|number| (number.id, number)).collect();
+    let handsets: Vec<E164> = mobiles::list(db, account)?.into_iter().map(|mobile| mobile.number).collect();
+    for (before, after) in &moved {
+        let (Some(before), Some(after)) = (known.get(before), known.get(after)) else { continue };
+        let from = consent::Line { number: &before.number, carrier_id: &before.carrier_id };
+        let to = consent::Line { number: &after.number, carrier_id: &after.carrier_id };
+        consent::carry_over(db, now, &handsets, from, to)?;
+    }
+    Ok(())
 }
 
 /// Lets the contacts' pairs rest and takes their cards off the phone. The caller writes `number_state` and the events.

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::carriers::{CarrierEvent, DeliveryReceipt, InboundSms, ReceiptState, StopScope};
 use crate::clock::Timestamp;
 use crate::db::{Db, HotOperation, HotRead, Lane};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ids::{AccountId, ContactId, HandsetId};
 use crate::phone::E164;
 use crate::texts::{GuardText, Locale, Text};
@@ -97,7 +97,11 @@ impl Arrivals {
             }
             self.routes.forget(&from, &sms.to);
         }
-        Ok(())
+        // Nothing was stored: the carrier shall say it again.
+        Err(Error::unavailable(
+            "route_changes",
+            "Whom this is for is being changed. Say it again in a moment.",
+        ))
     }
 
     async fn meaning(&self, from: &E164, to: &E164, fresh: bool) -> Result<Meaning> {

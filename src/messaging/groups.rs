@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 
-use super::outbox::{self, NewSms, Purpose};
+use super::outbox::{self, NewSms, Purpose, SmsJob};
 use super::receive::{Arrived, Received, announce};
 use super::routes::{self, Meaning, Route, SmsLine};
 use super::submit::{self, Draft, Submitted};
@@ -36,6 +36,9 @@ use crate::texts::Locale;
 
 /// Phones that an answer goes to at most: what carriers allow a group.
 const PHONES_MAX: usize = 10;
+
+/// Ends the order key of what goes to a group at once.
+const GROUP_THREAD: &str = ":group";
 
 /// A group, as one of our members has it.
 #[derive(Debug, Clone, Queryable)]
@@ -402,7 +405,7 @@ impl Letter<'_> {
         let Some((first, others)) = phones.split_first() else { return Ok(()) };
         let sms = NewSms {
             message: Some(self.message),
-            ..self.to(first, format!("{}:group", self.group.conversation))
+            ..self.to(first, format!("{}{GROUP_THREAD}", self.group.conversation))
         };
         let others: Vec<E164> = others.iter().map(|phone| phone.number.clone()).collect();
         outbox::enqueue_to_group(db, now, &sms, &others).map(drop)
@@ -494,6 +497,38 @@ fn tell(db: &mut Db, now: Timestamp, group: &Group, from: &E164, text: &str) -> 
     store::touch_member(db, group.opener, group.conversation, id, now, 0)?;
     announce(db, now, EventKind::MessageCreated, id, group.opener, group.account)?;
     pushes::message_came(db, now, &[group.account])
+}
+
+/// Looks once more before one MMS leaves for a group: somebody in it may have said STOP since it was written. Then each
+/// phone gets an SMS of its own in its place, which asks for itself; true when that is so.
+pub(super) fn split_where_stopped(db: &mut Db, now: Timestamp, job: &SmsJob) -> Result<bool> {
+    if job.group.is_empty() {
+        return Ok(false);
+    }
+    let Some(sms) = outbox::find(db, job.sms)?.filter(|sms| sms.state == "queued") else { return Ok(false) };
+    let mut has_stopped = false;
+    for phone in std::iter::once(&sms.to).chain(&job.group) {
+        has_stopped = has_stopped || consent::is_stopped(db, phone, &sms.from, &sms.carrier_id)?;
+    }
+    if !has_stopped {
+        return Ok(false);
+    }
+    let thread = outbox::give_place(db, now, &sms)?;
+    for (n, phone) in std::iter::once(&sms.to).chain(&job.group).enumerate() {
+        let is_first = n == 0;
+        let line = SmsLine { carrier_id: sms.carrier_id.clone(), from: sms.from.clone(), to: phone.clone() };
+        let each = NewSms {
+            account: sms.account.filter(|_| is_first),
+            by: job.by,
+            message: sms.message.filter(|_| is_first),
+            purpose: Purpose::Message,
+            order_key: format!("{}:{phone}", thread.trim_end_matches(GROUP_THREAD)),
+            line,
+            text: sms.text.clone(),
+        };
+        outbox::enqueue(db, now, &each)?;
+    }
+    Ok(true)
 }
 
 /// Forgets the groups of an account; their conversations go with the others.

@@ -6,7 +6,7 @@ use super::consenting;
 use super::moving::{self, Move};
 use super::outbox::{self, OutboundSms, SmsJob, Turn};
 use super::parcel::{self, Parcel};
-use super::{Waited, guard, pace, place_waiting, receipts, segments, store};
+use super::{Waited, groups, guard, pace, place_waiting, receipts, segments, store};
 use crate::accounts;
 use crate::app::App;
 use crate::carriers::{Found, GroupToSend, Rates, Retry, SendError, SentQuery, SmsToSend, StopScope};
@@ -145,9 +145,12 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
 
 /// Commits the intent to send, or finds out why not to.
 async fn take_in_hand(app: &App, job: &SmsJob, parcel: Parcel) -> Result<Turn> {
-    let (now, id) = (app.now(), job.sms);
+    let (now, id, asked) = (app.now(), job.sms, job.clone());
     app.db
         .write(lane(job), move |db| {
+            if groups::split_where_stopped(db, now, &asked)? {
+                return Ok(Turn::Settled);
+            }
             let mut turn = outbox::begin_sending(db, now, id)?;
             match &mut turn {
                 Turn::MayHaveGone(sms) => outbox::enqueue_settling(db, now, sms)?,

@@ -20,11 +20,12 @@ use crate::app::App;
 use crate::carriers::link::{EventSink, InboundPart, LinkEvent, SessionNumber};
 use crate::carriers::{DeliveryReceipt, InboundSms};
 use crate::clock::Timestamp;
-use crate::db::Lane;
+use crate::db::{Db, Engine, Lane};
 use crate::error::Result;
 use crate::phone::E164;
 
-/// A repetition comes at most so long after the session began: carriers empty their queues at once.
+/// A repetition comes at most so long after the session began, or after the first one was stored: carriers empty their
+/// queues at once.
 const REPEATED_WITHIN: Duration = Duration::from_secs(300);
 /// And the first one at most so long before.
 const STORED_WITHIN: Duration = Duration::from_secs(600);
@@ -38,13 +39,34 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often overdue pieces are looked for.
 const OVERDUE_EVERY: Duration = Duration::from_secs(60);
 
+/// A long text that may have gone out, and one of whose parts is told of: the other parts' ids are lost. A part that no
+/// receipt will ever tell of stands for them, so that the text does not count as delivered.
+fn with_unknown_rest(part: &str) -> String {
+    format!("{part} {part}+")
+}
+
 #[derive(Debug, Default)]
 struct Session {
     bound_at: Timestamp,
     /// Stored messages that a repetition was matched with.
     matched: HashSet<String>,
-    /// Fingerprints of what took too long to store.
-    slow: HashSet<String>,
+    slow: Slow,
+}
+
+/// Fingerprints of what took too long to store, and since when it is stored: the carrier may have lost its patience.
+#[derive(Debug, Default)]
+struct Slow(HashMap<String, Timestamp>);
+
+impl Slow {
+    fn note(&mut self, now: Timestamp, fingerprint: String) {
+        self.0.retain(|_, at| now.since(*at) <= REPEATED_WITHIN);
+        self.0.insert(fingerprint, now);
+    }
+
+    /// Whether this is the repetition of one; each has one only. Later the same words are another text.
+    fn is_repeated(&mut self, now: Timestamp, fingerprint: &str) -> bool {
+        self.0.remove(fingerprint).is_some_and(|at| now.since(at) <= REPEATED_WITHIN)
+    }
 }
 
 /// Hears what connected carriers say.
@@ -101,13 +123,15 @@ impl Links {
     async fn sms(&self, carrier_id: &str, session: SessionNumber, mut sms: InboundSms) -> Result<()> {
         let begun = tokio::time::Instant::now();
         let fingerprint = sms.carrier_message_id.clone();
-        if self.with_session(carrier_id, session, |s| s.slow.remove(&fingerprint)) {
+        let now = self.app.now();
+        if self.with_session(carrier_id, session, |s| s.slow.is_repeated(now, &fingerprint)) {
             return Ok(());
         }
         sms.carrier_message_id = self.identify(carrier_id, session, &fingerprint).await?;
         self.arrivals.sms(&self.app, carrier_id, sms).await?;
         if begun.elapsed() > SLOW {
-            self.with_session(carrier_id, session, |s| s.slow.insert(fingerprint));
+            let now = self.app.now();
+            self.with_session(carrier_id, session, |s| s.slow.note(now, fingerprint));
         }
         Ok(())
     }
@@ -133,10 +157,18 @@ impl Links {
     }
 
     async fn part(&self, carrier_id: &str, part: InboundPart) -> Result<()> {
-        let (now, carrier) = (self.app.now(), carrier_id.to_owned());
+        let (now, carrier, read) = (self.app.now(), carrier_id.to_owned(), part.read);
         let added = self.app.db.write(Lane::Any, move |db| parts::add(db, now, &carrier, &part)).await?;
         match added {
-            Added::Waiting | Added::Repeated => Ok(()),
+            // Two pieces that are stored at the same moment do not see each other; whoever is committed last does.
+            Added::Waiting(key) if self.app.db.engine() == Engine::Postgres => {
+                let look = move |db: &mut Db| parts::find_whole(db, key, read);
+                match self.app.db.read(look).await? {
+                    Some(group) => self.hand_over(carrier_id, group).await,
+                    None => Ok(()),
+                }
+            }
+            Added::Waiting(_) | Added::Repeated => Ok(()),
             Added::Whole(group) => self.hand_over(carrier_id, *group).await,
         }
     }
@@ -189,8 +221,11 @@ impl Links {
             };
             match self.app.db.read(look).await? {
                 Awaited::Known | Awaited::Nobody => break,
-                Awaited::Unknown(id) => {
+                Awaited::Unknown { id, is_long } => {
                     receipt.reference = Some(id);
+                    if is_long {
+                        receipt.whole = Some(with_unknown_rest(&receipt.carrier_message_id));
+                    }
                     break;
                 }
                 // The answer to the submit is on its way, and with it the id.
@@ -198,5 +233,25 @@ impl Links {
             }
         }
         self.arrivals.receipt(&self.app, carrier_id, receipt).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_words_weeks_later_are_another_text() {
+        let (mut slow, now) = (Slow::default(), Timestamp(1_000_000));
+        slow.note(now, "a".to_owned());
+        slow.note(now, "b".to_owned());
+        assert!(!slow.is_repeated(now, "c"));
+        assert!(slow.is_repeated(now.plus(Duration::from_secs(60)), "a"));
+        assert!(!slow.is_repeated(now.plus(Duration::from_secs(61)), "a"), "once");
+        let weeks = now.plus(Duration::from_secs(14 * 24 * 3600));
+        assert!(!slow.is_repeated(weeks, "b"));
+        slow.note(now, "d".to_owned());
+        slow.note(weeks, "e".to_owned());
+        assert_eq!(slow.0.len(), 1, "what nobody asks for any more is forgotten");
     }
 }

@@ -9,6 +9,7 @@ use super::outbox::{self, OutboundSms};
 use super::routes::{self, SmsLine};
 use super::store;
 use crate::clock::Timestamp;
+use crate::consent;
 use crate::db::Db;
 use crate::each;
 use crate::error::Result;
@@ -95,7 +96,12 @@ pub fn find(
 
 /// A number is another carrier's now: what waits leaves through that one, and everybody keeps his number.
 pub fn port_number(db: &mut Db, now: Timestamp, id: NumberId, carrier_id: &str) -> Result<Number> {
+    let before = numbers::list_by_ids(db, &[id])?.pop();
     let number = numbers::port(db, id, carrier_id)?;
+    if let Some(before) = before.filter(|before| before.carrier_id != carrier_id) {
+        let to = consent::Line { number: &number.number, carrier_id };
+        consent::carry_with_number(db, now, id, &before.carrier_id, to)?;
+    }
     each!(db, |c| diesel::update(outbound_sms::table)
         .filter(outbound_sms::from_number.eq(&number.number))
         .filter(outbound_sms::state.eq("queued"))

@@ -475,6 +475,21 @@ pub fn unknown(db: &mut Db, now: Timestamp, id: OutboundSmsId, code: &str) -> Re
     settle(db, now, &sms, MessageState::Unknown, Some(code), None)
 }
 
+/// Others stand in for this one from now on, with its message; answers its order key.
+pub(super) fn give_place(db: &mut Db, now: Timestamp, sms: &OutboundSms) -> Result<String> {
+    let order_key = each!(db, |c| outbound_sms::table
+        .filter(outbound_sms::id.eq(sms.id))
+        .select(outbound_sms::order_key)
+        .first(c))?;
+    each!(db, |c| diesel::update(outbound_sms::table)
+        .filter(outbound_sms::id.eq(sms.id))
+        .set(outbound_sms::message_id.eq(None::<MessageId>))
+        .execute(c))?;
+    let alone = OutboundSms { message: None, ..sms.clone() };
+    settle(db, now, &alone, MessageState::Failed, Some("opted_out"), None)?;
+    Ok(order_key)
+}
+
 /// An operator's decision on an unknown.
 pub fn decide(db: &mut Db, now: Timestamp, id: OutboundSmsId, arrived: bool) -> Result<()> {
     let Some(sms) = find_to_change(db, id)? else { return Ok(()) };
@@ -657,8 +672,13 @@ pub enum Awaited {
     Known,
     /// An SMS between these numbers is being sent right now; its id is not known yet.
     Sending,
-    /// An SMS of which we do not know whether it was sent fits: it was.
-    Unknown(OutboundSmsId),
+    /// An SMS of which we do not know whether it was sent fits, and no other one: it was, or a part of it.
+    Unknown {
+        /// Which.
+        id: OutboundSmsId,
+        /// Whether it went out in parts, so that the receipt may be about one of them only.
+        is_long: bool,
+    },
     /// No SMS fits.
     Nobody,
 }
@@ -675,38 +695,42 @@ pub fn awaited(
         return Ok(Awaited::Known);
     }
     let Some((from, to)) = ends else { return Ok(Awaited::Nobody) };
-    let open: Vec<(OutboundSmsId, String, String)> = each!(db, |c| outbound_sms::table
+    let open: Vec<(OutboundSmsId, String, String, i16)> = each!(db, |c| outbound_sms::table
         .filter(outbound_sms::to_number.eq(to))
         .filter(outbound_sms::from_number.eq(from))
         // Written out, so that the index for it is of use.
         .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("state IN ('sending', 'unknown')"))
         .filter(outbound_sms::carrier_id.eq(carrier_id))
         .filter(outbound_sms::carrier_message_id.is_null())
-        .select((outbound_sms::id, outbound_sms::state, outbound_sms::text))
+        .select((outbound_sms::id, outbound_sms::state, outbound_sms::text, outbound_sms::segment_count))
         .order(outbound_sms::id.asc())
         .limit(20)
         .load(c))?;
     let fits = |text: &str| text_start.is_none_or(|start| begins_like(text, start));
-    let unknown: Vec<_> = open
-        .iter()
-        .filter(|(_, state, text)| state == "unknown" && fits(text))
-        .map(|(id, _, _)| *id)
-        .collect();
     // While one is under way, the receipt may be its own.
-    if open.iter().any(|(_, state, text)| state == "sending" && fits(text)) {
+    if open.iter().any(|(_, state, text, _)| state == "sending" && fits(text)) {
         return Ok(Awaited::Sending);
     }
-    match (unknown.as_slice(), text_start) {
-        ([id], _) | ([id, ..], Some(_)) => Ok(Awaited::Unknown(*id)),
-        _ => Ok(Awaited::Nobody),
+    if text_start.is_some_and(|start| plain(start).next().is_none()) {
+        // `????`: words of which nothing is left fit everything.
+        return Ok(Awaited::Nobody);
     }
+    let mut unknown = open.iter().filter(|(_, state, text, _)| state == "unknown" && fits(text));
+    Ok(match (unknown.next(), unknown.next()) {
+        (Some((id, _, _, segments)), None) => Awaited::Unknown { id: *id, is_long: *segments > 1 },
+        _ => Awaited::Nobody,
+    })
 }
 
-/// Whether a text begins as a receipt says; only letters and digits of ASCII travel well.
+/// Only letters and digits of ASCII travel well.
+fn plain(text: &str) -> impl Iterator<Item = char> {
+    text.chars().filter(char::is_ascii_alphanumeric)
+}
+
+/// Whether a text begins as a receipt says.
 fn begins_like(text: &str, start: &str) -> bool {
-    let plain = |c: &char| c.is_ascii_alphanumeric();
-    let mut text = text.chars().filter(plain);
-    start.chars().filter(plain).all(|c| text.next() == Some(c))
+    let mut text = plain(text);
+    plain(start).all(|c| text.next() == Some(c))
 }
 
 fn find_by_carrier_id(db: &mut Db, carrier_id: &str, sid: &str) -> Result<Option<OutboundSmsId>> {

@@ -31,8 +31,8 @@ const GAP: &str = "[…]";
 /// What a piece brought about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Added {
-    /// Others are missing.
-    Waiting,
+    /// Others are missing, or are being stored at the same moment: look again with [`find_whole`].
+    Waiting(Key),
     /// The text is whole; hand it over, then call [`done`].
     Whole(Box<Group>),
     /// It was handed over before.
@@ -124,9 +124,16 @@ pub fn add(db: &mut Db, now: Timestamp, carrier_id: &str, part: &InboundPart) ->
         rows.sort_by_key(|row| row.number);
     }
     if rows.len() < usize::from(part.total) {
-        return Ok(Added::Waiting);
+        return Ok(Added::Waiting(key));
     }
     Ok(Added::Whole(Box::new(join(key, &rows, part.read))))
+}
+
+/// The text of these pieces, when all are there and it was not handed over yet.
+pub fn find_whole(db: &mut Db, key: Key, read: fn(i32, &[u8]) -> String) -> Result<Option<Group>> {
+    let rows = load(db, &key)?;
+    let is_whole = i16::try_from(rows.len()) == Ok(key.total) && rows.iter().all(|row| !row.is_done);
+    Ok(is_whole.then(|| join(key, &rows, read)))
 }
 
 /// The text was handed over: its pieces are remembered, their words are not.

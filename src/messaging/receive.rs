@@ -13,7 +13,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, SmallInt, Text};
 
 use super::routes::Route;
-use super::{Message, MessageState, Source, Via, outbox, pushes, store};
+use super::{Message, MessageState, Source, Via, outbox, pushes, store, submit};
 use crate::accounts::session;
 use crate::attachments::{self, Sides};
 use crate::carriers::InboundMedia;
@@ -135,6 +135,14 @@ pub fn receive_and_forward(db: &mut Db, item: &Arrived, media: &[InboundMedia]) 
         pushes::message_came(db, item.now, &[item.route.peer])?;
         return Ok(received);
     };
+    if !submit::try_limits(db, item.now, item.route.account)? {
+        // Two phones that answer each other by themselves would never end, and a forged sender costs him nothing. It is
+        // stored, so the carrier need not say it again.
+        let (now, sender, reader) = (item.now, item.route.account, item.route.peer);
+        store::update_message_state(db, message, MessageState::Failed, Some("too_many_sms"), None, now)?;
+        announce(db, now, EventKind::MessageUpdated, message, sender, reader)?;
+        return Ok(received);
+    }
     let sms = outbox::NewSms {
         account: Some(item.route.peer),
         by: Some(item.route.account),

@@ -150,6 +150,16 @@ pub(super) fn take_limits(db: &mut Db, now: Timestamp, account: AccountId) -> Re
     limits::take(db, now, &SMS_DAY, &account.to_string())
 }
 
+/// The same for one that is on its way already and cannot be refused any more; false when it is one too many.
+pub(super) fn try_limits(db: &mut Db, now: Timestamp, account: AccountId) -> Result<bool> {
+    for limit in [&SMS_MINUTE, &SMS_DAY] {
+        if limits::try_take(db, now, limit, &account.to_string())?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Stores a message at its writer's and its reader's side, and tells both.
 pub(super) fn store_at_both(db: &mut Db, now: Timestamp, message: &Message) -> Result<()> {
     let (id, account, peer) = (message.id, message.sender, message.recipient);

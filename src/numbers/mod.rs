@@ -164,6 +164,8 @@ pub struct Outcome {
     pub contact: ContactId,
     /// Its number; `None` when the pool has run out for this account.
     pub number: Option<(NumberId, E164)>,
+    /// The number that it had before, when that is another one.
+    pub before: Option<NumberId>,
 }
 
 /// A number an SMS of our own can come from.
@@ -277,8 +279,10 @@ pub fn assign(
         tracing::error!(%region, pool = candidates.len(), waiting = exhausted, account.id = %account,
             "the pool of numbers has run out for an account: import more numbers of this region");
     }
+    let had = |contact: &ContactId| resting.get(contact).map(|(_, id)| *id).or(past.get(contact).copied());
     let to_outcome = |(contact, number): (ContactId, Option<NumberId>)| Outcome {
         contact,
+        before: had(&contact).filter(|before| number.is_some_and(|number| number != *before)),
         number: number.and_then(|id| numbers.get(&id).map(|e164| (id, e164.clone()))),
     };
     Ok(chosen.into_iter().map(to_outcome).collect())
@@ -415,6 +419,11 @@ pub fn retire(db: &mut Db, now: Timestamp, id: NumberId) -> Result<Vec<(AccountI
     let holders = take_from_holders(db, id)?;
     db.signal(Signal::Pool);
     Ok(holders)
+}
+
+/// Numbers by their ids; unknown ones are left out.
+pub fn list_by_ids(db: &mut Db, ids: &[NumberId]) -> Result<Vec<Number>> {
+    store::list_by_ids(db, ids)
 }
 
 /// Stops giving a number to contacts, or starts again. Those who have it keep it.

@@ -160,6 +160,16 @@ pub fn find_by_id(db: &mut Db, id: NumberId) -> Result<Option<Number>> {
     Ok(row.map(to_number))
 }
 
+pub fn list_by_ids(db: &mut Db, ids: &[NumberId]) -> Result<Vec<Number>> {
+    let mut found = Vec::new();
+    for chunk in ids.chunks(500) {
+        let rows: Vec<NumberRow> =
+            each!(db, |c| numbers::table.filter(numbers::id.eq_any(chunk)).select(columns!()).load(c))?;
+        found.extend(rows.into_iter().map(to_number));
+    }
+    Ok(found)
+}
+
 pub fn find_by_number(db: &mut Db, number: &E164) -> Result<Option<Number>> {
     let row: Option<NumberRow> = each!(db, |c| numbers::table
         .filter(numbers::number.eq(number))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use meari::config::CarrierSettings;
 use meari::db::Lane;
 use meari::messaging::rounds;
 use meari::numbers::{Capabilities, Import};
@@ -131,6 +132,7 @@ macro_rules! failover_story {
 failover_story! {
     codes_leave_by_another_carrier_while_theirs_is_down
     what_waits_for_a_carrier_that_is_written_off_leaves_from_the_new_number
+    stop_goes_with_a_friend_whose_number_is_replaced
     what_comes_in_at_a_carrier_that_was_down_is_not_lost
     connected_but_dead_is_found_by_messages_to_ourselves
     codes_are_not_pumped_into_a_range
@@ -202,6 +204,120 @@ async fn what_waits_for_a_carrier_that_is_written_off_leaves_from_the_new_number
     assert!(sent.text.ends_with("Are you there?"), "{}", sent.text);
     let back = two.operator.patch("/v1/admin/carriers/main", json!({ "dead": false })).await.expect(200);
     assert!(back["dead_since"].is_null());
+}
+
+async fn stop_goes_with_a_friend_whose_number_is_replaced(two: &Two) {
+    const PHONE: &str = "+12025550101";
+    two.import("main", 200, 5).await;
+    let (alice, bob) = (two.app.person("alice").await, two.app.person("bob").await);
+    two.prove(&alice, PHONE).await;
+    let (friend, contact) = alice.befriends(&bob).await;
+    two.work().await;
+    two.import("spare", 300, 5).await;
+    let number = async || {
+        let shown = alice.get(&format!("/v1/contacts/{friend}")).await.expect(200);
+        shown["number"].as_str().unwrap().to_owned()
+    };
+    let path = format!("/v1/contacts/{contact}/messages");
+    let write = async |text: &str| bob.post(&path, json!({ "text": text })).await.expect(201).body;
+    let state = async |said: &Value| {
+        let thread = format!("/v1/conversations/{}/messages", said["conversation_id"].as_str().unwrap());
+        let thread = bob.get(&thread).await.expect(200);
+        let found =
+            thread["items"].as_array().unwrap().iter().find(|m| m["id"] == said["id"]).unwrap().clone();
+        (found["state"].as_str().unwrap().to_owned(), found["error"]["code"].clone())
+    };
+    let opted_out = ("failed".to_owned(), json!("opted_out"));
+    two.main.state().always = Some(refuses_us());
+    let queued = write("Are you there?").await;
+    two.work().await;
+    let old = number().await;
+    let stop = Telnyx::inbound("stop", PHONE, &old, "STOP");
+    assert_eq!(two.main.tells("messages", &stop, two.app.app.now()).await, 200);
+    two.operator.patch("/v1/admin/carriers/main", json!({ "dead": true })).await.expect(200);
+    two.work().await;
+    let new = number().await;
+    assert_ne!(new, old);
+    two.app.advance(Duration::from_secs(180));
+    let fresh = write("And now?").await;
+    two.work().await;
+    assert_eq!((state(&queued).await, state(&fresh).await), (opted_out.clone(), opted_out));
+    assert!(two.spare.sent().iter().all(|sent| sent.to != PHONE), "nothing goes to who said STOP");
+    let log = two.operator.get("/v1/admin/consents").await.expect(200);
+    let words: Vec<(&Value, &Value, &Value)> = log["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| (&line["number"], &line["word"], &line["source"]))
+        .collect();
+    assert_eq!(
+        words,
+        [(&json!(old), &json!("stop"), &json!("handset")), (&json!(new), &json!("stop"), &json!("carried"))]
+    );
+    // START to the new number is for the same friend.
+    let stopped =
+        async || bob.get(&format!("/v1/contacts/{contact}")).await.expect(200)["texts_stopped"].clone();
+    assert_eq!(stopped().await, true);
+    let start = Telnyx::inbound("start", PHONE, &new, "START");
+    assert_eq!(two.spare.tells("messages", &start, two.app.app.now()).await, 200);
+    two.work().await;
+    assert_eq!(stopped().await, false);
+    write("Good to see you").await;
+    two.work().await;
+    assert!(two.spare.sent().pop().unwrap().text.ends_with("Good to see you"));
+}
+
+/// A carrier that is connected for good, and its link is dead; another one, dearer.
+async fn codes_leave_by_another_carrier_while_the_link_is_dead(database: TestDatabase) {
+    let spare: Fake<Telnyx> = Fake::up();
+    let options = [
+        ("host", "127.0.0.1"),
+        ("port", "1"),
+        ("system_id", "meari"),
+        ("password", "secret"),
+        ("price_per_segment", "0.001 USD"),
+    ];
+    let options = options.into_iter().map(|(k, v)| (k.to_owned(), v.into())).collect();
+    let link = CarrierSettings { id: "main".to_owned(), kind: "smpp".to_owned(), api_base: None, options };
+    let mut other = Telnyx::settings(&spare.url);
+    other.id = "spare".to_owned();
+    other.options.insert("price_per_segment".to_owned(), "0.010 USD".into());
+    let app = TestApp::start(database, |s| s.carriers = vec![link, other]).await;
+    spare.state().callback_base = format!("{}/carriers/spare", app.url);
+    let operator = app.stranger().with_token(ADMIN_TOKEN);
+    let two = Two { app, main: Fake::up(), spare, operator };
+    two.import("main", 200, 5).await;
+    two.import("spare", 300, 5).await;
+    for n in 0..8 {
+        let person = two.app.person(&format!("person{n}")).await;
+        person.post("/v1/me/mobiles", json!({ "number": format!("+1202555010{n}") })).await.expect(201);
+    }
+    two.work().await;
+    assert_eq!(two.spare.sent().len(), 0);
+    two.round().await;
+    let seen = two.carrier("main").await;
+    assert_eq!(
+        (&seen["state"], &seen["why"]),
+        (&json!("down"), &json!("more than half of the requests break"))
+    );
+    two.app.advance(Duration::from_secs(120));
+    two.work().await;
+    assert_eq!(two.spare.sent().len(), 8, "the codes left by the other one");
+    two.finish().await;
+}
+
+mod codes_leave_by_another_carrier_while_a_link_is_dead {
+    use super::*;
+
+    #[actix_web::test]
+    async fn on_sqlite() {
+        super::codes_leave_by_another_carrier_while_the_link_is_dead(TestDatabase::sqlite()).await;
+    }
+
+    #[actix_web::test]
+    async fn on_postgres() {
+        super::codes_leave_by_another_carrier_while_the_link_is_dead(TestDatabase::postgres()).await;
+    }
 }
 
 async fn what_comes_in_at_a_carrier_that_was_down_is_not_lost(two: &Two) {

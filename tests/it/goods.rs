@@ -107,6 +107,7 @@ market_story! {
     a_dry_run_says_what_it_would_order("20.00", true)
     a_budget_that_is_spent_raises_an_alarm("1.00", false)
     a_number_goes_to_another_carrier_and_everybody_keeps_it("0.00", false)
+    stop_goes_with_a_number_that_changes_its_carrier("0.00", false)
     a_number_whose_messages_do_not_arrive_gets_no_new_contacts("0.00", false)
     an_operator_looks_for_numbers("0.00", true)
     a_number_is_ordered_once_whatever_breaks("0.00", true)
@@ -180,6 +181,52 @@ async fn a_number_goes_to_another_carrier_and_everybody_keeps_it(market: &Market
     assert_eq!(market.other.tells("messages", &body, market.app.app.now()).await, 200);
     let list = bob.get("/v1/conversations").await.expect(200);
     assert_eq!(list["items"][0]["last_message"]["text"], "Still here");
+}
+
+async fn stop_goes_with_a_number_that_changes_its_carrier(market: &Market) {
+    const PHONE: &str = "+12025550101";
+    let capabilities = Capabilities::parse("sms").unwrap();
+    let number = |n: usize| E164::parse(&format!("+12025550{n:03}")).unwrap();
+    let import = |n| Import { number: number(n), carrier_id: "main".to_owned(), capabilities };
+    let imports: Vec<Import> = (200..203).map(import).collect();
+    let now = market.app.app.now();
+    let write = move |db: &mut meari::db::Db| meari::numbers::import(db, now, &imports);
+    market.app.app.db.write(Lane::Any, write).await.unwrap();
+    let (alice, bob) = (market.app.person("alice").await, market.app.person("bob").await);
+    let asked = alice.post("/v1/me/mobiles", json!({ "number": PHONE })).await.expect(201);
+    market.work().await;
+    let text = market.main.sent().pop().unwrap().text;
+    let code: String = text.chars().filter(char::is_ascii_digit).collect();
+    let path = format!("/v1/me/mobiles/{}/verify", asked["id"].as_str().unwrap());
+    alice.post(&path, json!({ "code": code })).await.expect(200);
+    let (friend, contact) = alice.befriends(&bob).await;
+    market.work().await;
+    let shown = alice.get(&format!("/v1/contacts/{friend}")).await.expect(200)["number"].clone();
+    let shown = shown.as_str().unwrap();
+    // This carrier takes STOP for all of its numbers.
+    let stop = Telnyx::inbound("stop", PHONE, shown, "STOP");
+    assert_eq!(market.main.tells("messages", &stop, now).await, 200);
+    let pool = market.pool().await;
+    let held = pool.iter().find(|n| n["number"] == shown).unwrap()["id"].as_str().unwrap();
+    let other = pool.iter().find(|n| n["number"] != shown).unwrap()["id"].as_str().unwrap();
+    for id in [held, other] {
+        let port = format!("/v1/admin/numbers/{id}/port");
+        market.operator.post(&port, json!({ "carrier": "other" })).await.expect(200);
+    }
+    let log = market.operator.get("/v1/admin/consents").await.expect(200);
+    let carried = &log["items"][1];
+    assert_eq!((&carried["number"], &carried["source"]), (&json!(shown), &json!("carried")));
+    assert_eq!(log["items"].as_array().unwrap().len(), 2, "she reaches nobody by the other number");
+    let path = format!("/v1/contacts/{contact}/messages");
+    let before = market.other.sent().len();
+    bob.post(&path, json!({ "text": "Angry?" })).await.expect(201);
+    market.work().await;
+    assert_eq!(market.other.sent().len(), before);
+    let start = Telnyx::inbound("start", PHONE, shown, "START");
+    assert_eq!(market.other.tells("messages", &start, now).await, 200);
+    bob.post(&path, json!({ "text": "Good" })).await.expect(201);
+    market.work().await;
+    assert!(market.other.sent().pop().unwrap().text.ends_with("Good"));
 }
 
 async fn an_operator_looks_for_numbers(market: &Market) {

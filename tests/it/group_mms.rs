@@ -245,6 +245,24 @@ async fn where_the_carrier_can_an_answer_is_one_mms(world: &World) {
     assert_eq!(preview().await["goes_as"], "sms");
 }
 
+async fn who_says_stop_while_a_group_mms_waits_gets_nothing(world: &World) {
+    world.group_text("one", ALICE, "Dinner at eight?").await;
+    let id = groups(&world.bob).await[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/conversations/{id}/messages");
+    let before = world.fake.sent().len();
+    world.bob.post(&path, json!({ "text": "Gladly", "client_id": "g-1" })).await.expect(201);
+    let stop = Telnyx::inbound("stop", OUTSIDER, &world.bobs, "STOP");
+    assert_eq!(world.fake.tells("messages", &stop, world.app.app.now()).await, 200);
+    worker::drain(&world.app.app).await;
+    let sent = world.fake.sent().split_off(before);
+    let ends: Vec<(&str, &str)> = sent.iter().map(|s| (s.to.as_str(), s.text.as_str())).collect();
+    assert_eq!(ends, [(ALICE, "Gladly")], "the others get it, each for himself");
+    assert_eq!(state_of_answer(world).await, "sent");
+    world.app.advance(std::time::Duration::from_secs(3_600));
+    worker::drain(&world.app.app).await;
+    assert_eq!(world.fake.sent().len(), before + 1);
+}
+
 macro_rules! group_story {
     ($($name:ident($able:literal))+) => {
         $(mod $name {
@@ -271,4 +289,5 @@ group_story! {
     a_group_is_one_conversation_for_each_member("sms+mms")
     an_answer_goes_to_every_phone_and_to_our_other_members("sms")
     where_the_carrier_can_an_answer_is_one_mms("sms+mms")
+    who_says_stop_while_a_group_mms_waits_gets_nothing("sms+mms")
 }

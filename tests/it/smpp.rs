@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use meari::app::App;
 use meari::carriers::Carrier;
+use meari::carriers::link::{EventSink as _, InboundPart, LinkEvent};
 use meari::carriers::smpp::{Smpp, pdu};
 use meari::config::{CarrierSettings, Settings};
 use meari::db::Lane;
 use meari::keys::Keys;
 use meari::messaging::links::Links;
 use meari::numbers::{Capabilities, Import};
-use meari::phone::E164;
+use meari::phone::{E164, RemoteParty};
 use meari::router::Edges;
 use meari::worker;
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 use crate::support::app::{ADMIN_TOKEN, TestApp};
 use crate::support::client::Person;
 use crate::support::database::TestDatabase;
-use crate::support::smsc::{FIXTURES, Receipts, Smsc, mobile_originated};
+use crate::support::smsc::{FIXTURES, Receipts, Smsc, Submitted, mobile_originated};
 
 const CARRIER: &str = "smsc";
 const PHONE: &str = "+12025550101";
@@ -245,6 +246,143 @@ stories! {
         story.settle().await;
         let seen = bob.sees(&said).await;
         assert_eq!((seen["state"].as_str(), seen["error"]["code"].as_str()), (Some("undelivered"), Some("handset_absent")));
+    }
+
+    async fn a_part_that_is_refused_for_now_goes_out_again_alone(story, []) {
+        let people = story.people(&["bob"]).await;
+        let bob = &people.friends[0];
+        let before = story.smsc.submitted().len();
+        story.smsc.set(|faults| faults.refuse_part = Some((3, 0x45, 2)));
+        let text = "가나다라".repeat(40);
+        let said = bob.writes(&text).await;
+        story.settle().await;
+        let parts = story.smsc.submitted().split_off(before);
+        assert_eq!(parts.iter().map(|p| p.message.body[5]).collect::<Vec<u8>>(), [1, 2, 3]);
+        assert!(parts.iter().map(|p| p.text.as_str()).collect::<String>().ends_with(&text));
+        assert_eq!(bob.sees(&said).await["state"], "delivered", "the receipts of all parts are known");
+    }
+
+    async fn a_text_that_is_partly_out_never_begins_anew(story, []) {
+        let people = story.people(&["bob"]).await;
+        let bob = &people.friends[0];
+        let before = story.smsc.submitted().len();
+        story.smsc.set(|faults| {
+            faults.stat = None;
+            faults.refuse_part = Some((3, 0x45, usize::MAX));
+        });
+        let said = bob.writes(&"가나다라".repeat(40)).await;
+        story.settle().await;
+        assert_eq!(bob.sees(&said).await["state"], "unknown");
+        story.smsc.set(|faults| faults.refuse_part = None);
+        for _ in 0..4 {
+            story.app.advance(Duration::from_secs(3_600));
+            story.settle().await;
+        }
+        assert_eq!(story.smsc.submitted().len(), before + 2, "what is out is billed once");
+    }
+
+    async fn one_parts_receipt_does_not_deliver_an_unknown_text(story, [("response_timeout_seconds", "1")]) {
+        let people = story.people(&["bob"]).await;
+        let bob = &people.friends[0];
+        let before = story.smsc.submitted().len();
+        story.smsc.set(|faults| {
+            faults.stat = None;
+            faults.silent = true;
+        });
+        let text = "All work and no play. ".repeat(20);
+        let said = bob.writes(&text).await;
+        worker::drain(&story.app.app).await;
+        let parts = story.smsc.submitted().split_off(before);
+        assert_eq!((parts.len(), bob.sees(&said).await["state"].as_str()), (4, Some("unknown")));
+        for _ in 0..2 {
+            story.smsc.receipt(&parts[0], "DELIVRD");
+            story.settle().await;
+            assert_eq!(bob.sees(&said).await["state"], "sent", "of the others nothing is known");
+        }
+        let said = bob.writes(&format!("Again: {text}")).await;
+        worker::drain(&story.app.app).await;
+        let parts = story.smsc.submitted().split_off(before + 4);
+        story.smsc.receipt(&parts[0], "UNDELIV");
+        story.settle().await;
+        assert_eq!(bob.sees(&said).await["state"], "undelivered");
+    }
+
+    async fn a_receipt_that_fits_several_settles_none_of_them(story, [("response_timeout_seconds", "1")]) {
+        let people = story.people(&["bob"]).await;
+        let bob = &people.friends[0];
+        bob.writes("Hello").await;
+        story.settle().await;
+        story.smsc.set(|faults| {
+            faults.stat = None;
+            faults.silent = true;
+        });
+        let before = story.smsc.submitted().len();
+        let mut said = Vec::new();
+        for text in ["안녕하세요", "잘 지내요?", "Are you there?", "Are you there, or not?"] {
+            said.push(bob.writes(text).await);
+            worker::drain(&story.app.app).await;
+        }
+        let submitted = story.smsc.submitted().split_off(before);
+        let states = async || {
+            let mut states = Vec::new();
+            for one in &said {
+                states.push(bob.sees(one).await["state"].as_str().unwrap().to_owned());
+            }
+            states
+        };
+        for (which, text) in [(1, "????"), (3, "Are you there")] {
+            let about = Submitted { text: text.to_owned(), ..submitted[which].clone() };
+            story.smsc.receipt(&about, "DELIVRD");
+            story.settle().await;
+        }
+        assert_eq!(states().await, ["unknown"; 4]);
+        story.smsc.receipt(&submitted[3], "DELIVRD");
+        story.settle().await;
+        assert_eq!(states().await, ["unknown", "unknown", "unknown", "delivered"]);
+    }
+
+    async fn a_carrier_that_throttles_for_long_leaves_nothing_unknown(story, []) {
+        let people = story.people(&["bob", "carol"]).await;
+        let before = story.smsc.submitted().len();
+        story.smsc.set(|faults| faults.refuse_all = Some(0x58));
+        let mut said = Vec::new();
+        for friend in &people.friends {
+            said.push(friend.writes("Slowly then").await);
+        }
+        worker::drain(&story.app.app).await;
+        for (friend, message) in people.friends.iter().zip(&said) {
+            assert_eq!(friend.sees(message).await["state"], "queued");
+        }
+        story.smsc.set(|faults| faults.refuse_all = None);
+        story.app.advance(Duration::from_secs(10));
+        story.settle().await;
+        assert_eq!(story.texts_since(before).len(), 2);
+        for (friend, message) in people.friends.iter().zip(&said) {
+            assert_eq!(friend.sees(message).await["state"], "delivered");
+        }
+    }
+
+    async fn parts_that_come_over_two_links_at_once_are_whole_at_once(story, []) {
+        let people = story.people(&["bob"]).await;
+        let bob = &people.friends[0];
+        let nodes = [(); 2].map(|()| Links::new(&story.app.app, &story.app.edges.arrivals));
+        let texts = 40;
+        let of = |reference: u16, number: u8| LinkEvent::Part(InboundPart {
+            from: RemoteParty::parse(PHONE),
+            to: E164::parse(&bob.number).unwrap(),
+            reference,
+            total: 2,
+            number,
+            coding: 1,
+            octets: format!("{reference}/{number} ").into_bytes(),
+            read: |_, octets| String::from_utf8_lossy(octets).into_owned(),
+        });
+        let all = (0..texts).flat_map(|text| [(text, 1, &nodes[0]), (text, 2, &nodes[1])]);
+        let heard = all.map(|(text, number, node)| node.hear(CARRIER, 1, of(text, number)));
+        for outcome in futures_util::future::join_all(heard).await {
+            outcome.unwrap();
+        }
+        assert_eq!(bob.heard().await.len(), usize::from(texts));
     }
 
     async fn parts_come_in_any_order_and_twice(story, []) {

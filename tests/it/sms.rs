@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use meari::simulator::Outcome;
+
 use crate::support::app::{CARRIER, Pair};
 
 story! {
@@ -68,6 +70,53 @@ story! {
         app.phone_texts(&bobs, &alice_for_bob, "Hi Alice").await;
         assert_eq!(app.texts(&alices).pop().unwrap(), (bob_for_alice, "Hi Alice".to_owned()));
         assert_eq!(app.texts(&bobs).len(), 2, "the code and one message: nothing came back round");
+    }
+
+    async fn phones_that_answer_each_other_by_themselves_come_to_an_end(app) {
+        app.pool(20).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let phones = [app.verify_mobile(&alice, "+12025550101").await, app.verify_mobile(&bob, "+12025550102").await];
+        let (to_bob, _) = alice.befriends(&bob).await;
+        app.settle().await;
+        let number = alice.get(&format!("/v1/contacts/{to_bob}")).await.expect(200)["number"].clone();
+        app.phone_texts(&phones[0], number.as_str().unwrap(), "Are you there?").await;
+        let mut answered = phones.each_ref().map(|phone| app.texts(phone).len() - 1);
+        answered[0] += 1;
+        let mut echoes = 0;
+        loop {
+            let before = echoes;
+            for (phone, answered) in phones.iter().zip(&mut answered) {
+                let texts = app.texts(phone);
+                for (from, _) in texts.iter().skip(*answered) {
+                    echoes += 1;
+                    app.carrier.phone_texts(phone, &meari::phone::E164::parse(from).unwrap(), "I am away").unwrap();
+                }
+                *answered = texts.len();
+                app.settle().await;
+            }
+            if echoes == before {
+                break;
+            }
+            assert!(echoes < 400, "they would never end");
+        }
+        assert!(echoes >= 100, "{echoes}: they may talk for a while");
+        let told = app.carrier.callbacks();
+        assert!(told.iter().all(|callback| callback.outcome.is_taken()), "no callback is refused");
+        let chats = alice.get("/v1/conversations").await.expect(200);
+        let last = &chats["items"][0]["last_message"];
+        assert_eq!((last["state"].as_str(), last["error"]["code"].as_str()), (Some("failed"), Some("too_many_sms")));
+    }
+
+    async fn what_cannot_be_stored_is_said_again(app) {
+        let Pair { phone, number, .. } = app.alice_and_bob().await;
+        let cut = move |db: &mut meari::db::Db| {
+            db.execute_batch("DELETE FROM conversation_members")
+        };
+        app.app.db.write(meari::db::Lane::Any, cut).await.unwrap();
+        // Whom the number names has a conversation that is not there, however often one looks.
+        app.phone_texts(&phone, &number, "Still here?").await;
+        let told = app.carrier.callbacks().pop().unwrap();
+        assert_eq!(told.outcome, Outcome::Answered(503), "the carrier shall say it again");
     }
 
     async fn a_repeated_request_sends_nothing_twice(app) {

@@ -20,6 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use self::keeper::Links;
 use self::pdu::{Address, Frame, Message, Pdu, Query};
@@ -27,7 +28,7 @@ use self::session::Lost;
 use self::settings::Settings;
 use super::{
     Accepted, BadSignature, CallbackRequest, Capabilities, Carrier, CarrierEvent, CarrierSettings, Door,
-    EventSink, Found, ParseError, ReceiptState, SendError, SentQuery, SmsToSend,
+    EventSink, Found, ParseError, ReceiptState, Retry, SendError, SentQuery, SmsToSend,
 };
 use crate::ids::OutboundSmsId;
 use crate::phone::E164;
@@ -36,6 +37,13 @@ use crate::phone::E164;
 const SENDER_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a submit is repeated at once because we were too quick.
 const SLOWED_MAX: u32 = 8;
+/// Within this time a text is on the wire or certainly is not: with the time for an answer ([`settings`] keeps that below
+/// a minute) it stays well under the lease of the job that sends it.
+const SEND_PATIENCE: Duration = Duration::from_secs(40);
+/// How often, and how soon for the first time, the parts of a text that were refused for now are submitted again while
+/// others of it are out already.
+const ROUNDS_MAX: u32 = 4;
+const FIRST_ROUND_AFTER: Duration = Duration::from_millis(250);
 /// A message has at most 254 parts; a text of ours has ten.
 const TEXT_CHARS_MAX: usize = 1_530;
 
@@ -68,20 +76,26 @@ impl Smpp {
         Address { ton, npi, value: value.to_owned() }
     }
 
-    /// Submits one part, slowing down when asked to. Answers their id of it.
-    async fn submit(&self, message: Message, mark: u64) -> Result<String, SendError> {
+    /// Submits one part, slowing down when asked to. Answers their id of it. Nothing is written after `until`.
+    async fn submit(&self, message: &Message, mark: u64, until: Instant) -> Result<String, SendError> {
         let mut slowed = 0;
         loop {
-            self.links.throttle.turn().await;
-            let session = self.links.sender(SENDER_PATIENCE).await;
+            if !self.links.throttle.turn(until).await {
+                return Err(status::busy("its turn would not come in time"));
+            }
+            let patience = SENDER_PATIENCE.min(until.saturating_duration_since(Instant::now()));
+            let session = self.links.sender(patience).await;
             let session = session.ok_or_else(|| status::away(&self.links.fault()))?;
             let broken = |lost| match lost {
                 Lost::Unsent => status::away("the link broke before the message was sent"),
                 Lost::Unanswered => status::unanswered("the SMSC did not answer the submit"),
             };
-            let place = session.place().await.map_err(broken)?;
-            let answer =
-                session.request(Pdu::Submit(Box::new(message.clone())), place, mark).map_err(broken)?;
+            let Ok(place) = timeout_at(until, session.place()).await else {
+                return Err(status::busy("the window stays full"));
+            };
+            let pdu = Pdu::Submit(Box::new(message.clone()));
+            let left = Instant::now();
+            let answer = session.request(pdu, place.map_err(broken)?, mark).map_err(broken)?;
             match answer.wait().await.map_err(broken)? {
                 Frame { status: status::OK, pdu: Pdu::SubmitResponse(id), .. } => {
                     self.links.throttle.taken();
@@ -89,7 +103,7 @@ impl Smpp {
                 }
                 Frame { status, .. } if status::is_too_quick(status) && slowed < SLOWED_MAX => {
                     slowed += 1;
-                    self.links.throttle.too_quick();
+                    self.links.throttle.too_quick(left);
                 }
                 Frame { status: status::OK, .. } => {
                     return Err(status::unanswered("the SMSC answered a submit with something else"));
@@ -99,10 +113,37 @@ impl Smpp {
         }
     }
 
+    /// Submits all parts of a text. As soon as one of them is out, those that were refused for now are submitted again
+    /// here, and they alone: the text must not begin anew, for each part is billed and its receipt awaited.
+    async fn submit_all(&self, parts: &[Message], mark: u64) -> Result<Vec<String>, SendError> {
+        let until = Instant::now() + SEND_PATIENCE;
+        let mut outcomes: Vec<Option<Result<String, SendError>>> = vec![None; parts.len()];
+        let mut pause = FIRST_ROUND_AFTER;
+        for round in 1..=ROUNDS_MAX {
+            let missing = parts.iter().zip(&mut outcomes).filter(|(_, outcome)| is_missing(outcome));
+            join_all(missing.map(async |(part, outcome)| {
+                *outcome = Some(self.submit(part, mark, until).await);
+            }))
+            .await;
+            let is_out = |outcome: &Option<Result<String, SendError>>| matches!(outcome, Some(Ok(_)));
+            let in_time = Instant::now() + pause < until;
+            if round == ROUNDS_MAX
+                || !in_time
+                || !outcomes.iter().any(is_out)
+                || !outcomes.iter().any(is_missing)
+            {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        settle(outcomes.into_iter().flatten().collect())
+    }
+
     /// Asks for the state of a message by their id.
     async fn query(&self, message_id: &str, from: &E164) -> Option<ReceiptState> {
         let session = self.links.sender(Duration::ZERO).await?;
-        let place = session.place().await.ok()?;
+        let place = timeout_at(Instant::now() + SENDER_PATIENCE, session.place()).await.ok()?.ok()?;
         let source = self.address(from, self.settings.source);
         let query = Pdu::Query(Query { message_id: message_id.to_owned(), source });
         match session.request(query, place, 0).ok()?.wait().await.ok()? {
@@ -120,10 +161,28 @@ fn mark(id: OutboundSmsId) -> u64 {
     bytes.iter().fold(0u64, |n, b| n.rotate_left(9) ^ u64::from(*b)).max(1)
 }
 
-/// The first error that leaves something open, else the first.
-fn worst(errors: Vec<SendError>) -> Option<SendError> {
-    let open = errors.iter().find(|error| !error.certain).cloned();
-    open.or_else(|| errors.into_iter().next())
+/// Whether a part certainly has not gone out and may do better on another try.
+fn is_missing(outcome: &Option<Result<String, SendError>>) -> bool {
+    match outcome {
+        None => true,
+        Some(Ok(_)) => false,
+        Some(Err(error)) => error.certain && error.retry != Retry::Never,
+    }
+}
+
+/// What came of all parts: every id, or the error that leaves something open, else the first. Once a part is out, no
+/// error is certain any more.
+fn settle(outcomes: Vec<Result<String, SendError>>) -> Result<Vec<String>, SendError> {
+    let (mut ids, mut errors) = (Vec::new(), Vec::new());
+    for outcome in outcomes {
+        match outcome {
+            Ok(id) => ids.push(id),
+            Err(error) => errors.push(error),
+        }
+    }
+    let open = errors.iter().position(|error| !error.certain);
+    let Some(error) = errors.into_iter().nth(open.unwrap_or(0)) else { return Ok(ids) };
+    if ids.is_empty() || !error.certain { Err(error) } else { Err(status::partly_sent(&error)) }
 }
 
 #[async_trait]
@@ -175,35 +234,20 @@ impl Carrier for Smpp {
         let pieces = text::divide(&sms.text, &self.settings.style, reference);
         let count = u16::try_from(pieces.len()).ok();
         let mark = if pieces.len() == 1 { mark(sms.id) } else { 0 };
-        let submits = pieces.into_iter().map(|piece| {
-            let message = Message {
-                service_type: self.settings.service_type.clone(),
-                source: self.address(&sms.from, self.settings.source),
-                destination: self.address(&sms.to, self.settings.destination),
-                esm_class: piece.esm_class,
-                data_coding: piece.data_coding,
-                registered_delivery: u8::from(!sms.status_callback.is_empty()),
-                body: piece.body,
-                tlvs: piece.tlvs,
-                ..Message::default()
-            };
-            self.submit(message, mark)
-        });
-        let (mut ids, mut errors) = (Vec::new(), Vec::new());
-        for outcome in join_all(submits).await {
-            match outcome {
-                Ok(id) => ids.push(id),
-                Err(error) => errors.push(error),
-            }
-        }
-        match worst(errors) {
-            Some(error) => Err(error),
-            None => Ok(Accepted {
-                carrier_message_id: ids.join(" "),
-                state: ReceiptState::Sent,
-                segment_count: count,
-            }),
-        }
+        let to_message = |piece: text::Piece| Message {
+            service_type: self.settings.service_type.clone(),
+            source: self.address(&sms.from, self.settings.source),
+            destination: self.address(&sms.to, self.settings.destination),
+            esm_class: piece.esm_class,
+            data_coding: piece.data_coding,
+            registered_delivery: u8::from(!sms.status_callback.is_empty()),
+            body: piece.body,
+            tlvs: piece.tlvs,
+            ..Message::default()
+        };
+        let parts: Vec<Message> = pieces.into_iter().map(to_message).collect();
+        let ids = self.submit_all(&parts, mark).await?;
+        Ok(Accepted { carrier_message_id: ids.join(" "), state: ReceiptState::Sent, segment_count: count })
     }
 
     async fn find(&self, query: &SentQuery) -> Result<Found, SendError> {
@@ -227,6 +271,31 @@ impl Carrier for Smpp {
             Err(why) => {
                 Err(SendError { whole_carrier: true, code: "cannot_bind".to_owned(), ..status::away(&why) })
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_partly_out_is_never_certainly_not() {
+        let out = || Ok("m1".to_owned());
+        let refused = || Err(status::refusal(0x45));
+        let lost = || Err(status::unanswered(""));
+        assert_eq!(settle(vec![out(), out()]).unwrap(), ["m1", "m1"]);
+        let table = [
+            (vec![refused(), refused()], true, "carrier_error"),
+            (vec![out(), refused()], false, "partly_sent"),
+            (vec![out(), Err(status::refusal(0x0b))], false, "partly_sent"),
+            (vec![out(), Err(status::away(""))], false, "partly_sent"),
+            (vec![refused(), lost()], false, "timed_out"),
+            (vec![out(), refused(), lost()], false, "timed_out"),
+        ];
+        for (outcomes, certain, code) in table {
+            let error = settle(outcomes.clone()).unwrap_err();
+            assert_eq!((error.certain, error.code.as_str()), (certain, code), "{outcomes:?}");
         }
     }
 }

@@ -123,7 +123,7 @@ impl Settings {
             sessions: (0..count).flat_map(|_| directions.iter().copied()).collect(),
             pace: Pace {
                 window: usize::try_from(number(&options, "window", 10, 1, 10_000)?).unwrap_or(10),
-                response_timeout: seconds("response_timeout_seconds", 15, 300)?,
+                response_timeout: seconds("response_timeout_seconds", 15, 60)?,
                 enquire_every: seconds("enquire_link_seconds", 30, 3_600)?,
             },
             submits_per_second: number(&options, "submits_per_second", 0, 0, 1_000_000)?,

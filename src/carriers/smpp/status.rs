@@ -57,6 +57,28 @@ pub fn away(why: &str) -> SendError {
     }
 }
 
+/// We have too much to write, and this was not written.
+pub fn busy(why: &str) -> SendError {
+    SendError {
+        retry: Retry::After(SLOW_DOWN),
+        certain: true,
+        code: "carrier_busy".to_owned(),
+        whole_carrier: false,
+        detail: why.to_owned(),
+    }
+}
+
+/// Some parts of a text are out, and this is what became of another one.
+pub fn partly_sent(error: &SendError) -> SendError {
+    SendError {
+        retry: Retry::Never,
+        certain: false,
+        code: "partly_sent".to_owned(),
+        whole_carrier: error.whole_carrier,
+        detail: format!("some of its parts are out; {}: {}", error.code, error.detail),
+    }
+}
+
 /// It was written and no answer came.
 pub fn unanswered(why: &str) -> SendError {
     SendError {

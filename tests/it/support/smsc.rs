@@ -29,6 +29,10 @@ pub struct Faults {
     pub bind_status: u32,
     /// So many submits are answered with this status; nothing of them goes out.
     pub refuse: VecDeque<u32>,
+    /// The part of long texts with this number is answered with this status, so many times.
+    pub refuse_part: Option<(u8, u32, usize)>,
+    /// Every submit is answered with this status.
+    pub refuse_all: Option<u32>,
     /// The link is dropped when so many more submits were taken; the last one is not answered.
     pub drop_after: Option<usize>,
     /// Submits are taken and not answered.
@@ -327,7 +331,15 @@ fn deliver_all(world: &mut World, link: Option<u64>) -> Vec<u8> {
 
 fn take_submit(world: &mut World, link: Option<u64>, sequence: u32, message: Message) -> Option<Vec<u8>> {
     let mut out = Vec::new();
-    if let Some(status) = world.faults.refuse.pop_front() {
+    let of_part = match &mut world.faults.refuse_part {
+        Some((number, status, left)) if *left > 0 && *number == part_number(&message) => {
+            *left -= 1;
+            Some(*status)
+        }
+        _ => None,
+    };
+    let refused = world.faults.refuse.pop_front();
+    if let Some(status) = refused.or(of_part).or(world.faults.refuse_all) {
         pdu::encode(&Frame { status, sequence, pdu: Pdu::SubmitResponse(String::new()) }, &mut out);
         return Some(out);
     }
@@ -367,6 +379,12 @@ fn take_submit(world: &mut World, link: Option<u64>, sequence: u32, message: Mes
     let order = if world.faults.receipt_first { [deliveries, answer] } else { [answer, deliveries] };
     out.extend(order.concat());
     Some(out)
+}
+
+/// Which part of a long text it is; the header ends with it.
+fn part_number(message: &Message) -> u8 {
+    let has_header = message.esm_class & 0x40 != 0;
+    if has_header { message.body[usize::from(message.body[0])] } else { 0 }
 }
 
 fn text_of(message: &Message) -> String {
