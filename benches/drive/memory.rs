@@ -48,7 +48,8 @@ pub async fn sockets(
             let mut socket = socket?;
             // The greeting: from here on the socket is served.
             socket.next().await.ok_or("a socket closed at once")??;
-            open.push(socket);
+            // It is read, so that it answers pings as any client does.
+            open.push(tokio::spawn(async move { while let Some(Ok(_)) = socket.next().await {} }));
         }
     }
     let took = begun.elapsed();
@@ -57,7 +58,10 @@ pub async fn sockets(
     let each = memory.anonymous.saturating_sub(before.anonymous) as f64 / count as f64;
     let remark = format!("opened in {took:.1?}; {each:.1} KiB a socket");
     report.add(row(place, format!("memory, {count} sockets"), GOAL_SOCKETS_MIB, memory, remark));
-    drop(open);
+    if open.iter().any(tokio::task::JoinHandle::is_finished) {
+        return Err("a socket was let go".into());
+    }
+    open.iter().for_each(tokio::task::JoinHandle::abort);
     server.stop()
 }
 

@@ -277,10 +277,13 @@ await journey('another account in another tab: this one becomes theirs, and noth
   await signIn(page, base, 'gina');
   await other.waitForSelector('m-shell[data-phase=signed-in]');
   // Both doors were open; now somebody else signs in behind the first one's back.
+  const anew = other.waitForEvent('load');
   await page.evaluate(async ([login, password]) => {
     const { adopt, open } = await import('/app/api.js');
     adopt(await open.post('/v1/sessions', { login, password }));
   }, [handle('hank'), PASSWORD]);
+  await anew;
+  await other.waitForSelector('m-shell[data-phase=signed-in]');
   await other.goto(`${base}/#/settings`);
   await until('the other tab is theirs', async () => await other.locator('m-settings [name=display_name]').inputValue().catch(() => '') === 'Hank');
 });

@@ -3,8 +3,9 @@ import { api } from '../app/api.js';
 import { el } from '../app/dom.js';
 import { t } from '../app/i18n.js';
 import { attempt, button, copyable } from '../app/parts.js';
+import { moment, pages } from './columns.js';
 import { tableView } from './table.js';
-import { exact, when } from './words.js';
+import { exact } from './words.js';
 
 export async function accounts() {
   const fresh = el('div', { 'aria-live': 'polite' });
@@ -21,8 +22,8 @@ export async function accounts() {
       { title: t('emails.title'), value: row => row.emails.filter(({ state }) => state === 'verified').length, number: true },
       { title: t('settings.locale'), value: row => row.locale },
       { title: t('console.role'), value: row => (row.admin ? t('console.operator') : '') },
-      { title: t('console.since'), value: row => row.created_at, cell: row => when(row.created_at) },
+      moment('since', 'created_at'),
     ],
-    load: (_, after) => api.get(`/v1/admin/accounts?limit=100${after ? `&after=${encodeURIComponent(after)}` : ''}`),
+    load: pages('/v1/admin/accounts'),
   }, el('div', { class: 'form-actions' }, invite), fresh);
 }

@@ -3,6 +3,7 @@ import { api } from '../app/api.js';
 import { el } from '../app/dom.js';
 import { has, t } from '../app/i18n.js';
 import { attempt, button } from '../app/parts.js';
+import { figures, moment, pages, plain, raw } from './columns.js';
 import { tableView } from './table.js';
 import { when } from './words.js';
 
@@ -13,15 +14,11 @@ export async function alarms() {
     name: 'alarms', empty: t('console.alarms_none'),
     filters: [{ name: 'state', label: t('console.state'), options: ['open', 'all'].map(name => [name, t(`console.alarms_${name}`)]) }],
     columns: [
-      { title: t('console.kind'), value: row => row.kind, cell: row => named(row.kind) },
-      { title: t('console.about'), value: row => row.subject, cell: row => el('span', { class: 'mono' }, row.subject) },
-      { title: t('console.detail'), value: row => row.detail },
-      { title: t('console.times'), value: row => row.count, number: true },
-      { title: t('console.first'), value: row => row.first_at, cell: row => when(row.first_at) },
-      { title: t('console.last'), value: row => row.last_at, cell: row => when(row.last_at) },
-      { title: t('console.decision'), value: row => row.acknowledged_at ?? '', cell: row => (row.acknowledged_at ? when(row.acknowledged_at) : button(t('console.seen'), { kind: 'small', onclick: () => acknowledge(row) })) },
+      plain('kind', 'kind', { cell: row => named(row.kind) }),
+      raw('about', 'subject'), plain('detail'), figures('times', 'count'), moment('first', 'first_at'), moment('last', 'last_at'),
+      plain('decision', 'acknowledged_at', { cell: row => (row.acknowledged_at ? when(row.acknowledged_at) : button(t('console.seen'), { kind: 'small', onclick: () => acknowledge(row) })) }),
     ],
-    load: ({ state }, after) => api.get(`/v1/admin/alarms?${new URLSearchParams({ limit: '100', ...(state ? { state } : {}), ...(after ? { after } : {}) })}`),
+    load: pages('/v1/admin/alarms'),
   }, el('p', { class: 'muted' }, t('console.alarms_text')));
   const acknowledge = async row => {
     await attempt(() => api.post(`/v1/admin/alarms/${encodeURIComponent(row.id)}/acknowledge`, {}));

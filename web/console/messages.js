@@ -2,33 +2,20 @@
 import { api } from '../app/api.js';
 import { el } from '../app/dom.js';
 import { t } from '../app/i18n.js';
-import { number } from '../app/format.js';
 import { attempt, button, confirmDialog, toast } from '../app/parts.js';
+import { figures, moment, pages, phone, plain, raw, states } from './columns.js';
 import { address } from './place.js';
 import { tableView } from './table.js';
-import { state, when } from './words.js';
 
 const STATES = ['queued,sending', 'unknown', 'sent', 'delivered', 'undelivered,failed'];
 
 const COLUMNS = () => [
   { title: t('console.sms'), value: row => row.id, cell: row => el('a', { class: 'mono', href: address('messages', {}, row.id), title: row.id }, `…${row.id.slice(-8)}`) },
-  { title: t('console.queued_at'), value: row => row.created_at, cell: row => when(row.created_at) },
-  { title: t('console.carrier'), value: row => row.carrier },
-  { title: t('console.from'), value: row => row.from, cell: row => el('span', { class: 'mono' }, number(row.from)) },
-  { title: t('console.to'), value: row => row.to, cell: row => el('span', { class: 'mono' }, row.to) },
-  { title: t('console.purpose'), value: row => row.purpose, cell: row => t(`console.purpose.${row.purpose}`) },
-  { title: t('console.state'), value: row => row.state, cell: row => state(row.state) },
-  { title: t('console.error'), value: row => row.error ?? '' },
-  { title: t('console.segments'), value: row => row.segments, number: true },
-  { title: t('console.attempts'), value: row => row.attempts, number: true },
+  moment('queued_at', 'created_at'), plain('carrier'), phone('from'), raw('to'), plain('purpose', 'purpose', { cell: row => t(`console.purpose.${row.purpose}`) }),
+  states(), plain('error'), figures('segments'), figures('attempts'),
 ];
 
-function load(fixed) {
-  return (query, after) => {
-    const asked = new URLSearchParams({ limit: '100', ...Object.fromEntries(Object.entries({ ...query, ...fixed }).filter(([, value]) => value)), ...(after ? { after } : {}) });
-    return api.get(`/v1/admin/messages?${asked}`);
-  };
-}
+const DOOR = '/v1/admin/messages';
 
 async function carrierFilter() {
   const { items } = await api.get('/v1/admin/carriers');
@@ -38,7 +25,7 @@ async function carrierFilter() {
 /** All SMS that leave or have left. */
 export async function messages() {
   return tableView(t('console.messages'), {
-    name: 'messages', columns: COLUMNS(), load: load({}), empty: t('console.messages_none'),
+    name: 'messages', columns: COLUMNS(), load: pages(DOOR), empty: t('console.messages_none'),
     filters: [
       { name: 'state', label: t('console.state'), options: STATES.map(name => [name, t(`console.states.${name.split(',')[0]}`)]) },
       await carrierFilter(),
@@ -52,7 +39,7 @@ export async function undecided() {
   const columns = COLUMNS().filter(({ title }) => title !== t('console.state'));
   columns.splice(2, 0, { title: t('console.decision'), value: () => '', cell: row => el('div', { class: 'decide' },
     button(t('console.went_out'), { kind: 'small', onclick: () => decide(row, 'sent') }), button(t('console.did_not'), { kind: 'small danger', onclick: () => decide(row, 'failed') })) });
-  const view = await tableView(t('console.undecided'), { name: 'undecided', columns, load: load({ state: 'unknown' }), filters: [await carrierFilter()], empty: t('console.undecided_none') },
+  const view = await tableView(t('console.undecided'), { name: 'undecided', columns, load: pages(DOOR, 100, { state: 'unknown' }), filters: [await carrierFilter()], empty: t('console.undecided_none') },
     el('p', { class: 'muted' }, t('console.undecided_text')));
   const decide = async (row, to) => {
     const text = t(`console.decide_${to}`, { to: row.to });

@@ -6,8 +6,9 @@ import { number } from '../app/format.js';
 import { figure } from './chart.js';
 import { growth } from './growth.js';
 import { attempt, button, confirmDialog } from '../app/parts.js';
+import { moment, pages, phone, plain, states } from './columns.js';
 import { table } from './table.js';
-import { part, state, when } from './words.js';
+import { part } from './words.js';
 
 export async function numbers() {
   const [usage, forecast, carriers] = await Promise.all([api.get('/v1/admin/numbers/usage'), api.get('/v1/admin/numbers/forecast'), api.get('/v1/admin/carriers')]);
@@ -16,12 +17,7 @@ export async function numbers() {
     filters: [{ name: 'state', label: t('console.state'), options: ['available', 'suspended', 'retired'].map(name => [name, t(`console.state.${name}`)]) },
       { name: 'carrier', label: t('console.carrier'), options: carriers.items.map(({ id }) => [id, id]) }],
     columns: [
-      { title: t('console.number'), value: row => row.number, cell: row => el('span', { class: 'mono' }, number(row.number)) },
-      { title: t('console.region'), value: row => row.region },
-      { title: t('console.carrier'), value: row => row.carrier },
-      { title: t('console.can'), value: row => row.capabilities.join(' ') },
-      { title: t('console.state'), value: row => row.state, cell: row => state(row.state) },
-      { title: t('console.since'), value: row => row.created_at, cell: row => when(row.created_at) },
+      phone('number'), plain('region'), plain('carrier'), { title: t('console.can'), value: row => row.capabilities.join(' ') }, states(), moment('since', 'created_at'),
       { title: t('console.decision'), value: () => '', cell: row => (row.state === 'retired' ? '' : acts(row, carriers.items, () => list.reload())) },
     ],
     load: filtered,
@@ -59,9 +55,11 @@ function acts(row, carriers, done) {
     }));
 }
 
+const all = pages('/v1/admin/numbers', 200);
+
 /** The server lists all numbers; what is filtered here is what was asked for in the address. */
 async function filtered({ state: wanted, carrier }, after) {
-  const page = await api.get(`/v1/admin/numbers?limit=200${after ? `&after=${encodeURIComponent(after)}` : ''}`);
+  const page = await all({}, after);
   return { next: page.next, items: page.items.filter(row => (!wanted || row.state === wanted) && (!carrier || row.carrier === carrier)) };
 }
 

@@ -5,8 +5,8 @@ import { number } from '../app/format.js';
 import { t } from '../app/i18n.js';
 import { shop } from './number-shop.js';
 import { address } from './place.js';
+import { figures, moment, plain, short, states } from './columns.js';
 import { tableView } from './table.js';
-import { state, when } from './words.js';
 
 const STATES = ['planned', 'pending', 'unknown', 'done', 'refused'];
 
@@ -19,13 +19,8 @@ export async function orders() {
     filters: [{ name: 'state', label: t('console.state'), options: STATES.map(name => [name, t(`console.state.${name}`)]) },
       { name: 'carrier', label: t('console.carrier'), options: all('carrier') }, { name: 'region', label: t('console.region'), options: all('region') }],
     columns: [
-      { title: t('console.number'), value: row => row.number, cell: row => (row.state === 'done' ? el('a', { class: 'mono', href: address('numbers', { q: row.number }) }, number(row.number)) : el('span', { class: 'mono' }, number(row.number))) },
-      { title: t('console.region'), value: row => row.region },
-      { title: t('console.carrier'), value: row => row.carrier },
-      { title: t('console.cost'), value: row => row.cost, number: true },
-      { title: t('console.state'), value: row => row.state, cell: row => state(row.state) },
-      { title: t('console.reference'), value: row => row.reference, cell: row => el('span', { class: 'mono', title: row.reference }, `…${row.reference.slice(-8)}`) },
-      { title: t('console.since'), value: row => row.created_at, cell: row => when(row.created_at) },
+      plain('number', 'number', { cell: row => el(row.state === 'done' ? 'a' : 'span', { class: 'mono', href: row.state === 'done' ? address('numbers', { q: row.number }) : null }, number(row.number)) }),
+      plain('region'), plain('carrier'), figures('cost'), states(), short('reference', 'reference'), moment('since', 'created_at'),
     ],
     load: async wanted => {
       const page = await api.get('/v1/admin/numbers/orders');
