@@ -31,7 +31,8 @@ export function frame(account) {
     el('div', { class: 'side-actions' }, el('a', { href: '/' }, t('console.messenger')), button(t('settings.sign_out'), { kind: 'link', onclick: () => signOut() })));
   const main = el('main', { class: 'desk', id: 'desk', tabindex: '-1' });
   let shown = null;
-  const show = async moveFocus => {
+  /** `quiet`: what is there stays until the new is, and when there is none. */
+  const show = async (moveFocus, quiet = false) => {
     const { name, id, query } = place();
     const known = name in PLACES ? name : 'overview';
     for (const link of nav.querySelectorAll('[data-place]')) apply(link, { 'aria-current': link.dataset.place === known ? 'page' : 'false' });
@@ -40,30 +41,30 @@ export function frame(account) {
     const same = key === shown;
     shown = key;
     // A view that can follow its own query stays; its table asks the address what to show.
-    if (same && main.firstChild?.follow) {
+    if (same && !quiet && main.firstChild?.follow) {
       main.firstChild.follow(query);
       return;
     }
     const node = el('div', { class: 'view' }, el('h1', { tabindex: '-1' }, t(`console.${known}`)), el('p', { class: 'muted', role: 'status' }, t('list.loading')));
-    fill(main, node);
+    if (!quiet) fill(main, node);
     try {
       const view = known === 'messages' && id ? await trace(id) : await PLACES[known](query);
       if (shown === key) fill(main, view);
     } catch (error) {
-      if (shown === key) fill(main, el('div', { class: 'view' }, el('h1', { tabindex: '-1' }, t(`console.${known}`)), el('p', { class: 'form-error', role: 'alert' }, explain(error)),
+      if (shown === key && !quiet) fill(main, el('div', { class: 'view' }, el('h1', { tabindex: '-1' }, t(`console.${known}`)), el('p', { class: 'form-error', role: 'alert' }, explain(error)),
         button(t('common.try_again'), { onclick: () => { shown = null; show(true); } })));
     }
     if (moveFocus) main.querySelector('h1')?.focus({ preventScroll: true });
   };
   addEventListener('hashchange', () => show(true));
   // A view whose data it has changed itself.
-  addEventListener('console:again', () => { shown = null; show(false); });
+  addEventListener('console:again', () => show(false, true));
   show(false);
   // What stands there is what is; whoever does something there is not disturbed.
   setInterval(() => {
     if (document.hidden || document.querySelector('dialog[open]') || !getSelection().isCollapsed) return;
     if (main.firstChild?.reload) main.firstChild.reload();
-    else if (LIVELY.includes(shown) && !main.contains(document.activeElement)) dispatchEvent(new Event('console:again'));
+    else if (LIVELY.includes(shown) && !main.querySelector(':focus:not(h1)')) show(false, true);
   }, AGAIN_MS);
   const skip = el('a', { class: 'skip', href: '#desk', onclick: event => { event.preventDefault(); main.focus(); } }, t('nav.skip'));
   return el('div', { class: 'console' }, skip, nav, main);
