@@ -24,6 +24,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::accounts::auth::{Doors, SignedIn};
 use crate::accounts::setup_tickets;
 use crate::app::App;
+use crate::calls::control::Switchboard;
 use crate::clock::Timestamp;
 use crate::db::{Db, Lane};
 use crate::error::{Error, Result};
@@ -153,6 +154,7 @@ async fn open_events(
     app: web::Data<App>,
     live: web::Data<Live>,
     doors: web::Data<Doors>,
+    board: web::Data<Switchboard>,
     query: web::Query<OpenEvents>,
     who: Option<SignedIn>,
     request: HttpRequest,
@@ -166,7 +168,8 @@ async fn open_events(
     if !doors.is_open(account, session).await? {
         return Err(Error::unauthenticated("signed_out", "Please sign in.").into());
     }
-    let guard = Guard::new(live.into_inner(), app.get_ref().clone(), account)?;
+    let mut guard =
+        Guard::new(live.into_inner(), app.get_ref().clone(), board.into_inner(), (account, session))?;
     let feed = Feed::open(app.get_ref().clone(), doors.into_inner(), (account, session), query.after).await?;
     presence::clients::opened(&app, account).await?;
     let wants_stream = request
@@ -181,7 +184,8 @@ async fn open_events(
     let frames = frames.max_frame_size(FRAME_MAX).aggregate_continuations().max_continuation_size(FRAME_MAX);
     actix_web::rt::spawn(async move {
         let ended = run_socket(feed, socket, frames).await;
-        tracing::debug!(account.id = %account, reason = ended, "a live connection ended");
+        tracing::debug!(account.id = %account, reason = ended.why(), "a live connection ended");
+        guard.closed = ended.is_by_client();
         drop(guard);
     });
     Ok(response)
@@ -191,11 +195,20 @@ async fn open_events(
 struct Guard {
     live: Arc<Live>,
     app: App,
+    board: Arc<Switchboard>,
     account: AccountId,
+    session: SessionId,
+    /// Whether its client has closed it; what is not known otherwise was.
+    closed: bool,
 }
 
 impl Guard {
-    fn new(live: Arc<Live>, app: App, account: AccountId) -> Result<Self> {
+    fn new(
+        live: Arc<Live>,
+        app: App,
+        board: Arc<Switchboard>,
+        (account, session): (AccountId, SessionId),
+    ) -> Result<Self> {
         let mut by_account = live.by_account();
         let count = by_account.entry(account).or_default();
         if *count >= CONNECTIONS_MAX {
@@ -204,7 +217,8 @@ impl Guard {
         *count += 1;
         drop(by_account);
         live.open.fetch_add(1, Ordering::Relaxed);
-        Ok(Guard { live, app, account })
+        board.client_came(session);
+        Ok(Guard { live, app, board, account, session, closed: true })
     }
 }
 
@@ -220,7 +234,9 @@ impl Drop for Guard {
         }
         drop(by_account);
         let (app, account) = (self.app.clone(), self.account);
+        let (board, session, closed) = (self.board.clone(), self.session, self.closed);
         actix_web::rt::spawn(async move {
+            board.client_went(session, closed).await;
             if let Err(error) = presence::clients::closed(&app, account).await {
                 tracing::warn!(reason = %error.report(), "the end of a connection could not be noted");
             }
@@ -456,16 +472,47 @@ impl Views {
     }
 }
 
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// Its client does not take what it is sent: perhaps its network is gone.
+    Unread,
+    /// Its session is over.
+    SignedOut,
+    /// Its client has said so.
+    Closed,
+    /// Its client's end of it is closed: a tab that was killed says nothing more.
+    Left,
+    /// What came from its client is no frame; a connection that is torn down in the middle of one looks like that.
+    Broken,
+}
+
+impl Ended {
+    fn why(self) -> &'static str {
+        match self {
+            Ended::Unread => "it does not read",
+            Ended::SignedOut => "the session ended",
+            Ended::Closed => "the client closed it",
+            Ended::Left => "the client went away",
+            Ended::Broken => "the client broke the protocol",
+        }
+    }
+
+    fn is_by_client(self) -> bool {
+        matches!(self, Ended::Closed | Ended::Left | Ended::Broken)
+    }
+}
+
 /// Runs a WebSocket to its end and says why it ended.
 async fn run_socket(
     mut feed: Feed,
     mut socket: actix_ws::Session,
     mut frames: actix_ws::AggregatedMessageStream,
-) -> &'static str {
+) -> Ended {
     if let Some(greeting) = feed.greeting.take()
         && !sent(socket.text(greeting)).await
     {
-        return "it was closed at once";
+        return Ended::Unread;
     }
     let mut ping = feed.pings();
     // A cable that was pulled says nothing: who leaves a ping unanswered is not there.
@@ -476,7 +523,7 @@ async fn run_socket(
             Ok(page) => {
                 for frame in page.frames {
                     if !sent(socket.text(frame.text)).await {
-                        return "it does not read";
+                        return Ended::Unread;
                     }
                 }
                 if page.is_full {
@@ -490,21 +537,21 @@ async fn run_socket(
                 // Signing out rings, too.
                 if !feed.is_allowed().await {
                     let _ = socket.close(None).await;
-                    return "the session ended";
+                    return Ended::SignedOut;
                 }
                 if let Some(whisper) = whisper
                     && !sent(socket.text(whisper)).await
                 {
-                    return "it does not read";
+                    return Ended::Unread;
                 }
             }
             _ = ping.tick() => {
                 if !feed.is_allowed().await {
                     let _ = socket.close(None).await;
-                    return "the session ended";
+                    return Ended::SignedOut;
                 }
                 if !is_there || !sent(socket.ping(b"")).await {
-                    return "it does not answer";
+                    return Ended::Unread;
                 }
                 is_there = false;
             }
@@ -522,19 +569,19 @@ async fn run_socket(
 async fn hear(
     socket: &mut actix_ws::Session,
     frame: Option<std::result::Result<AggregatedMessage, actix_ws::ProtocolError>>,
-) -> Option<&'static str> {
+) -> Option<Ended> {
     let is_read = match frame {
         Some(Ok(AggregatedMessage::Ping(bytes))) => sent(socket.pong(&bytes)).await,
         Some(Ok(AggregatedMessage::Text(said))) if said == BEAT => sent(socket.text(BEAT_ANSWER)).await,
         Some(Ok(AggregatedMessage::Close(reason))) => {
             let _ = socket.clone().close(reason).await;
-            return Some("the client closed it");
+            return Some(Ended::Closed);
         }
         Some(Ok(_)) => true,
-        Some(Err(_)) => return Some("the client broke the protocol"),
-        None => return Some("the client went away"),
+        Some(Err(_)) => return Some(Ended::Broken),
+        None => return Some(Ended::Left),
     };
-    (!is_read).then_some("it does not read")
+    (!is_read).then_some(Ended::Unread)
 }
 
 async fn sent(send: impl Future<Output = Result<(), actix_ws::Closed>>) -> bool {

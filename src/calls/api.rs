@@ -101,11 +101,21 @@ async fn happen(
     id: CallId,
     event: impl Fn(Side) -> Event + Send + 'static,
 ) -> Result<CallView> {
+    changed(app, who, id, move |db, now, id, side| super::apply(db, now, id, event(side))).await
+}
+
+/// Changes a call on the asking account's side, and shows what it has become.
+async fn changed(
+    app: &App,
+    who: SignedIn,
+    id: CallId,
+    change: impl Fn(&mut Db, Timestamp, CallId, Side) -> Result<Call> + Send + 'static,
+) -> Result<CallView> {
     let now = app.now();
     let write = move |db: &mut Db| {
         let call = super::find(db, who.account, id)?;
         let side = call.side_of(who.account).ok_or_else(|| Error::not_found("call"))?;
-        super::apply(db, now, id, event(side))
+        change(db, now, id, side)
     };
     let call = app.db.write(who.account, write).await?;
     shown(app, who, call).await
@@ -273,15 +283,18 @@ async fn decline_call(
     body: web::Json<DeclineCall>,
 ) -> Result<web::Json<CallView>> {
     let to_voicemail = body.to_voicemail;
-    let event = move |side| match side {
-        Side::Callee => Event::Declines(to_voicemail),
+    let change = move |db: &mut Db, now, id, side| match side {
+        Side::Callee => super::apply(db, now, id, Event::Declines(to_voicemail)),
         // Whoever calls takes it back.
-        Side::Caller => Event::HangsUp(Side::Caller),
+        Side::Caller => super::hang_up(db, now, id, side),
     };
-    Ok(web::Json(happen(&app, who, *id, event).await?))
+    Ok(web::Json(changed(&app, who, *id, change).await?))
 }
 
 /// Hangs up, gives up calling, or stops listening to a message that is being left.
+///
+/// Who calls and has spoken after the beep (`voicemail`) leaves his message with it: the answer still says `voicemail`,
+/// and the call ends as soon as the message is kept.
 #[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
     responses((status = 200, body = CallView), Problems))]
 #[post("/v1/calls/{id}/hang-up")]
@@ -290,5 +303,5 @@ async fn hang_up_call(
     who: SignedIn,
     id: web::Path<CallId>,
 ) -> Result<web::Json<CallView>> {
-    Ok(web::Json(happen(&app, who, *id, Event::HangsUp).await?))
+    Ok(web::Json(changed(&app, who, *id, super::hang_up).await?))
 }

@@ -59,6 +59,21 @@ pub fn apply(db: &mut Db, now: Timestamp, id: CallId, event: Event) -> Result<Ca
     })
 }
 
+/// A side hangs up. A caller who speaks after the beep does not take back what he has said: his sound ends, what was
+/// said comes with its end, and that ends the call.
+pub fn hang_up(db: &mut Db, now: Timestamp, id: CallId, side: Side) -> Result<Call> {
+    change(db, now, id, |call| {
+        let machine = &call.facts.machine;
+        if side == Side::Caller && machine.state == State::Voicemail && machine.caller.up {
+            call.facts.caller_gone = true;
+            return Ok(Vec::new());
+        }
+        let (machine, effects) = machine.after(Event::HangsUp(side)).map_err(refused)?;
+        call.facts.machine = machine;
+        Ok(effects)
+    })
+}
+
 /// Changes a call by hand, guarded like every other change. `body` may run several times.
 pub(super) fn change(
     db: &mut Db,
@@ -140,15 +155,21 @@ fn stamp(call: &mut Call, now: Timestamp) {
     }
 }
 
-/// Both sides hear that the call has changed.
+/// Both sides hear that the call has changed; who has left the service hears nothing.
 pub(super) fn tell(db: &mut Db, now: Timestamp, call: &Call) -> Result<()> {
-    let mut sides = vec![call.caller];
-    if call.callee != call.caller {
-        sides.push(call.callee);
-    }
     let subject = Some(*call.id.as_bytes());
-    let news: Vec<_> = sides.into_iter().map(|account| (account, EventKind::CallChanged, subject)).collect();
+    let news: Vec<_> = living_sides(db, call)?
+        .into_iter()
+        .map(|account| (account, EventKind::CallChanged, subject))
+        .collect();
     events::append_each(db, now, &news, Topics::EVENTS)
+}
+
+/// The two accounts of a call, or what is left of them: one can be deleted while its calls stay with the other.
+pub(super) fn living_sides(db: &mut Db, call: &Call) -> Result<Vec<AccountId>> {
+    let mut sides = vec![call.caller, call.callee];
+    sides.dedup();
+    Ok(events::newest_of(db, &sides)?.into_iter().map(|(account, _)| account).collect())
 }
 
 fn carry_out(db: &mut Db, now: Timestamp, call: &mut Call, effect: Effect) -> Result<()> {
@@ -302,22 +323,35 @@ pub fn keep_alive(db: &mut Db, now: Timestamp, calls: &[CallId]) -> Result<()> {
     store::keep_alive(db, calls, now.plus(ALIVE))
 }
 
-/// Ends calls that nobody takes care of any more, and those that last too long; answers how many.
-pub fn sweep(db: &mut Db, now: Timestamp) -> Result<usize> {
+/// Calls that nobody takes care of any more, and those that last too long: [`sweep`] each in a transaction of its own,
+/// so that one which cannot be ended keeps no other open.
+pub fn list_due(db: &mut Db, now: Timestamp) -> Result<Vec<CallId>> {
     let mut due = store::list_stuck(db, now, SWEEP_ROWS)?;
     due.extend(store::list_endless(db, now.minus(CALL_MAX), SWEEP_ROWS)?);
-    let mut count = 0;
-    for id in due {
-        match apply(db, now, id, Event::Swept(EndReason::Lost)) {
-            Ok(_) => count += 1,
-            Err(error) if is_late(&error) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(count)
+    due.sort_unstable();
+    due.dedup();
+    Ok(due)
 }
 
-/// What an account alone has of calls goes with it.
-pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
+/// Ends a call that nobody takes care of any more; false when it was over before.
+pub fn sweep(db: &mut Db, now: Timestamp, id: CallId) -> Result<bool> {
+    match apply(db, now, id, Event::Swept(EndReason::Lost)) {
+        Ok(_) => Ok(true),
+        Err(error) if is_late(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What an account alone has of calls goes with it; those that still last end, so that nobody stays in a call with
+/// nobody. Before the account itself goes: its events are still written.
+pub fn erase(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
+    for call in store::list_open(db, account)? {
+        let reason = match call.side_of(account) {
+            _ if call.machine().talked => EndReason::HungUp,
+            Some(Side::Caller) => EndReason::Cancelled,
+            Some(Side::Callee) | None => EndReason::NoAnswer,
+        };
+        apply(db, now, call.id, Event::Swept(reason)).map(drop).or_else(unless_late)?;
+    }
     store::erase(db, account)
 }

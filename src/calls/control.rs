@@ -2,24 +2,22 @@
 //! who hears ringing, who hears whom, what is recorded. And it tells the call what happens to its legs. A change may
 //! come from anywhere (a client, a carrier, a job, another node): the way here is always the database.
 
+mod news;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::changes::{self, is_late};
+use super::changes;
 use super::machine::{End, Event, Hears, Machine, Recording as Wish, Side, State};
-use super::quality::{self, Measured};
-use super::{Call, Leg, LegKind, LegState, Placed, Sound as KeptSound, hooks, settings, store, voicemail};
+use super::{Call, Leg, LegKind, Placed, hooks, settings, store};
 use crate::app::App;
 use crate::db::{Db, Lane, Signal};
 use crate::error::{Error, Result};
-use crate::ids::{AccountId, CallId, CallLegId, SoundId};
-use crate::media::{
-    CloseReason, Codec, Engine, LegEvent, LegId, QualitySample, RecordLimits, Recording, SocketLeg, Sound,
-    Times,
-};
+use crate::ids::{AccountId, CallId, CallLegId, SessionId};
+use crate::media::{Codec, Engine, LegId, RecordLimits, SocketLeg, Sound, Times};
 
 /// How often this node says that it lives, and looks for calls of nodes that do not.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -47,6 +45,11 @@ struct Joined {
     up: bool,
     hears: Option<Hears>,
     muted: bool,
+    /// Whether nothing comes from it just now.
+    silent: bool,
+    /// Whether its client has let go of its events and has not come back: a tab that is closed does, a device on its way
+    /// to another network cannot.
+    left: bool,
 }
 
 /// How far the caller is with what he hears and says while nobody talks to him.
@@ -112,6 +115,8 @@ pub struct Switchboard {
     calls: Mutex<HashMap<CallId, Live>>,
     /// Legs whose whole call is recorded by consent; anything else that was recorded and comes late is thrown away.
     consented: Mutex<HashSet<LegId>>,
+    /// How many connections each session has on which it hears its account's events.
+    clients: Mutex<HashMap<SessionId, u32>>,
 }
 
 impl Switchboard {
@@ -123,6 +128,7 @@ impl Switchboard {
             node: format!("{:016x}", rand::random::<u64>()),
             calls: Mutex::default(),
             consented: Mutex::default(),
+            clients: Mutex::default(),
         });
         let (sender, receiver) = mpsc::unbounded_channel();
         app.on_signal(move |signal| {
@@ -196,6 +202,14 @@ impl Switchboard {
         }
     }
 
+    /// The caller ends his message by a key, which is no sound of it; false when he leaves none.
+    pub fn end_message(&self, call: CallId) -> bool {
+        let calls = self.calls();
+        let speaks = calls.get(&call).filter(|live| live.stage == Stage::Message);
+        let leg = speaks.and_then(|live| live.end(Side::Caller)).map(|joined| joined.leg);
+        leg.map(|leg| self.engine.stop_recording(leg)).is_some()
+    }
+
     /// A telephone's socket has no way for keys: they are heard instead.
     pub fn play_key(&self, row: CallLegId, digit: char) {
         let calls = self.calls();
@@ -220,8 +234,19 @@ impl Switchboard {
         };
         let listens = side == Side::Callee && call.machine().listens();
         let kind = row.kind;
-        let joined =
-            Joined { row: row.id, leg, side, end, kind, listens, up: false, hears: None, muted: false };
+        let joined = Joined {
+            row: row.id,
+            leg,
+            side,
+            end,
+            kind,
+            listens,
+            up: false,
+            hears: None,
+            muted: false,
+            silent: false,
+            left: false,
+        };
         {
             let mut calls = self.calls();
             let live = calls.entry(call.id).or_insert_with(|| Live {
@@ -298,7 +323,11 @@ impl Switchboard {
         }
         self.record(live, machine);
         self.ask_phone(live, call);
+        // What he has said after the beep comes with the end of his leg.
         let waits = machine.state == State::Voicemail && live.end(Side::Caller).is_some();
+        if let Some(caller) = live.end(Side::Caller).filter(|_| waits && call.facts.caller_gone) {
+            self.engine.close(caller.leg);
+        }
         (call.facts.caller_gone && call.node == self.node && !waits).then_some(Event::HangsUp(Side::Caller))
     }
 
@@ -442,192 +471,6 @@ impl Switchboard {
         }
     }
 
-    /// Tells the call what happens to one leg, until it is over.
-    async fn follow(
-        self: Arc<Self>,
-        call: CallId,
-        row: Leg,
-        side: Side,
-        leg: LegId,
-        (mut events, wideband): (mpsc::Receiver<LegEvent>, bool),
-    ) {
-        let mut sample = None;
-        // Who says too much at once is not heard to the end: then the channel's end is the leg's.
-        let mut why = CloseReason::Failed;
-        while let Some(event) = events.recv().await {
-            let outcome = match event {
-                LegEvent::Up => self.up(call, row.id, side, leg).await,
-                LegEvent::Silent if row.kind == LegKind::Browser && self.is_current(call, leg) => {
-                    self.tell(call, Event::Loses(side)).await
-                }
-                LegEvent::Silent | LegEvent::Sounding | LegEvent::Digit(_) => Ok(()),
-                LegEvent::Played => {
-                    self.played(call, leg).await;
-                    Ok(())
-                }
-                LegEvent::Recorded(recording) => self.recorded(call, leg, recording).await,
-                LegEvent::Quality(newest) => {
-                    sample = Some(newest);
-                    Ok(())
-                }
-                LegEvent::Closed(reason) => {
-                    why = reason;
-                    break;
-                }
-            };
-            if let Err(error) = outcome {
-                tracing::warn!(call.id = %call, reason = %error.report(), "a leg's news is not written");
-            }
-        }
-        let kept = self.keep_quality(&row, sample, wideband).await;
-        let told = self.closed(call, side, leg, why).await;
-        if let Err(error) = kept.and(told) {
-            tracing::warn!(call.id = %call, reason = %error.report(), "a leg's end is not written");
-        }
-    }
-
-    fn is_current(&self, call: CallId, leg: LegId) -> bool {
-        self.calls().get(&call).is_some_and(|live| live.ends.iter().any(|joined| joined.leg == leg))
-    }
-
-    /// Lets something happen to a call; what comes too late is nothing.
-    async fn tell(&self, id: CallId, event: Event) -> Result<()> {
-        let now = self.app.now();
-        let applied = self.app.db.write(Lane::Any, move |db| changes::apply(db, now, id, event)).await;
-        self.settle(id).await;
-        match applied {
-            Err(error) if !is_late(&error) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    async fn up(&self, call: CallId, row: CallLegId, side: Side, leg: LegId) -> Result<()> {
-        if let Some(live) = self.calls().get_mut(&call) {
-            live.ends.iter_mut().filter(|joined| joined.leg == leg).for_each(|joined| joined.up = true);
-        }
-        let now = self.app.now();
-        self.app.db.write(Lane::Any, move |db| store::set_leg_state(db, row, LegState::Up, now)).await?;
-        if !self.is_current(call, leg) {
-            return Ok(());
-        }
-        self.tell(call, Event::SoundUp(side)).await
-    }
-
-    /// The greeting is over, or the beep.
-    async fn played(&self, call: CallId, leg: LegId) {
-        let seconds = match self.app.db.read(move |db| picture(db, call)).await {
-            Ok(Some(picture)) => picture.seconds_max,
-            Ok(None) | Err(_) => return,
-        };
-        let mut calls = self.calls();
-        let Some(live) =
-            calls.get_mut(&call).filter(|live| live.end(Side::Caller).is_some_and(|j| j.leg == leg))
-        else {
-            return;
-        };
-        let outcome = match live.stage {
-            Stage::Greeting => {
-                live.stage = Stage::Beep;
-                self.engine.play(leg, Sound::Beep, Times::ONCE)
-            }
-            Stage::Beep => {
-                live.stage = Stage::Message;
-                let limits = RecordLimits {
-                    millis_max: u32::from(seconds) * 1_000,
-                    silence_millis: Some(SILENCE_MILLIS),
-                    stop_on_hash: true,
-                    both: false,
-                };
-                self.engine.record(leg, limits)
-            }
-            Stage::NameBeep => {
-                live.stage = Stage::Name;
-                let limits = RecordLimits {
-                    millis_max: NAME_MILLIS_MAX,
-                    silence_millis: Some(NAME_SILENCE_MILLIS),
-                    stop_on_hash: true,
-                    both: false,
-                };
-                self.engine.record(leg, limits)
-            }
-            Stage::Busy => {
-                self.engine.close(leg);
-                Ok(())
-            }
-            Stage::None | Stage::Message | Stage::Name => Ok(()),
-        };
-        if let Err(error) = outcome {
-            tracing::debug!(reason = %error.report(), "the caller left before the beep");
-        }
-    }
-
-    async fn recorded(&self, id: CallId, leg: LegId, recording: Recording) -> Result<()> {
-        let stage = {
-            let mut calls = self.calls();
-            let live = calls.get_mut(&id);
-            let stage = live.as_ref().map_or(Stage::None, |live| live.stage);
-            if let Some(live) = live.filter(|live| live.recording == Some(leg)) {
-                live.recording = None;
-            }
-            stage
-        };
-        let now = self.app.now();
-        if stage == Stage::Name {
-            let (wav, millis) = (recording.wav(), recording.millis);
-            let keep = move |db: &mut Db| voicemail::keep_name(db, now, id, millis, &wav);
-            let kept = self.app.db.write(Lane::Any, keep).await;
-            self.settle(id).await;
-            return kept.map(drop).or_else(changes::unless_late);
-        }
-        if stage != Stage::Message {
-            if !self.consented.lock().unwrap_or_else(PoisonError::into_inner).remove(&leg) {
-                return Ok(());
-            }
-            let (wav, millis) = (recording.wav(), i32::try_from(recording.millis).unwrap_or(i32::MAX));
-            return self.app.db.write(Lane::Any, move |db| keep_recording(db, now, id, &wav, millis)).await;
-        }
-        if !recording.heard || recording.millis < voicemail::MILLIS_MIN {
-            return self.tell(id, Event::HangsUp(Side::Caller)).await;
-        }
-        let (wav, millis) = (recording.wav(), recording.millis);
-        let kept =
-            self.app.db.write(Lane::Any, move |db| voicemail::keep(db, now, id, millis, wav.clone())).await;
-        self.settle(id).await;
-        match kept {
-            Err(error) if !is_late(&error) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    async fn closed(&self, call: CallId, side: Side, leg: LegId, reason: CloseReason) -> Result<()> {
-        let current = {
-            let mut calls = self.calls();
-            let left = calls.get_mut(&call).map(|live| live.ends.extract_if(.., |j| j.leg == leg).count());
-            left.is_some_and(|count| count > 0)
-        };
-        // Whoever was closed because he had left, or because it is over, is no news.
-        if !current {
-            return Ok(());
-        }
-        let event = match reason {
-            CloseReason::Asked | CloseReason::HungUp => Event::HangsUp(side),
-            CloseReason::Gone | CloseReason::NeverConnected | CloseReason::Failed => Event::Loses(side),
-        };
-        self.tell(call, event).await
-    }
-
-    async fn keep_quality(&self, row: &Leg, sample: Option<QualitySample>, wideband: bool) -> Result<()> {
-        let Some(sample) = sample else { return Ok(()) };
-        let measured = Measured::of_sample(&sample, if wideband { "opus" } else { "pcmu" });
-        let (now, row) = (self.app.now(), row.clone());
-        let write = move |db: &mut Db| {
-            let Some(call) = store::find(db, row.call)? else { return Ok(()) };
-            quality::keep(db, now, &call, &row, &measured)?;
-            changes::tell(db, now, &call)
-        };
-        self.app.db.write(Lane::Any, write).await
-    }
-
     /// Says that this node lives, and ends calls that nobody takes care of.
     pub async fn look_after(&self) -> Result<()> {
         let now = self.app.now();
@@ -639,7 +482,16 @@ impl Switchboard {
             self.calls().iter().map(|(id, live)| (*id, live.version, alive(live))).collect();
         let mine: Vec<CallId> = all.iter().filter(|(_, _, alive)| *alive).map(|(id, _, _)| *id).collect();
         self.app.db.write(Lane::Any, move |db| changes::keep_alive(db, now, &mine)).await?;
-        let swept = self.app.db.write(Lane::Any, move |db| changes::sweep(db, now)).await?;
+        // What one call does wrong is told and holds up no other.
+        let mut swept = 0;
+        for id in self.app.db.read(move |db| changes::list_due(db, now)).await? {
+            match self.app.db.write(Lane::Any, move |db| changes::sweep(db, now, id)).await {
+                Ok(ended) => swept += usize::from(ended),
+                Err(error) => {
+                    tracing::error!(call.id = %id, reason = %error.report(), "a call that nobody takes care of cannot be ended");
+                }
+            }
+        }
         // A change that was not told here, by whichever node it was made, is heard of now.
         let ids: Vec<CallId> = all.iter().map(|(id, _, _)| *id).collect();
         let versions: HashMap<CallId, i64> =
@@ -694,30 +546,6 @@ fn picture(db: &mut Db, id: CallId) -> Result<Option<Picture>> {
         picture.seconds_max = settings::load(db, callee)?.voicemail.seconds_max;
     }
     Ok(Some(picture))
-}
-
-/// What both agreed to keep belongs to both.
-fn keep_recording(
-    db: &mut Db,
-    now: crate::clock::Timestamp,
-    id: CallId,
-    wav: &[u8],
-    millis: i32,
-) -> Result<()> {
-    let Some(call) = store::find(db, id)? else { return Ok(()) };
-    for account in [call.caller, call.callee] {
-        let sound = KeptSound {
-            id: SoundId::new(now),
-            account,
-            call: Some(id),
-            purpose: "recording",
-            millis,
-            wav: wav.to_vec(),
-            created_at: now,
-        };
-        store::insert_sound(db, &sound)?;
-    }
-    changes::recorded(db, now, &call)
 }
 
 /// Two letters for the engine.

@@ -107,7 +107,7 @@ async fn dial(app: &App, id: CallLegId) -> Result<Next> {
     let Some(voice) = carrier.as_ref().and_then(|carrier| carrier.voice()) else {
         return refuse(app, &leg, EndReason::Failed).await;
     };
-    if super::policy::check_destination(&to, &[]).is_err() {
+    if super::policy::check_destination(&to).is_err() {
         return refuse(app, &leg, EndReason::Failed).await;
     }
     let base = format!("{}/carriers/{carrier_id}", app.settings.public_url);

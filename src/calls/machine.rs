@@ -158,6 +158,9 @@ pub struct Party {
     pub muted: bool,
     /// Whether it has put the call on hold.
     pub held: bool,
+    /// Whether nothing comes from it just now: it may be on its way from one network to another.
+    #[serde(default)]
+    pub wavers: bool,
 }
 
 /// Whether what is said is kept.
@@ -234,6 +237,8 @@ pub enum Event {
     HangsUp(Side),
     /// A side went away without a word.
     Loses(Side),
+    /// Nothing comes from a side any more, or again; nobody knows yet whether it is gone.
+    Wavers(Side, bool),
     /// A side puts the other on hold, or takes it back.
     Holds(Side, bool),
     /// A side is not to be heard, or again.
@@ -412,6 +417,11 @@ impl Machine {
             }
             Event::HangsUp(side) => next.hangs_up(side)?,
             Event::Loses(side) => next.loses(side),
+            Event::Wavers(side, on) => {
+                next.only_in(&[State::Connecting, State::InProgress])?;
+                next.party_mut(side).wavers = on;
+                Vec::new()
+            }
             Event::Holds(side, on) => next.hold(side, on)?,
             Event::Mutes(side, on) => {
                 next.party_mut(side).muted = on;
@@ -488,8 +498,7 @@ impl Machine {
         }
         effects.extend(self.stop_listening());
         self.state = State::Connecting;
-        self.callee.end = Some(End::Client(session));
-        self.callee.up = false;
+        self.callee = Party { end: Some(End::Client(session)), ..Party::default() };
         if !self.phones.is_empty() {
             effects.push(Effect::StopPhones);
             self.phones.clear();
@@ -607,6 +616,7 @@ impl Machine {
         party.end = Some(End::Client(session));
         party.up = false;
         party.muted = false;
+        party.wavers = false;
         Ok((self, Vec::new()))
     }
 

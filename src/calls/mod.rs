@@ -24,7 +24,8 @@ pub mod view;
 pub mod voicemail;
 
 pub use changes::{
-    apply, browser_leg, erase, find, keep_alive, list, only_at, recording, sweep, unless_late,
+    apply, browser_leg, erase, find, hang_up, keep_alive, list, list_due, only_at, recording, sweep,
+    unless_late,
 };
 pub use place::{Caller, PhoneCaller, Placed, answer_by_client, listen_by_client, move_to_client, place};
 

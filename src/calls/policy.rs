@@ -32,7 +32,7 @@ pub enum Refused {
     Emergency,
     /// Somebody earns from the call.
     Premium,
-    /// A country that nobody here has a phone in.
+    /// A country that the account has no verified phone in.
     Elsewhere,
     /// Not a number of a telephone.
     NotANumber,
@@ -73,29 +73,32 @@ pub fn is_emergency(dialled: &str) -> bool {
 }
 
 /// Reads what a person typed as a number to be called, or says why it is not dialled. `homes` are the regions in which
-/// the account has phones; a number elsewhere is not expected.
+/// the account has verified phones; a number elsewhere is not expected, and without a phone every number is elsewhere:
+/// nobody shall earn from calls that we pay for to a country of his choice.
 pub fn destination(typed: &str, homes: &[String]) -> Result<E164, Refused> {
     if is_emergency(typed) {
         return Err(Refused::Emergency);
     }
     let home = homes.first().map(String::as_str);
     let number = E164::parse_human(typed, home).map_err(|_| Refused::NotANumber)?;
-    check_destination(&number, homes).map(|()| number)
+    check_forward(&number, homes).map(|()| number)
 }
 
-/// Whether a number may be dialled.
-pub fn check_destination(number: &E164, homes: &[String]) -> Result<(), Refused> {
+/// Whether a number may be dialled at all, whoever asks for it.
+pub fn check_destination(number: &E164) -> Result<(), Refused> {
     if is_emergency(number.as_str()) {
         return Err(Refused::Emergency);
     }
     if is_premium(number) {
         return Err(Refused::Premium);
     }
-    let region = number.region();
-    if !homes.is_empty() && !homes.contains(&region) {
-        return Err(Refused::Elsewhere);
-    }
     Ok(())
+}
+
+/// Whether calls may be forwarded to a number by somebody who has phones in these regions.
+fn check_forward(number: &E164, homes: &[String]) -> Result<(), Refused> {
+    check_destination(number)?;
+    if homes.contains(&number.region()) { Ok(()) } else { Err(Refused::Elsewhere) }
 }
 
 fn is_premium(number: &E164) -> bool {
@@ -159,7 +162,12 @@ struct Situation {
 /// Decides who rings when `callee` is called by the one he knows as `contact`.
 pub fn plan(db: &mut Db, now: Timestamp, callee: AccountId, contact: ContactId) -> Result<Plan> {
     let account = accounts::load(db, callee)?;
-    let settings = settings::load(db, callee)?;
+    let mut settings = settings::load(db, callee)?;
+    let mut mobiles = mobiles::list(db, callee)?;
+    mobiles.retain(|mobile| mobile.state == ProofState::Verified);
+    // Again at each call: the phones for which it was allowed may be gone.
+    let homes: Vec<String> = mobiles.iter().map(|mobile| mobile.number.region()).collect();
+    settings.forward_to = settings.forward_to.filter(|to| check_forward(to, &homes).is_ok());
     let minute = now.minute_of_day_in(&account.time_zone);
     let quiet = settings.do_not_disturb || account.quiet_hours.is_some_and(|hours| hours.contains(minute));
     let open = store::list_open(db, callee)?;
@@ -171,9 +179,9 @@ pub fn plan(db: &mut Db, now: Timestamp, callee: AccountId, contact: ContactId) 
         None => None,
     };
     let phones = match &settings.also_ring {
-        Some(chosen) => mobiles::list(db, callee)?
+        Some(chosen) => mobiles
             .into_iter()
-            .filter(|mobile| mobile.state == ProofState::Verified && chosen.contains(&mobile.id))
+            .filter(|mobile| chosen.contains(&mobile.id))
             .map(|mobile| mobile.number)
             .collect(),
         None => routes::sms_line(db, callee, contact)?.into_iter().map(|line| line.to).collect(),
@@ -270,6 +278,8 @@ mod tests {
         for (typed, wanted) in table {
             assert_eq!(destination(typed, &home), wanted, "{typed}");
         }
+        // Who has proved no phone has no country that is his.
+        assert_eq!(destination("+1 202 555 0101", &[]), Err(Refused::Elsewhere));
         assert!(!is_emergency("+12025550911") && !is_emergency("+82212345119"));
     }
 

@@ -24,6 +24,8 @@ pub const VOICEMAIL_SECONDS_MAX: u16 = 180;
 pub const GREETING_CHARS_MAX: usize = 300;
 /// Seconds of a recorded greeting at most.
 pub const GREETING_SECONDS_MAX: usize = 60;
+/// Bytes of its file at most: 8 kB a second, and what stands before the sound.
+pub const GREETING_BYTES_MAX: usize = GREETING_SECONDS_MAX * 8_000 + 4_096;
 /// How long it may ring.
 const RING_SECONDS: std::ops::RangeInclusive<u16> = 5..=60;
 /// Digits of a PIN.
@@ -290,6 +292,12 @@ pub fn set_pin(
     store(db, &to_row(&settings, account, pin.map(|pin| pins::hash(keys, account, pin)), now)?)
 }
 
+/// What is no greeting.
+pub fn bad_greeting() -> Error {
+    let detail = "A greeting is a WAV file with µ-law, one channel, 8 kHz, of at most 60 seconds.";
+    Error::invalid("body", "bad_greeting", detail)
+}
+
 /// Puts a recorded greeting in the place of the spoken one; none takes it away.
 pub fn set_greeting(db: &mut Db, now: Timestamp, account: AccountId, wav: Option<&[u8]>) -> Result<()> {
     let row = find(db, account)?;
@@ -298,13 +306,9 @@ pub fn set_greeting(db: &mut Db, now: Timestamp, account: AccountId, wav: Option
         sounds::delete_sound(db, account, old)?;
     }
     if let Some(wav) = wav {
-        let bad = || {
-            let detail = "A greeting is a WAV file with µ-law, one channel, 8 kHz, of at most 60 seconds.";
-            Error::invalid("body", "bad_greeting", detail)
-        };
-        let mulaw = media::from_wav(wav).ok_or_else(bad)?;
+        let mulaw = media::from_wav(wav).ok_or_else(bad_greeting)?;
         if mulaw.is_empty() || mulaw.len() > GREETING_SECONDS_MAX * 8_000 {
-            return Err(bad());
+            return Err(bad_greeting());
         }
         let id = SoundId::new(now);
         let millis = i32::try_from(mulaw.len() / 8).unwrap_or(i32::MAX);
@@ -316,7 +320,7 @@ pub fn set_greeting(db: &mut Db, now: Timestamp, account: AccountId, wav: Option
                 call: None,
                 purpose: "greeting",
                 millis,
-                wav: wav.to_vec(),
+                wav: media::wav(&mulaw),
                 created_at: now,
             },
         )?;

@@ -106,6 +106,10 @@ pub struct CallView {
     pub muted: bool,
     /// Whether one of the two has put it on hold.
     pub held: bool,
+    /// Whether nothing comes from the other side's device just now: it may be on its way to another network. When it
+    /// stays away, the call ends by itself (`lost`).
+    #[serde(default)]
+    pub wavering: bool,
     /// `off`, `asked` or `on`.
     pub recording: String,
     /// Whether this side has to answer [`recording`](Self::recording).
@@ -195,6 +199,7 @@ fn view(call: &Call, side: Side, session: Option<SessionId>, beside: &mut Beside
         missed: side == Side::Callee && machine.is_missed(),
         muted: mine.muted,
         held: machine.is_held(),
+        wavering: other.wavers && matches!(machine.state, State::Connecting | State::InProgress),
         recording: shown_recording(machine.recording).to_owned(),
         recording_asked_of_me: asked_of_me,
         recorded: beside.recordings.get(&call.id).map(|millis| RecordedView {

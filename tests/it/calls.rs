@@ -249,17 +249,22 @@ story! {
 
     async fn a_closed_tab_is_noticed(app) {
         let Pair { bob, phone, number, .. } = app.alice_and_bob().await;
-        let handset = app.phone_dials(&phone, &number);
-        let ringing = bob.call_is(app, &["ringing"]).await;
-        let browser = bob.accepts(&ringing, BROWSER_HZ).await;
-        handset.ear.hears(BROWSER_HZ).await;
-        let since = std::time::Instant::now();
-        browser.vanishes();
-        let over = bob.call_is(app, &["ended"]).await;
-        assert_eq!(over["end_reason"], "lost");
-        assert!(since.elapsed() < std::time::Duration::from_secs(6), "{:?}", since.elapsed());
-        handset.is(PhoneCallState::Ended).await;
-        app.calls_are_over().await;
+        for killed in [false, true] {
+            let events = crate::live::open(app, &bob, None).await;
+            let handset = app.phone_dials(&phone, &number);
+            let ringing = bob.call_is(app, &["ringing"]).await;
+            let browser = bob.accepts(&ringing, BROWSER_HZ).await;
+            handset.ear.hears(BROWSER_HZ).await;
+            let since = std::time::Instant::now();
+            // Left as pages are left, or killed without a word: then its events are read no more.
+            if killed { browser.vanishes() } else { browser.closes() }
+            drop(events);
+            let over = bob.call_is(app, &["ended"]).await;
+            assert_eq!(over["end_reason"], if killed { "lost" } else { "hung_up" });
+            assert!(since.elapsed() < std::time::Duration::from_secs(6), "{:?}", since.elapsed());
+            handset.is(PhoneCallState::Ended).await;
+            app.calls_are_over().await;
+        }
     }
 
     async fn media_sockets_take_only_the_call_they_were_made_for(app) {

@@ -14,6 +14,7 @@ mod access;
 mod admin;
 mod accounts;
 mod calls;
+mod calls_endings;
 mod calls_faults;
 mod calls_manners;
 mod calls_many;

@@ -166,6 +166,46 @@ story! {
         app.calls_are_over().await;
     }
 
+    async fn a_client_leaves_a_message_and_hangs_up(app) {
+        let Pair { alice, bob, contact, .. } = app.alice_and_bob().await;
+        for end in ["hang-up", "digits", "closes"] {
+            let (call, browser) = bob.calls(&contact, BROWSER_HZ).await;
+            bob.to_call(&call, "digits", json!({ "digits": "#" })).await.refused(409, "not_now");
+            browser.ear.hears(440.0).await;
+            let ringing = alice.call_is(app, &["ringing"]).await;
+            alice.to_call(&ringing, "decline", json!({ "to_voicemail": true })).await.expect(200);
+            bob.call_is(app, &["voicemail"]).await;
+            browser.ear.clear();
+            browser.ear.hears(1_000.0).await;
+            // The beep, and then he has spoken long enough to be kept.
+            tokio::time::sleep(Duration::from_millis(2_500)).await;
+            match end {
+                "hang-up" => drop(bob.to_call(&call, "hang-up", json!({})).await.expect(200)),
+                "digits" => {
+                    bob.to_call(&call, "digits", json!({ "digits": "1" })).await.refused(409, "not_now");
+                    bob.to_call(&call, "digits", json!({ "digits": "#" })).await.expect(204);
+                }
+                _ => browser.closes(),
+            }
+            let over = alice.call_is(app, &["ended"]).await;
+            assert_eq!((&over["id"], &over["end_reason"]), (&call["id"], &json!("voicemail")), "{end}");
+            let said = format!("{}{}", app.url, over["voicemail"]["url"].as_str().unwrap());
+            let wav = alice.http().get(said).bearer_auth(alice.token.as_deref().unwrap()).send().await.unwrap().bytes().await.unwrap();
+            assert!(crate::support::browser::best(&wav[58..], BROWSER_HZ) > 0.2, "his voice is in it");
+            bob.to_call(&call, "hang-up", json!({})).await.refused(409, "call_over");
+            app.calls_are_over().await;
+        }
+        // Who hangs up before the beep leaves nothing.
+        let (call, browser) = bob.calls(&contact, BROWSER_HZ).await;
+        browser.ear.hears(440.0).await;
+        app.advance(Duration::from_secs(61));
+        bob.call_is(app, &["voicemail"]).await;
+        bob.to_call(&call, "hang-up", json!({})).await.expect(200);
+        let over = alice.call_is(app, &["ended"]).await;
+        assert_eq!((&over["end_reason"], &over["voicemail"]), (&json!("no_answer"), &json!(null)));
+        app.calls_are_over().await;
+    }
+
     async fn the_phone_is_told_of_a_voicemail(app) {
         let pair = app.alice_and_bob().await;
         let (_, id) = left_by_bob(app, &pair).await;
@@ -224,6 +264,27 @@ story! {
         handset.hangs_up();
         app.calls_are_over().await;
         assert_eq!(put(Vec::new()).send().await.unwrap().status(), 204);
+        // A whole minute is taken, and not more.
+        assert_eq!(put(meari::media::wav(&vec![0xff; 60 * 8_000])).send().await.unwrap().status(), 204);
+        assert_eq!(put(meari::media::wav(&vec![0xff; 61 * 8_000])).send().await.unwrap().status(), 422);
+    }
+
+    async fn calls_are_forwarded_only_where_one_has_a_phone(app) {
+        let Pair { alice, bob, contact, .. } = app.alice_and_bob().await;
+        let to = |number: &str| json!({ "forward_to": number, "forward_when": "always", "voicemail": { "enabled": false } });
+        bob.put("/v1/me/call-settings", to("+12025550109")).await.refused(422, "unexpected_destination");
+        alice.put("/v1/me/call-settings", to("+821012345678")).await.refused(422, "unexpected_destination");
+        // While one has the phone that stands for the country, and not any longer.
+        app.phone("+12025550109");
+        alice.put("/v1/me/call-settings", to("+12025550109")).await.expect(200);
+        let mobile = alice.get("/v1/me").await["mobiles"][0]["id"].as_str().unwrap().to_owned();
+        alice.delete(&format!("/v1/me/mobiles/{mobile}")).await.expect(204);
+        let (_, _browser) = bob.calls(&contact, BROWSER_HZ).await;
+        app.settle().await;
+        assert!(app.carrier.phone_call_list(&meari::phone::E164::parse("+12025550109").unwrap()).unwrap().is_empty());
+        let rings = alice.call_is(app, &["ringing"]).await;
+        alice.to_call(&rings, "decline", json!({})).await.expect(200);
+        app.calls_are_over().await;
     }
 
     async fn recording_needs_the_consent_of_both(app) {

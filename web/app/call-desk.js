@@ -432,7 +432,7 @@ function hintOf({ contact, call, seen, muted }, talking, { wavering, error }) {
   if (error) return { hint: error, alert: true };
   if (wavering) return { hint: t('call.wavering'), alert: true };
   if (!talking) return {};
-  if (seen?.unheard) return { hint: t('call.unheard', { name }), alert: true };
+  if (seen?.unheard || call.wavering) return { hint: t('call.unheard', { name }), alert: true };
   if (seen?.unsaid) return { hint: t('call.unsaid', { name }), alert: true };
   if (muted) return { hint: t('call.muted', { name }) };
   if (call.recording === 'asked' && !call.recording_asked_of_me) return { hint: t('call.record_asked', { name }) };

@@ -13,7 +13,8 @@ const SETTLING = 2;
 /** A line that wavers is given so long before it is mended. */
 const WAVER_MS = 1_500;
 const MEND_AGAIN_MS = 1_000;
-const MEND_MS = 45_000;
+/** The server gives a silent line up after 20 s. */
+const MEND_MS = 25_000;
 /** So many looks without anything arriving, or without any sound from the microphone, are told. */
 const NOTHING_HEARD = 4;
 const NOTHING_SAID = 8;

@@ -147,7 +147,7 @@ pub(super) async fn delete_me(
 /// Every slice erases what it holds of the account; the account itself goes last.
 pub(super) fn erase_everything(db: &mut Db, now: Timestamp, account: AccountId) -> Result<()> {
     push::erase(db, account)?;
-    calls::erase(db, account)?;
+    calls::erase(db, now, account)?;
     messaging::erase(db, now, account)?;
     contacts::erase(db, now, account)?;
     presence::erase(db, account)?;

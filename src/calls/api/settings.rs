@@ -8,7 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::accounts::auth::SignedIn;
 use crate::app::App;
 use crate::calls::settings::{self, CallSettings, ForwardWhen, RingOrder, Voicemail, Wanted};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::Problems;
 use crate::ids::HandsetId;
 
@@ -149,7 +149,8 @@ async fn find_call_settings(app: web::Data<App>, who: SignedIn) -> Result<web::J
 }
 
 /// Says how the account wants to be called. Emergency numbers, numbers that cost extra and unexpected countries are
-/// refused as a place to forward to.
+/// refused as a place to forward to: calls go only to countries in which the account has a verified number, which is
+/// looked at again at each call.
 #[utoipa::path(tag = "calls", security(("bearer" = [])),
     responses((status = 200, body = CallSettingsView), Problems))]
 #[put("/v1/me/call-settings")]
@@ -168,8 +169,10 @@ async fn put_call_settings(
 #[utoipa::path(tag = "calls", security(("bearer" = [])), request_body(content = Vec<u8>, content_type = "audio/wav"),
     responses((status = 204, description = "Stored."), Problems))]
 #[put("/v1/me/call-settings/greeting")]
-async fn put_greeting(app: web::Data<App>, who: SignedIn, body: web::Bytes) -> Result<HttpResponse> {
-    let now = app.now();
+async fn put_greeting(app: web::Data<App>, who: SignedIn, body: web::Payload) -> Result<HttpResponse> {
+    let broken = |_| Error::invalid("body", "not_received", "The greeting did not arrive whole.");
+    let body = body.to_bytes_limited(settings::GREETING_BYTES_MAX).await;
+    let (now, body) = (app.now(), body.map_err(|_| settings::bad_greeting())?.map_err(broken)?);
     let store = move |db: &mut crate::db::Db| {
         let wav = Some(body.as_ref()).filter(|wav| !wav.is_empty());
         settings::set_greeting(db, now, who.account, wav)

@@ -9,7 +9,7 @@ use super::{AnsweredCall, Offer, happen, joined};
 use crate::accounts::auth::SignedIn;
 use crate::app::App;
 use crate::calls::control::Switchboard;
-use crate::calls::machine::{Event, State};
+use crate::calls::machine::{Event, Side, State};
 use crate::calls::quality::{self, Reported};
 use crate::calls::view::CallView;
 use crate::calls::{self, move_to_client};
@@ -78,7 +78,7 @@ pub struct CreateDigits {
     pub digits: String,
 }
 
-/// Presses keys towards the other side.
+/// Presses keys towards the other side. While one leaves a message (`voicemail`), `#` ends it.
 #[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
     responses((status = 204, description = "Pressed."), Problems))]
 #[post("/v1/calls/{id}/digits")]
@@ -97,11 +97,17 @@ async fn create_digits(
         return Err(Error::invalid("digits", "bad_digits", detail));
     }
     let side = call.side_of(who.account).ok_or_else(|| Error::not_found("call"))?;
-    if call.machine().state != State::InProgress {
-        return Err(Error::conflict("not_now", "There is nobody who could hear keys."));
+    let nobody = || Error::conflict("not_now", "There is nobody who could hear keys.");
+    let leaves_message = call.machine().state == State::Voicemail && side == Side::Caller;
+    if call.machine().state != State::InProgress && !(leaves_message && body.digits == "#") {
+        return Err(nobody());
     }
     calls::only_at(&call, board.node())?;
-    board.send_digits(id, side, &body.digits);
+    if !leaves_message {
+        board.send_digits(id, side, &body.digits);
+    } else if !board.end_message(id) {
+        return Err(nobody());
+    }
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -74,6 +74,7 @@ enum Order {
     Answer(String),
     Restart(Sender<String>),
     Press(u8),
+    Cut(Duration),
     Close,
     Vanish,
 }
@@ -113,6 +114,11 @@ impl Browser {
     /// The keys that came, each once.
     pub fn keys(&self) -> Vec<u8> {
         self.keys.lock().unwrap().clone()
+    }
+
+    /// No network for so long: nothing goes out, nothing comes in.
+    pub fn is_cut_off(&self, time: Duration) {
+        self.orders.send(Order::Cut(time)).unwrap();
     }
 
     /// Leaves the page.
@@ -189,6 +195,14 @@ impl Peer {
                 }
                 Ok(Order::Restart(sender)) => drop(sender.send(self.restart())),
                 Ok(Order::Press(event)) => self.press(event),
+                Ok(Order::Cut(time)) => {
+                    std::thread::sleep(time);
+                    // What was sent to it meanwhile is lost, and what it did not say is not made up for.
+                    self.socket.set_nonblocking(true).unwrap();
+                    while self.socket.recv_from(&mut buffer).is_ok() {}
+                    self.socket.set_nonblocking(false).unwrap();
+                    self.frames = u64::try_from(began.elapsed().as_millis() / 20).unwrap();
+                }
                 Ok(Order::Close) => {
                     let _ = self.rtc.close();
                     self.drain();
