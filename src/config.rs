@@ -132,6 +132,8 @@ pub struct Settings {
     pub number_ageing_days: u32,
     /// Seconds between two pings on a live connection; one that left the last unanswered is let go.
     pub live_ping_seconds: u64,
+    /// Days for which voicemails and recordings of calls are kept; 0: until they are deleted.
+    pub call_sounds_days: u32,
     /// Whether pushes may go to addresses inside the operator's network, and without TLS.
     pub push_to_private_addresses: bool,
 }
@@ -168,6 +170,7 @@ impl Default for Settings {
             number_reserve_dry_run: true,
             number_ageing_days: 45,
             live_ping_seconds: 25,
+            call_sounds_days: 365,
             push_to_private_addresses: false,
         }
     }
@@ -187,6 +190,12 @@ impl Settings {
     /// How long a number ages that was retired and comes back.
     pub fn number_ageing(&self) -> Duration {
         Duration::from_secs(u64::from(self.number_ageing_days) * 24 * 3_600)
+    }
+
+    /// How long what is said in calls is kept; none: until it is deleted.
+    pub fn call_sounds_kept(&self) -> Option<Duration> {
+        let days = u64::from(self.call_sounds_days);
+        (days > 0).then(|| Duration::from_secs(days * 24 * 3_600))
     }
 
     /// Reads the file (`path`, else `MEARI_CONFIG`, else `meari.toml` when it exists) and then the variables of `env`.

@@ -154,7 +154,6 @@ async fn open_events(
     app: web::Data<App>,
     live: web::Data<Live>,
     doors: web::Data<Doors>,
-    board: web::Data<Switchboard>,
     query: web::Query<OpenEvents>,
     who: Option<SignedIn>,
     request: HttpRequest,
@@ -168,6 +167,8 @@ async fn open_events(
     if !doors.is_open(account, session).await? {
         return Err(Error::unauthenticated("signed_out", "Please sign in.").into());
     }
+    let board = request.app_data::<web::Data<Switchboard>>().cloned();
+    let board = board.ok_or_else(|| Error::internal("there is no switchboard"))?;
     let mut guard =
         Guard::new(live.into_inner(), app.get_ref().clone(), board.into_inner(), (account, session))?;
     let feed = Feed::open(app.get_ref().clone(), doors.into_inner(), (account, session), query.after).await?;

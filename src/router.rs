@@ -37,6 +37,8 @@ pub struct Edges {
     pub carddav: Arc<CardDav>,
     /// This node's calls.
     pub calls: Arc<Switchboard>,
+    /// How calls sounded lately, as shown to everybody.
+    pub call_map: Arc<calls::api::Map>,
     /// Live connections.
     pub live: Arc<Live>,
     /// Whether this process is on its way out.
@@ -52,6 +54,7 @@ impl Edges {
             arrivals: Arc::new(Arrivals::open(app)),
             carddav: CardDav::open(app),
             calls: Switchboard::open(app),
+            call_map: Arc::default(),
             live: Arc::default(),
             readiness: Arc::default(),
         }
@@ -64,6 +67,7 @@ impl Edges {
             .app_data(web::Data::from(self.arrivals.clone()))
             .app_data(web::Data::from(self.carddav.clone()))
             .app_data(web::Data::from(self.calls.clone()))
+            .app_data(web::Data::from(self.call_map.clone()))
             .app_data(web::Data::from(self.live.clone()))
             .app_data(web::Data::from(self.readiness.clone()))
             .app_data(http::json_config())

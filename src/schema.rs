@@ -2,8 +2,12 @@
 //! the DDL and the reasons.
 #![allow(missing_docs, reason = "the columns are documented where the entities are")]
 
+mod call_tables;
 mod texts;
 
+pub use call_tables::{
+    call_legs, call_quality, call_settings, call_sound_pieces, call_sounds, calls, voicemails,
+};
 pub use texts::{
     early_receipts, group_conversations, group_participants, group_senders, handset_guards, held_texts,
     message_notes,
@@ -637,109 +641,6 @@ diesel::table! {
     }
 }
 
-diesel::table! {
-    calls (id) {
-        id -> Binary,
-        caller_account_id -> Binary,
-        callee_account_id -> Binary,
-        conversation_id -> Nullable<Binary>,
-        state -> Text,
-        end_reason -> Nullable<Text>,
-        version -> BigInt,
-        node -> Text,
-        ring_until -> Nullable<BigInt>,
-        created_at -> BigInt,
-        answered_at -> Nullable<BigInt>,
-        ended_at -> Nullable<BigInt>,
-        alive_until -> BigInt,
-        message_id -> Nullable<Binary>,
-        facts -> Text,
-    }
-}
-
-diesel::table! {
-    call_legs (id) {
-        id -> Binary,
-        call_id -> Binary,
-        side -> Text,
-        kind -> Text,
-        carrier_id -> Nullable<Text>,
-        carrier_call_id -> Nullable<Text>,
-        from_number -> Nullable<Text>,
-        to_number -> Nullable<Text>,
-        state -> Text,
-        cause -> Nullable<Text>,
-        sequence -> Integer,
-        token_hash -> Nullable<Binary>,
-        token_until -> Nullable<BigInt>,
-        created_at -> BigInt,
-        answered_at -> Nullable<BigInt>,
-        ended_at -> Nullable<BigInt>,
-    }
-}
-
-diesel::table! {
-    call_quality (leg_id) {
-        leg_id -> Binary,
-        call_id -> Binary,
-        at -> BigInt,
-        codec -> Text,
-        network -> Text,
-        region -> Text,
-        mos_hundredths -> Integer,
-        loss_ppm -> Integer,
-        jitter_ms -> Integer,
-        rtt_ms -> Nullable<Integer>,
-    }
-}
-
-diesel::table! {
-    call_sounds (id) {
-        id -> Binary,
-        account_id -> Binary,
-        call_id -> Nullable<Binary>,
-        purpose -> Text,
-        millis -> Integer,
-        body -> Binary,
-        created_at -> BigInt,
-    }
-}
-
-diesel::table! {
-    voicemails (id) {
-        id -> Binary,
-        account_id -> Binary,
-        call_id -> Binary,
-        contact_id -> Binary,
-        sound_id -> Binary,
-        message_id -> Nullable<Binary>,
-        seconds -> Integer,
-        listened_at -> Nullable<BigInt>,
-        created_at -> BigInt,
-    }
-}
-
-diesel::table! {
-    call_settings (account_id) {
-        account_id -> Binary,
-        do_not_disturb -> Bool,
-        ring -> Text,
-        also_ring -> Nullable<Text>,
-        forward_to -> Nullable<Text>,
-        forward_when -> Text,
-        screening -> Bool,
-        voicemail_enabled -> Bool,
-        greeting_text -> Text,
-        greeting_sound_id -> Nullable<Binary>,
-        voicemail_seconds_max -> SmallInt,
-        voicemail_by_mail -> Bool,
-        voicemail_by_sms -> Bool,
-        pin_hash -> Nullable<Binary>,
-        ring_seconds -> SmallInt,
-        updated_at -> BigInt,
-    }
-}
-
 diesel::allow_tables_to_appear_in_same_query!(
     accounts,
     account_counters,
@@ -782,6 +683,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     call_legs,
     call_quality,
     call_sounds,
+    call_sound_pieces,
     voicemails,
     call_settings,
     message_notes,

@@ -211,6 +211,8 @@ pub async fn sweep(app: &App) -> Result<()> {
     app.db.write(Lane::Any, move |db| crate::alarms::prune(db, now.minus(SMS_KEPT), SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, SWEEP_ROWS)).await?;
     app.db.write(Lane::Any, move |db| calls::quality::prune(db, now)).await?;
+    let kept = app.settings.call_sounds_kept();
+    app.db.write(Lane::Any, move |db| calls::sounds::prune(db, now, kept, 100)).await?;
     app.db.write(Lane::Any, move |db| attachments::prune(db, now, SWEEP_ROWS)).await?;
     let today = move |db: &mut crate::db::Db| {
         accounts::limits::first_within(db, now, "forget_claims", "all", CLAIMS_EVERY)

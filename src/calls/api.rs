@@ -5,6 +5,8 @@ mod map;
 mod settings;
 mod talking;
 
+pub use map::Map;
+
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, get, post, web};

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::machine::{Effect, End, EndReason, Event, Hears, Refusal, Side, State};
-use super::{Call, Leg, LegKind, LegState, jobs, store};
+use super::{Call, Leg, LegKind, LegState, jobs, sounds, store};
 use crate::clock::Timestamp;
 use crate::db::{Db, Topics};
 use crate::error::{Error, Result};
@@ -257,10 +257,10 @@ fn close(db: &mut Db, now: Timestamp, call: &mut Call) -> Result<()> {
 
 /// What a conversation says of what was recorded, and where it is to be had.
 fn recording_note(db: &mut Db, id: CallId) -> Result<serde_json::Value> {
-    let found = store::list_recordings(db, None, &[id])?.into_iter().next();
+    let found = sounds::recorded_millis(db, None, &[id])?.into_values().next();
     Ok(found.map_or(
         json!(null),
-        |(_, millis)| json!({ "url": recording_url(id), "seconds": millis.div_euclid(1_000) }),
+        |millis| json!({ "url": recording_url(id), "seconds": millis.div_euclid(1_000) }),
     ))
 }
 
@@ -312,10 +312,24 @@ pub fn browser_leg(db: &mut Db, call: &Call, account: AccountId) -> Result<Optio
     Ok(legs.into_iter().rfind(|leg| Some(leg.side) == side && leg.kind == LegKind::Browser))
 }
 
-/// What both agreed to keep of a call, as a WAV file.
-pub fn recording(db: &mut Db, account: AccountId, id: CallId) -> Result<Vec<u8>> {
+/// Throws away what an account has recorded of a call; the other side keeps its own.
+pub fn delete_recording(db: &mut Db, now: Timestamp, account: AccountId, id: CallId) -> Result<()> {
     find(db, account, id)?;
-    store::find_recording(db, account, id)?.ok_or_else(|| Error::not_found("recording"))
+    if !sounds::delete_recording(db, account, id)? {
+        return Err(Error::not_found("recording"));
+    }
+    events::append(db, now, account, EventKind::CallChanged, Some(id.as_bytes()), Topics::EVENTS).map(drop)
+}
+
+/// Whether both sides of a call have room for what is going to be recorded: both get it.
+pub fn check_room(db: &mut Db, call: &Call) -> Result<()> {
+    for account in [call.caller, call.callee] {
+        if !sounds::has_room(db, account)? {
+            let detail = "One of you has too many recordings already. Delete some first.";
+            return Err(Error::conflict("recordings_full", detail));
+        }
+    }
+    Ok(())
 }
 
 /// The node that carries these calls lives.

@@ -157,10 +157,26 @@ impl Switchboard {
 
     /// Connects a browser as one end of a call; answers the SDP.
     pub async fn connect_browser(self: &Arc<Self>, placed: &Placed, offer: &str) -> Result<String> {
-        let codecs: &[Codec] = if placed.call.facts.wideband { &[Codec::Opus] } else { &[Codec::Pcmu] };
-        let (leg, answer) = self.engine.open_browser(offer, codecs).await?;
-        self.join(&placed.call, &placed.leg, placed.side, leg).await?;
+        let (leg, answer) = self.open_browser(&placed.call, offer).await?;
+        self.join_browser(placed, leg).await?;
         Ok(answer)
+    }
+
+    /// Answers a browser's offer before anything of a call changes; [`Switchboard::join_browser`] makes it an end of the
+    /// call, or [`Switchboard::let_go`] forgets it.
+    pub async fn open_browser(&self, call: &Call, offer: &str) -> Result<(LegId, String)> {
+        let codecs: &[Codec] = if call.facts.wideband { &[Codec::Opus] } else { &[Codec::Pcmu] };
+        self.engine.open_browser(offer, codecs).await
+    }
+
+    /// Makes a browser whose offer was answered an end of its call; whoever was that end before is let go.
+    pub async fn join_browser(self: &Arc<Self>, placed: &Placed, leg: LegId) -> Result<()> {
+        self.join(&placed.call, &placed.leg, placed.side, leg).await
+    }
+
+    /// Forgets a browser that became no end of a call.
+    pub fn let_go(&self, leg: LegId) {
+        self.engine.close(leg);
     }
 
     /// A browser's network has changed.
@@ -266,8 +282,7 @@ impl Switchboard {
             }
             live.ends.push(joined);
         }
-        let wideband = call.facts.wideband;
-        tokio::spawn(Arc::clone(self).follow(call.id, row.clone(), side, leg, (events, wideband)));
+        tokio::spawn(Arc::clone(self).follow(call.id, row.clone(), side, leg, events));
         self.settle(call.id).await;
         Ok(())
     }

@@ -43,6 +43,21 @@ const HIDDEN_LIMIT: limits::Limit = limits::Limit {
     window: Duration::from_secs(3_600),
 };
 
+/// Callers who are only told something, each.
+const STRANGER_LIMIT: limits::Limit = limits::Limit {
+    name: "calls_stranger",
+    code: "too_many_calls",
+    max: 10,
+    window: Duration::from_secs(3_600),
+};
+/// The same, all who dial one number: each such call is answered, and costs.
+const STRANGERS_LIMIT: limits::Limit = limits::Limit {
+    name: "calls_strangers",
+    code: "too_many_calls",
+    max: 60,
+    window: Duration::from_secs(3_600),
+};
+
 /// A key for one media socket, and its hash as stored.
 pub fn new_token(app: &App) -> (String, Vec<u8>) {
     let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
@@ -134,9 +149,12 @@ fn receive(db: &mut Db, now: Timestamp, coming: &Coming) -> Result<Verdict> {
         Meaning::Contact(route) => route,
         Meaning::Nobody { locale, .. } => {
             let locale = Locale::parse(&locale).unwrap_or_default();
-            return Ok(Verdict::Words(CallText::UnknownNumber, locale));
+            return told(db, now, &from, &coming.to, Verdict::Words(CallText::UnknownNumber, locale));
         }
-        Meaning::Stranger => return Ok(Verdict::Words(CallText::UnknownHandset, locale_of(&coming.to))),
+        Meaning::Stranger => {
+            let words = Verdict::Words(CallText::UnknownHandset, locale_of(&coming.to));
+            return told(db, now, &from, &coming.to, words);
+        }
         Meaning::Ourselves | Meaning::NotOurs => return Ok(Verdict::Reject(false)),
     };
     presence::heard_from(db, now, route.account, route.handset)?;
@@ -160,6 +178,13 @@ fn receive(db: &mut Db, now: Timestamp, coming: &Coming) -> Result<Verdict> {
         Err(error) if error.is_retryable() && error.code() != "too_many_calls" => Err(error),
         Err(_) => Ok(Verdict::Reject(true)),
     }
+}
+
+/// Who is only told something is told it a few times, and turned away from then on.
+fn told(db: &mut Db, now: Timestamp, from: &E164, to: &E164, words: Verdict) -> Result<Verdict> {
+    let too_often = limits::try_take(db, now, &STRANGER_LIMIT, from.as_str())?.is_some()
+        || limits::try_take(db, now, &STRANGERS_LIMIT, to.as_str())?.is_some();
+    Ok(if too_often { Verdict::Reject(false) } else { words })
 }
 
 /// A carrier's word on a call; answers the steps for it.

@@ -19,15 +19,18 @@ mod pushes;
 pub mod quality;
 pub mod records;
 pub mod settings;
+pub mod sounds;
 mod store;
 pub mod view;
 pub mod voicemail;
 
 pub use changes::{
-    apply, browser_leg, erase, find, hang_up, keep_alive, list, list_due, only_at, recording, sweep,
-    unless_late,
+    apply, browser_leg, check_room, delete_recording, erase, find, hang_up, keep_alive, list, list_due,
+    only_at, sweep, unless_late,
 };
-pub use place::{Caller, PhoneCaller, Placed, answer_by_client, listen_by_client, move_to_client, place};
+pub use place::{
+    Caller, PhoneCaller, Placed, answer_by_client, listen_by_client, movable, move_to_client, place,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -249,8 +252,8 @@ pub struct Sound {
     pub purpose: &'static str,
     /// How long it is.
     pub millis: i32,
-    /// WAV, µ-law at 8 kHz.
-    pub wav: Vec<u8>,
+    /// µ-law at 8 kHz.
+    pub mulaw: Vec<u8>,
     /// When.
     pub created_at: Timestamp,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::changes::{self, ALIVE};
 use super::machine::{End, EndReason, Event, Machine, Screening, Side, State};
 use super::policy::{self, Plan};
-use super::{Call, Facts, Leg, LegKind, LegState, Via, jobs, pushes, store};
+use super::{Call, Facts, Leg, LegKind, LegState, Via, jobs, pushes, quality, store};
 use crate::accounts::limits::{self, Limit};
 use crate::clock::Timestamp;
 use crate::contacts::{self, Contact, ContactState};
@@ -129,7 +129,8 @@ pub fn place(db: &mut Db, now: Timestamp, caller: &Caller) -> Result<Placed> {
     limits::take(db, now, &CALLS_DAY, &caller.account.to_string())?;
     let blocked = theirs.state != ContactState::Accepted;
     let plan = if blocked { unheard_plan() } else { policy::plan(db, now, callee, theirs.id)? };
-    let (call, leg, phones) = prepare(now, caller, &Friends { mine, theirs }, &plan);
+    let region = tone_region(db, caller, callee, &plan)?;
+    let (call, leg, phones) = prepare(now, caller, &Friends { mine, theirs }, (&plan, region));
     store::insert(db, &call)?;
     store::insert_leg(db, &leg)?;
     ring(db, now, &call, &phones)?;
@@ -147,12 +148,26 @@ pub fn place(db: &mut Db, now: Timestamp, caller: &Caller) -> Result<Placed> {
     Ok(Placed { call, leg, side: Side::Caller })
 }
 
+/// Whose tones the caller hears: those of the number that he dialled or that rings, else those of where the callee is at
+/// home, or he himself.
+fn tone_region(db: &mut Db, caller: &Caller, callee: AccountId, plan: &Plan) -> Result<String> {
+    let number = caller.phone.as_ref().map(|phone| &phone.to).or(plan.phones.first().map(|phone| &phone.to));
+    if let Some(number) = number {
+        return Ok(number.region());
+    }
+    let home = match quality::home(db, callee)? {
+        Some(home) => Some(home),
+        None => quality::home(db, caller.account)?,
+    };
+    Ok(home.unwrap_or_else(|| "US".to_owned()))
+}
+
 /// The rows of a call that is about to ring.
 fn prepare(
     now: Timestamp,
     caller: &Caller,
     Friends { mine, theirs }: &Friends,
-    plan: &Plan,
+    (plan, region): (&Plan, String),
 ) -> (Call, Leg, Vec<(Leg, Duration)>) {
     let blocked = theirs.state != ContactState::Accepted;
     let call_id = CallId::new(now);
@@ -170,8 +185,6 @@ fn prepare(
     }
     // It ends before he has sound of ours, and then he has it only to hear that.
     machine.caller.up = plan.busy && !plan.voicemail && caller.phone.as_ref().is_some_and(|p| p.answered);
-    let number = caller.phone.as_ref().map(|phone| phone.to.clone());
-    let region = number.as_ref().or(plan.phones.first().map(|phone| &phone.to)).map(E164::region);
     let call = Call {
         id: call_id,
         caller: caller.account,
@@ -192,7 +205,7 @@ fn prepare(
             callee_contact: theirs.id,
             caller_via: via,
             attestation: caller.phone.as_ref().and_then(|p| p.attestation).map(String::from),
-            region: region.unwrap_or_else(|| "US".to_owned()),
+            region,
             unheard: blocked,
             greeted: false,
             caller_gone: false,
@@ -318,7 +331,22 @@ fn joined(db: &mut Db, now: Timestamp, call: Call, side: Side) -> Result<Placed>
     Ok(Placed { call, leg, side })
 }
 
-/// Another client of the same person takes a running call over.
+/// A running call that another client of the same person may take over at this node, and his side of it.
+pub fn movable(
+    db: &mut Db,
+    account: AccountId,
+    (id, node): (CallId, &str),
+    session: SessionId,
+) -> Result<(Call, Side)> {
+    let call = changes::find(db, account, id)?;
+    let side = call.side_of(account).ok_or_else(|| Error::not_found("call"))?;
+    call.machine().after(Event::Moves(side, session)).map_err(changes::refused)?;
+    changes::only_at(&call, node)?;
+    Ok((call, side))
+}
+
+/// Another client of the same person takes a running call over. Once its sound is answered for: the end that was there is
+/// over with this.
 pub fn move_to_client(
     db: &mut Db,
     now: Timestamp,
@@ -326,10 +354,7 @@ pub fn move_to_client(
     (id, node): (CallId, &str),
     session: SessionId,
 ) -> Result<Placed> {
-    let call = changes::find(db, account, id)?;
-    let side = call.side_of(account).ok_or_else(|| Error::not_found("call"))?;
-    call.machine().after(Event::Moves(side, session)).map_err(changes::refused)?;
-    changes::only_at(&call, node)?;
+    let (_, side) = movable(db, account, (id, node), session)?;
     let call = changes::apply(db, now, id, Event::Moves(side, session))?;
     // The end that was left is over; a telephone of it is hung up.
     for old in store::list_legs(db, &[id])? {

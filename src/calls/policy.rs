@@ -6,7 +6,7 @@ use phonenumber::Type;
 
 use super::machine::State;
 use super::settings::{CallSettings, ForwardWhen, RingOrder};
-use super::{settings, store};
+use super::{settings, store, voicemail};
 use crate::accounts::proofs::ProofState;
 use crate::accounts::{self, mobiles};
 use crate::clock::Timestamp;
@@ -168,6 +168,7 @@ pub fn plan(db: &mut Db, now: Timestamp, callee: AccountId, contact: ContactId) 
     // Again at each call: the phones for which it was allowed may be gone.
     let homes: Vec<String> = mobiles.iter().map(|mobile| mobile.number.region()).collect();
     settings.forward_to = settings.forward_to.filter(|to| check_forward(to, &homes).is_ok());
+    settings.voicemail.enabled = settings.voicemail.enabled && voicemail::has_room(db, callee)?;
     let minute = now.minute_of_day_in(&account.time_zone);
     let quiet = settings.do_not_disturb || account.quiet_hours.is_some_and(|hours| hours.contains(minute));
     let open = store::list_open(db, callee)?;

@@ -6,18 +6,30 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 
+use super::machine::Side;
 use super::view::CallQuality;
 use super::{Call, Leg, LegKind};
+use crate::accounts::proofs::ProofState;
+use crate::accounts::{self, mobiles};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::each;
-use crate::error::Result;
-use crate::ids::{CallId, CallLegId};
+use crate::error::{Kind, Result};
+use crate::ids::{AccountId, CallId, CallLegId};
 use crate::media::{QualitySample, quality as figures};
 use crate::schema::call_quality;
+use crate::texts::Locale;
 
 /// Fewer calls of one network in one region are not shown: nobody shall find his own in the picture.
 pub const MINIMUM_CALLS: i64 = 20;
+/// Nor are calls of fewer people, however many: nobody shall paint it alone.
+pub const MINIMUM_PEOPLE: usize = 5;
+/// What a client tells of a call that is over is taken for so long.
+pub const REPORTED_WITHIN: Duration = Duration::from_secs(60);
+/// A region that nobody knows (ISO 3166 leaves this one to users; CLDR calls it unknown).
+const NOWHERE: &str = "ZZ";
+/// How a device can be connected (W3C Network Information and webrtc-stats); whatever else is told is `unknown`.
+const NETWORKS: [&str; 7] = ["wifi", "cellular", "ethernet", "bluetooth", "wimax", "vpn", "other"];
 /// What the public picture looks back on.
 pub const WINDOW: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How long figures of single calls are kept.
@@ -30,8 +42,6 @@ const NAME_MAX: usize = 32;
 /// What was measured at one leg.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
-    /// `pcmu` or `opus`.
-    pub codec: &'static str,
     /// The opinion, 1 to 4.5.
     pub mos: f64,
     /// What was lost, 0 to 1.
@@ -46,10 +56,9 @@ pub struct Measured {
 
 impl Measured {
     /// What the engine saw of a leg.
-    pub fn of_sample(sample: &QualitySample, codec: &'static str) -> Measured {
+    pub fn of_sample(sample: &QualitySample) -> Measured {
         let worse = |a: Option<f64>, b: Option<f64>| a.unwrap_or(0.0).max(b.unwrap_or(0.0));
         Measured {
-            codec,
             mos: sample.mos,
             loss: worse(sample.loss_in, sample.loss_out),
             jitter_ms: worse(sample.jitter_in_ms, sample.jitter_out_ms),
@@ -88,17 +97,35 @@ impl Reported {
         let rtt_ms = self.rtt_ms.map(bounded);
         let delay = figures::delay_ms(bounded(self.jitter_buffer_ms), rtt_ms.unwrap_or(0.0));
         Measured {
-            codec: "pcmu",
             mos: figures::mos(delay, loss),
             loss,
             jitter_ms: bounded(self.jitter_ms),
             rtt_ms,
-            network: network.map(|name| plain(&name)),
+            network: network.map(|name| known_network(&name).to_owned()),
         }
     }
 }
 
-/// Names from outside end up in a public picture: small letters, digits and dashes.
+/// What a client says ends up in a public picture: words that we know, and no others.
+fn known_network(name: &str) -> &'static str {
+    NETWORKS.into_iter().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or("unknown")
+}
+
+/// Where an account is at home: the region of its verified phone, else that of its language when it is spoken in one
+/// only; none when nothing says so.
+pub fn home(db: &mut Db, account: AccountId) -> Result<Option<String>> {
+    let phone = mobiles::list(db, account)?.into_iter().find(|mobile| mobile.state == ProofState::Verified);
+    if let Some(phone) = phone {
+        return Ok(Some(phone.number.region()));
+    }
+    match accounts::load(db, account) {
+        Ok(account) => Ok((account.locale == Locale::Ko).then(|| "KR".to_owned())),
+        Err(error) if *error.kind() == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A carrier's id in a public picture: small letters, digits and dashes.
 fn plain(name: &str) -> String {
     let kept =
         name.chars().map(|c| c.to_ascii_lowercase()).filter(|c| c.is_ascii_alphanumeric() || *c == '-');
@@ -120,6 +147,7 @@ struct Row {
     loss_ppm: i32,
     jitter_ms: i32,
     rtt_ms: Option<i32>,
+    account_id: Option<AccountId>,
 }
 
 fn whole(value: f64) -> i32 {
@@ -133,21 +161,27 @@ pub fn keep(db: &mut Db, now: Timestamp, call: &Call, leg: &Leg, measured: &Meas
         LegKind::Phone => leg.carrier_id.as_deref().map(plain),
         LegKind::Browser => measured.network.clone().or_else(|| find_network(db, leg.id)),
     };
-    let handset = match leg.side {
-        super::machine::Side::Caller => leg.from.as_ref(),
-        super::machine::Side::Callee => leg.to.as_ref(),
+    let (account, handset) = match leg.side {
+        Side::Caller => (call.caller, leg.from.as_ref()),
+        Side::Callee => (call.callee, leg.to.as_ref()),
+    };
+    // A browser is where its owner is, wherever the other end may be.
+    let region = match handset.filter(|_| leg.kind == LegKind::Phone) {
+        Some(number) => number.region(),
+        None => home(db, account)?.unwrap_or_else(|| NOWHERE.to_owned()),
     };
     let row = Row {
         leg_id: leg.id,
         call_id: call.id,
         at: now,
-        codec: measured.codec.to_owned(),
+        codec: if call.facts.wideband { "opus" } else { "pcmu" }.to_owned(),
         network: network.unwrap_or_else(|| "unknown".to_owned()),
-        region: handset.map_or_else(|| call.facts.region.clone(), crate::phone::E164::region),
+        region,
         mos_hundredths: whole(measured.mos * 100.0),
         loss_ppm: whole(measured.loss * 1_000_000.0),
         jitter_ms: whole(measured.jitter_ms),
         rtt_ms: measured.rtt_ms.map(whole),
+        account_id: Some(account),
     };
     each!(db, |c| diesel::insert_into(call_quality::table)
         .values(&row)
@@ -219,39 +253,44 @@ pub struct Group {
     pub jitter_ms: f64,
 }
 
-/// The groups of a time, largest first; those below `minimum` are left out.
-pub fn groups(db: &mut Db, since: Timestamp, region: Option<&str>, minimum: i64) -> Result<Vec<Group>> {
-    let rows: Vec<Row> = each!(db, |c| {
-        let mut query = call_quality::table
-            .filter(call_quality::at.ge(since))
-            .select(Row::as_select())
-            .order(call_quality::at.desc())
-            .limit(ROWS_MAX)
-            .into_boxed();
-        if let Some(region) = region {
-            query = query.filter(call_quality::region.eq(region));
-        }
-        query.load(c)
-    })?;
-    Ok(grouped(&rows, minimum))
+/// The groups of a time, largest first; those of fewer than [`MINIMUM_CALLS`] or [`MINIMUM_PEOPLE`] are left out.
+pub fn groups(db: &mut Db, since: Timestamp) -> Result<Vec<Group>> {
+    let rows: Vec<Row> = each!(db, |c| call_quality::table
+        .filter(call_quality::at.ge(since))
+        .select(Row::as_select())
+        .order(call_quality::at.desc())
+        .limit(ROWS_MAX)
+        .load(c))?;
+    Ok(grouped(&rows))
+}
+
+/// Figures stay when an account goes, and are nobody's then.
+pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
+    each!(db, |c| diesel::update(call_quality::table)
+        .filter(call_quality::account_id.eq(account))
+        .set(call_quality::account_id.eq(None::<AccountId>))
+        .execute(c))?;
+    Ok(())
 }
 
 /// The sums of one group.
 #[derive(Default)]
 struct Sums {
     calls: HashSet<CallId>,
+    people: HashSet<AccountId>,
     legs: f64,
     mos: f64,
     loss: f64,
     jitter: f64,
 }
 
-fn grouped(rows: &[Row], minimum: i64) -> Vec<Group> {
+fn grouped(rows: &[Row]) -> Vec<Group> {
     let mut groups: BTreeMap<(&str, &str), Sums> = BTreeMap::new();
     for row in rows {
         let sums = groups.entry((&row.network, &row.region)).or_default();
         // Both ends of one call are one call: the minimum counts calls.
         sums.calls.insert(row.call_id);
+        sums.people.extend(row.account_id);
         sums.legs += 1.0;
         sums.mos += f64::from(row.mos_hundredths) / 100.0;
         sums.loss += f64::from(row.loss_ppm) / 1_000_000.0;
@@ -259,6 +298,7 @@ fn grouped(rows: &[Row], minimum: i64) -> Vec<Group> {
     }
     let mut shown: Vec<Group> = groups
         .into_iter()
+        .filter(|(_, sums)| sums.people.len() >= MINIMUM_PEOPLE)
         .map(|((network, region), sums)| Group {
             network: network.to_owned(),
             region: region.to_owned(),
@@ -267,7 +307,7 @@ fn grouped(rows: &[Row], minimum: i64) -> Vec<Group> {
             loss: (sums.loss / sums.legs * 10_000.0).round() / 10_000.0,
             jitter_ms: (sums.jitter / sums.legs * 10.0).round() / 10.0,
         })
-        .filter(|group| group.calls >= minimum)
+        .filter(|group| group.calls >= MINIMUM_CALLS)
         .collect();
     shown.sort_by_key(|group| std::cmp::Reverse(group.calls));
     shown
@@ -285,7 +325,7 @@ pub fn prune(db: &mut Db, now: Timestamp) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn row(network: &str, mos: i32, call: CallId) -> Row {
+    fn row(network: &str, mos: i32, call: CallId, account: AccountId) -> Row {
         Row {
             leg_id: CallLegId::new(Timestamp(0)),
             call_id: call,
@@ -297,15 +337,21 @@ mod tests {
             loss_ppm: 10_000,
             jitter_ms: 4,
             rtt_ms: None,
+            account_id: Some(account),
         }
     }
 
     #[test]
     fn small_groups_are_hidden_and_legs_of_one_call_count_once() {
-        let mut rows: Vec<Row> = (0..20).map(|_| row("wifi", 400, CallId::new(Timestamp(0)))).collect();
-        let twice = CallId::new(Timestamp(0));
-        rows.extend((0..40).map(|_| row("cellular", 300, twice)));
-        let shown = grouped(&rows, MINIMUM_CALLS);
+        let people: Vec<AccountId> = (0..5).map(|_| AccountId::new(Timestamp(0))).collect();
+        let call = || CallId::new(Timestamp(0));
+        let mut rows: Vec<Row> =
+            people.iter().cycle().take(20).map(|who| row("wifi", 400, call(), *who)).collect();
+        let twice = call();
+        rows.extend(people.iter().cycle().take(40).map(|who| row("cellular", 300, twice, *who)));
+        // Four people with many calls.
+        rows.extend(people.iter().take(4).cycle().take(400).map(|who| row("ethernet", 100, call(), *who)));
+        let shown = grouped(&rows);
         assert_eq!(shown.len(), 1);
         assert_eq!((shown[0].network.as_str(), shown[0].calls, shown[0].mos), ("wifi", 20, 4.0));
     }
@@ -321,7 +367,8 @@ mod tests {
         };
         let measured = nonsense.measured(Some("<script>".to_owned()));
         assert!((0.0..=1.0).contains(&measured.loss) && measured.jitter_ms == 0.0);
-        assert_eq!((measured.network.as_deref(), measured.rtt_ms), (Some("script"), Some(0.0)));
+        assert_eq!((measured.network.as_deref(), measured.rtt_ms), (Some("unknown"), Some(0.0)));
+        assert_eq!(nonsense.measured(Some("WiFi".to_owned())).network.as_deref(), Some("wifi"));
         let clean = Reported { packets_received: 500, samples: 80_000, ..Reported::default() };
         assert!(clean.measured(None).mos > 4.2);
     }

@@ -4,8 +4,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::policy;
-use super::store as sounds;
-use super::{Sound, policy::Refused};
+use super::{Sound, policy::Refused, sounds};
 use crate::accounts::proofs::ProofState;
 use crate::accounts::{mobiles, pins};
 use crate::clock::Timestamp;
@@ -303,7 +302,7 @@ pub fn set_greeting(db: &mut Db, now: Timestamp, account: AccountId, wav: Option
     let row = find(db, account)?;
     let mut settings = load(db, account)?;
     if let Some(old) = settings.voicemail.greeting.take() {
-        sounds::delete_sound(db, account, old)?;
+        sounds::delete(db, account, old)?;
     }
     if let Some(wav) = wav {
         let mulaw = media::from_wav(wav).ok_or_else(bad_greeting)?;
@@ -312,17 +311,9 @@ pub fn set_greeting(db: &mut Db, now: Timestamp, account: AccountId, wav: Option
         }
         let id = SoundId::new(now);
         let millis = i32::try_from(mulaw.len() / 8).unwrap_or(i32::MAX);
-        sounds::insert_sound(
+        sounds::insert(
             db,
-            &Sound {
-                id,
-                account,
-                call: None,
-                purpose: "greeting",
-                millis,
-                wav: media::wav(&mulaw),
-                created_at: now,
-            },
+            &Sound { id, account, call: None, purpose: "greeting", millis, mulaw, created_at: now },
         )?;
         settings.voicemail.greeting = Some(id);
     }
@@ -332,7 +323,7 @@ pub fn set_greeting(db: &mut Db, now: Timestamp, account: AccountId, wav: Option
 /// The recorded greeting's µ-law.
 pub fn greeting(db: &mut Db, account: AccountId) -> Result<Option<Vec<u8>>> {
     let Some(id) = load(db, account)?.voicemail.greeting else { return Ok(None) };
-    Ok(sounds::find_sound(db, account, id)?.as_deref().and_then(media::from_wav))
+    Ok(sounds::find(db, account, id)?.filter(|mulaw| !mulaw.is_empty()))
 }
 
 /// The settings go with the account.

@@ -1,16 +1,16 @@
-//! Queries of `calls`, `call_legs` and `call_sounds`.
+//! Queries of `calls` and `call_legs`.
 
 use diesel::prelude::*;
 
 use super::machine::{EndReason, Side, State};
-use super::{Call, Leg, LegKind, LegState, Sound};
+use super::{Call, Leg, LegKind, LegState};
 use crate::clock::Timestamp;
 use crate::db::{Db, Keep, OnConflict};
 use crate::each;
 use crate::error::{Error, Result};
-use crate::ids::{AccountId, CallId, CallLegId, ConversationId, MessageId, SoundId};
+use crate::ids::{AccountId, CallId, CallLegId, ConversationId, MessageId};
 use crate::phone::E164;
-use crate::schema::{call_legs, call_sounds, calls, voicemails};
+use crate::schema::{call_legs, calls, voicemails};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = calls)]
@@ -388,76 +388,23 @@ pub fn spend_token(db: &mut Db, carrier_id: &str, hash: &[u8], now: Timestamp) -
     Ok(id)
 }
 
-pub fn insert_sound(db: &mut Db, sound: &Sound) -> Result<()> {
-    each!(db, |c| diesel::insert_into(call_sounds::table)
-        .values((
-            call_sounds::id.eq(sound.id),
-            call_sounds::account_id.eq(sound.account),
-            call_sounds::call_id.eq(sound.call),
-            call_sounds::purpose.eq(&sound.purpose),
-            call_sounds::millis.eq(sound.millis),
-            call_sounds::body.eq(&sound.wav),
-            call_sounds::created_at.eq(sound.created_at),
-        ))
-        .execute(c))?;
-    Ok(())
-}
-
-pub fn find_sound(db: &mut Db, account: AccountId, id: SoundId) -> Result<Option<Vec<u8>>> {
-    Ok(each!(db, |c| call_sounds::table
-        .filter(call_sounds::account_id.eq(account))
-        .filter(call_sounds::id.eq(id))
-        .select(call_sounds::body)
-        .first(c)
-        .optional())?)
-}
-
-/// The newest recording that an account has of a call.
-pub fn find_recording(db: &mut Db, account: AccountId, call: CallId) -> Result<Option<Vec<u8>>> {
-    Ok(each!(db, |c| call_sounds::table
-        .filter(call_sounds::account_id.eq(account))
-        .filter(call_sounds::call_id.eq(call))
-        .filter(call_sounds::purpose.eq("recording"))
-        .order(call_sounds::id.desc())
-        .select(call_sounds::body)
-        .first(c)
-        .optional())?)
-}
-
-/// How long what was recorded of these calls is, in milliseconds; of one account, or of whoever has it.
-pub fn list_recordings(
-    db: &mut Db,
-    account: Option<AccountId>,
-    calls: &[CallId],
-) -> Result<Vec<(CallId, i32)>> {
-    let rows: Vec<(Option<CallId>, i32)> = each!(db, |c| {
-        let mut query = call_sounds::table
-            .filter(call_sounds::call_id.eq_any(calls))
-            .filter(call_sounds::call_id.is_not_null())
-            .filter(call_sounds::purpose.eq("recording"))
-            .order(call_sounds::id.asc())
-            .select((call_sounds::call_id, call_sounds::millis))
-            .into_boxed();
-        if let Some(account) = account {
-            query = query.filter(call_sounds::account_id.eq(account));
-        }
-        query.load(c)
-    })?;
-    // The newest one is what is played.
-    Ok(rows.into_iter().rev().filter_map(|(call, millis)| Some((call?, millis))).collect())
-}
-
-pub fn delete_sound(db: &mut Db, account: AccountId, id: SoundId) -> Result<()> {
-    each!(db, |c| diesel::delete(call_sounds::table)
-        .filter(call_sounds::account_id.eq(account))
-        .filter(call_sounds::id.eq(id))
-        .execute(c))?;
-    Ok(())
-}
-
-/// What one account alone has of calls goes; calls stay with the other side, without this one's sounds.
+/// What one account alone has of calls goes; calls stay with the other side, without this one's sounds and numbers.
 pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
     each!(db, |c| diesel::delete(voicemails::table).filter(voicemails::account_id.eq(account)).execute(c))?;
-    each!(db, |c| diesel::delete(call_sounds::table).filter(call_sounds::account_id.eq(account)).execute(c))?;
+    super::sounds::erase(db, account)?;
+    super::quality::erase(db, account)?;
+    let called = calls::table.filter(calls::caller_account_id.eq(account)).select(calls::id);
+    let was_called = calls::table.filter(calls::callee_account_id.eq(account)).select(calls::id);
+    let nothing = (call_legs::from_number.eq(None::<E164>), call_legs::to_number.eq(None::<E164>));
+    each!(db, |c| diesel::update(call_legs::table)
+        .filter(call_legs::side.eq(Side::Caller.as_str()))
+        .filter(call_legs::call_id.eq_any(called))
+        .set(nothing.clone())
+        .execute(c))?;
+    each!(db, |c| diesel::update(call_legs::table)
+        .filter(call_legs::side.eq(Side::Callee.as_str()))
+        .filter(call_legs::call_id.eq_any(was_called))
+        .set(nothing.clone())
+        .execute(c))?;
     super::settings::erase(db, account)
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::machine::{End, Recording, Screening, Side, State};
-use super::{Call, quality, store, voicemail};
+use super::{Call, quality, sounds, store, voicemail};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::each;
@@ -240,7 +240,7 @@ pub fn show(
         contacts: contacts_of(db, viewer, &people)?,
         voicemails: voicemail::of_calls(db, viewer, &ids)?,
         qualities: quality::of_calls(db, &ids)?,
-        recordings: store::list_recordings(db, Some(viewer), &ids)?.into_iter().rev().collect(),
+        recordings: sounds::recorded_millis(db, Some(viewer), &ids)?,
     };
     let sides = calls.iter().filter_map(|call| Some((call, call.side_of(viewer)?)));
     Ok(sides.map(|(call, side)| view(call, side, session, &mut beside)).collect())

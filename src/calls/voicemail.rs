@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::changes;
 use super::machine::Event;
+use super::sounds::{self, Clip};
 use super::view::CallVoicemail;
-use super::{Call, Sound, jobs, settings, store};
+use super::{Call, Sound, jobs, settings};
 use crate::accounts::proofs::ProofState;
 use crate::accounts::{self, emails};
 use crate::app::App;
@@ -20,6 +21,7 @@ use crate::each;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, CallId, ContactId, EmailId, MessageId, SoundId, VoicemailId};
 use crate::mail::{Attachment, Letter};
+use crate::media;
 use crate::messaging::notes::{self, Note};
 use crate::messaging::{outbox, routes};
 use crate::queue::{self, Claimed};
@@ -28,6 +30,9 @@ use crate::texts::CallText;
 
 /// Shorter ones are coughs.
 pub const MILLIS_MIN: u32 = 1_000;
+/// Messages in one mailbox. Beyond it the oldest that was listened to goes; when nobody has listened to any of so many,
+/// the mailbox is full, and who calls hears what he hears where there is no voicemail.
+pub const MESSAGES_MAX: i64 = 100;
 
 /// A message after the beep.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -60,7 +65,7 @@ struct MailVoicemail {
 }
 
 /// Keeps what the caller said after the beep, and ends the call. Only while the call waits for it.
-pub fn keep(db: &mut Db, now: Timestamp, call: CallId, millis: u32, wav: Vec<u8>) -> Result<Call> {
+pub fn keep(db: &mut Db, now: Timestamp, call: CallId, millis: u32, mulaw: Vec<u8>) -> Result<Call> {
     let call = changes::apply(db, now, call, Event::MessageLeft)?;
     let account = call.callee;
     let sound = Sound {
@@ -69,10 +74,10 @@ pub fn keep(db: &mut Db, now: Timestamp, call: CallId, millis: u32, wav: Vec<u8>
         call: Some(call.id),
         purpose: "voicemail",
         millis: i32::try_from(millis).unwrap_or(i32::MAX),
-        wav,
+        mulaw,
         created_at: now,
     };
-    store::insert_sound(db, &sound)?;
+    sounds::insert(db, &sound)?;
     let id = VoicemailId::new(now);
     let seconds = i32::try_from(millis.div_ceil(1_000)).unwrap_or(i32::MAX);
     let message = match call.conversation {
@@ -104,13 +109,38 @@ pub fn keep(db: &mut Db, now: Timestamp, call: CallId, millis: u32, wav: Vec<u8>
             voicemails::created_at.eq(now),
         ))
         .execute(c))?;
+    make_room(db, account)?;
     changes::tell(db, now, &call)?;
     tell_others(db, now, &call, id, seconds)?;
     Ok(call)
 }
 
+/// Whether another message can be left: nobody throws away what was not listened to.
+pub fn has_room(db: &mut Db, account: AccountId) -> Result<bool> {
+    let new: i64 = each!(db, |c| voicemails::table
+        .filter(voicemails::account_id.eq(account))
+        .filter(voicemails::listened_at.is_null())
+        .count()
+        .get_result(c))?;
+    Ok(new < MESSAGES_MAX)
+}
+
+/// The oldest messages that were listened to make room for newer ones.
+fn make_room(db: &mut Db, account: AccountId) -> Result<()> {
+    let all: i64 =
+        each!(db, |c| voicemails::table.filter(voicemails::account_id.eq(account)).count().get_result(c))?;
+    let old: Vec<VoicemailId> = each!(db, |c| voicemails::table
+        .filter(voicemails::account_id.eq(account))
+        .filter(voicemails::listened_at.is_not_null())
+        .order(voicemails::id.asc())
+        .limit((all - MESSAGES_MAX).max(0))
+        .select(voicemails::id)
+        .load(c))?;
+    old.into_iter().try_for_each(|id| delete(db, account, id))
+}
+
 /// Keeps the name that the caller said, for who is called.
-pub fn keep_name(db: &mut Db, now: Timestamp, id: CallId, millis: u32, wav: &[u8]) -> Result<Call> {
+pub fn keep_name(db: &mut Db, now: Timestamp, id: CallId, millis: u32, mulaw: &[u8]) -> Result<Call> {
     let call = changes::apply(db, now, id, Event::NameSaid)?;
     let sound = Sound {
         id: SoundId::new(now),
@@ -118,10 +148,10 @@ pub fn keep_name(db: &mut Db, now: Timestamp, id: CallId, millis: u32, wav: &[u8
         call: Some(id),
         purpose: "name",
         millis: i32::try_from(millis).unwrap_or(i32::MAX),
-        wav: wav.to_vec(),
+        mulaw: mulaw.to_vec(),
         created_at: now,
     };
-    store::insert_sound(db, &sound)?;
+    sounds::insert(db, &sound)?;
     changes::change(db, now, id, |call| {
         call.facts.said = Some(sound.id);
         Ok(Vec::new())
@@ -129,9 +159,9 @@ pub fn keep_name(db: &mut Db, now: Timestamp, id: CallId, millis: u32, wav: &[u8
 }
 
 /// The name that the caller said, for who is called.
-pub fn name_said(db: &mut Db, account: AccountId, id: CallId) -> Result<Vec<u8>> {
+pub fn name_said(db: &mut Db, account: AccountId, id: CallId) -> Result<Clip> {
     let call = changes::find(db, account, id)?;
-    let said = call.facts.said.map(|said| store::find_sound(db, account, said)).transpose()?.flatten();
+    let said = call.facts.said.map(|said| sounds::clip(db, account, said)).transpose()?.flatten();
     said.ok_or_else(|| Error::not_found("name"))
 }
 
@@ -180,10 +210,10 @@ pub fn find(db: &mut Db, account: AccountId, id: VoicemailId) -> Result<Voicemai
     found.ok_or_else(|| Error::not_found("voicemail"))
 }
 
-/// What was said, as a WAV file.
-pub fn sound(db: &mut Db, account: AccountId, id: VoicemailId) -> Result<Vec<u8>> {
+/// What was said, to be played.
+pub fn sound(db: &mut Db, account: AccountId, id: VoicemailId) -> Result<Clip> {
     let voicemail = find(db, account, id)?;
-    store::find_sound(db, account, voicemail.sound_id)?.ok_or_else(|| Error::not_found("voicemail"))
+    sounds::clip(db, account, voicemail.sound_id)?.ok_or_else(|| Error::not_found("voicemail"))
 }
 
 /// It was listened to.
@@ -209,7 +239,7 @@ pub fn listened(db: &mut Db, now: Timestamp, account: AccountId, id: VoicemailId
 /// It is thrown away; that it was there stays in the conversation.
 pub fn delete(db: &mut Db, account: AccountId, id: VoicemailId) -> Result<()> {
     let voicemail = find(db, account, id)?;
-    store::delete_sound(db, account, voicemail.sound_id)?;
+    sounds::delete(db, account, voicemail.sound_id)?;
     each!(db, |c| diesel::delete(voicemails::table).filter(voicemails::id.eq(id)).execute(c))?;
     Ok(())
 }
@@ -238,7 +268,7 @@ pub(super) async fn mail(app: &App, job: &Claimed) -> Result<()> {
         let Some(email) = email.filter(|e| e.state == ProofState::Verified) else { return Ok(None) };
         let voicemail = find(db, account, payload.voicemail)?;
         let name = contacts::load(db, account, voicemail.contact_id)?.shown_name().to_owned();
-        let wav = sound(db, account, payload.voicemail)?;
+        let wav = media::wav(&sounds::find(db, account, voicemail.sound_id)?.unwrap_or_default());
         Ok(Some((email.address, accounts::load(db, account)?.locale, name, voicemail.seconds, wav)))
     });
     let (to, locale, name, seconds, bytes) = match read.await {

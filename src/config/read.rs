@@ -283,6 +283,10 @@ const KEYS: &[Key] = &[
         s.number_ageing_days = raw.scalar()?.parse().ok().filter(|days| *days <= 365)?;
         Some(())
     }),
+    key("call_sounds_days", "days, 0 to 3650", "365", |s, raw| {
+        s.call_sounds_days = raw.scalar()?.parse().ok().filter(|days| *days <= 3_650)?;
+        Some(())
+    }),
     key("number_reserve", "regions with a number each", "US=20 KR=5", |s, raw| {
         s.number_reserve = parse_wishes(&raw.text()?)?;
         Some(())

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 pub use engine::{Engine, Figures};
 pub use quality::QualitySample;
-pub use record::{EndedBy, RecordLimits, Recording, from_wav, wav};
+pub use record::{EndedBy, RecordLimits, Recording, from_wav, wav, wav_header};
 pub use socket::is_end_of_sound;
 pub use sound::{Sound, Times};
 pub use wire::{SocketLeg, WireFull, WireIn, WireOut, WireSender};

@@ -61,19 +61,22 @@ impl std::fmt::Debug for Recording {
     }
 }
 
-impl Recording {
-    /// As a WAV file of format 7 (µ-law; Microsoft's Multimedia Data Standards Update, 1994): browsers play it, and
-    /// nothing is decoded.
-    pub fn wav(&self) -> Vec<u8> {
-        wav(&self.mulaw)
+/// µ-law bytes as a WAV file: [`wav_header`] before them, and one byte after them when their number is odd.
+pub fn wav(mulaw: &[u8]) -> Vec<u8> {
+    let mut file = wav_header(mulaw.len());
+    file.extend_from_slice(mulaw);
+    if mulaw.len() % 2 == 1 {
+        file.push(0);
     }
+    file
 }
 
-/// µ-law bytes as a WAV file: 58 bytes before them, and one after them when their number is odd.
-pub fn wav(mulaw: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(mulaw.len()).unwrap_or(u32::MAX - 64);
+/// What stands before so many µ-law bytes in a WAV file of format 7 (Microsoft's Multimedia Data Standards Update, 1994):
+/// browsers play it, and nothing is decoded. 58 bytes.
+pub fn wav_header(bytes: usize) -> Vec<u8> {
+    let length = u32::try_from(bytes).unwrap_or(u32::MAX - 64);
     let pad = length % 2;
-    let mut file = Vec::with_capacity(mulaw.len() + 59);
+    let mut file = Vec::with_capacity(58);
     file.extend_from_slice(b"RIFF");
     file.extend_from_slice(&(50 + length + pad).to_le_bytes());
     file.extend_from_slice(b"WAVEfmt ");
@@ -90,10 +93,6 @@ pub fn wav(mulaw: &[u8]) -> Vec<u8> {
     file.extend_from_slice(&length.to_le_bytes());
     file.extend_from_slice(b"data");
     file.extend_from_slice(&length.to_le_bytes());
-    file.extend_from_slice(mulaw);
-    if pad == 1 {
-        file.push(0);
-    }
     file
 }
 

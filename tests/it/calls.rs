@@ -91,6 +91,16 @@ story! {
         let nowhere = app.phone_dials(&phone, "+12025550299");
         assert_eq!(nowhere.is(PhoneCallState::Ended).await.reason.as_deref(), Some("failed"));
         assert!(app.call_records().await.is_empty());
+
+        // Each such call is answered and costs: who does it again and again is turned away.
+        let mut words = 0;
+        while crate::support::line::Line::new(app, &stranger, "+12025550200").comes_in().await.contains("<Say") {
+            words += 1;
+        }
+        assert_eq!(words, 9, "and the one before");
+        assert!(crate::support::line::Line::new(app, &phone, nobodys).comes_in().await.contains("<Say"), "others are told");
+        app.advance(std::time::Duration::from_secs(2 * 3_600));
+        assert!(crate::support::line::Line::new(app, &stranger, "+12025550200").comes_in().await.contains("<Say"));
     }
 
     async fn who_is_blocked_does_not_ring_and_leaves_nothing(app) {

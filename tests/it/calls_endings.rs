@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
 use crate::support::app::Pair;
+use crate::support::browser::Browser;
 use crate::support::calling::{BROWSER_HZ, OTHER_HZ};
+use crate::support::{TestApp, eventually};
 
 async fn deletes_himself(person: &crate::support::Person) {
     let body = json!({ "password": crate::support::client::PASSWORD });
@@ -38,8 +39,8 @@ story! {
         let over = alice.call_is(app, &["ended"]).await;
         assert_eq!((&over["end_reason"], &over["contact"]), (&json!("hung_up"), &Value::Null));
         app.calls_are_over().await;
-        let left = app.app.db.read(move |db| meari::calls::recording(db, bob.id.parse().unwrap(), over["id"].as_str().unwrap().parse().unwrap())).await;
-        assert!(left.is_err(), "nothing is kept for who is gone");
+        let left = app.app.db.read(move |db| meari::calls::sounds::recording(db, bob.id.parse().unwrap(), over["id"].as_str().unwrap().parse().unwrap())).await;
+        assert!(left.unwrap().is_none(), "nothing is kept for who is gone");
 
         // She is not busy for ever, and can be called again.
         let (to_alice, _) = (carol.get("/v1/contacts").await["items"][0]["id"].as_str().unwrap().to_owned(), &to_carol);
@@ -103,7 +104,7 @@ story! {
         there.ear.clear();
         here.ear.hears(OTHER_HZ).await;
         there.ear.hears(BROWSER_HZ).await;
-        crate::support::eventually("the line is as before", async || !alice.call_is(app, &["in_progress"]).await["wavering"].as_bool().unwrap()).await;
+        eventually("the line is as before", async || !alice.call_is(app, &["in_progress"]).await["wavering"].as_bool().unwrap()).await;
 
         // His events know of it by and by; they end nothing while he is heard.
         let last = crate::live::next_of(&mut events, "call.changed").await;
@@ -120,5 +121,34 @@ story! {
         assert_eq!(over["end_reason"], "lost");
         assert!((Duration::from_secs(15)..Duration::from_secs(30)).contains(&since.elapsed()), "{:?}", since.elapsed());
         app.calls_are_over().await;
+    }
+
+    async fn a_move_that_fails_leaves_the_call_where_it_is(app) {
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let (to_bob, _) = alice.befriends(&bob).await;
+        let laptop = alice.signs_in_again().await;
+        let (call, here) = alice.calls(&to_bob, BROWSER_HZ).await;
+        let ringing = bob.call_is(app, &["ringing"]).await;
+        let there = bob.accepts(&ringing, OTHER_HZ).await;
+        here.ear.hears(OTHER_HZ).await;
+        for offer in ["v=0", "nonsense", ""] {
+            assert_eq!(laptop.to_call(&call, "move", json!({ "offer": offer })).await.status, 422);
+        }
+        let seen = alice.call_is(app, &["in_progress", "ended"]).await;
+        assert_eq!((&seen["state"], &seen["here"]), (&json!("in_progress"), &json!(true)));
+        here.ear.clear();
+        there.ear.clear();
+        here.ear.hears(OTHER_HZ).await;
+        there.ear.hears(BROWSER_HZ).await;
+        assert_eq!(app.call_records().await.len(), 0, "no end of it is over");
+        let (moved, offer) = Browser::new(1_300.0);
+        let answer = laptop.to_call(&call, "move", json!({ "offer": offer })).await.expect(200);
+        moved.takes(answer["answer"].as_str().unwrap());
+        there.ear.hears(1_300.0).await;
+        bob.to_call(&call, "hang-up", json!({})).await.expect(200);
+        // Nothing is opened for a call that is over.
+        laptop.to_call(&call, "move", json!({ "offer": offer })).await.refused(409, "call_over");
+        app.calls_are_over().await;
+        eventually("every leg is closed", async || app.app.media.figures().legs == 0).await;
     }
 }

@@ -233,10 +233,10 @@ async fn a_message_comes_by_mail(database: TestDatabase) {
     let ringing = bob.call_is(&app, &["ringing"]).await;
     let id: meari::ids::CallId = ringing["id"].as_str().unwrap().parse().unwrap();
     let (now, wav) = (app.app.now(), meari::media::wav(&sound));
-    let bytes = wav.clone();
+    let bytes = wav;
     let keep = move |db: &mut meari::db::Db| {
         meari::calls::apply(db, now, id, meari::calls::machine::Event::RingsOut)?;
-        meari::calls::voicemail::keep(db, now, id, 2_000, wav.clone())
+        meari::calls::voicemail::keep(db, now, id, 2_000, sound.clone())
     };
     app.app.db.write(meari::db::Lane::Any, keep).await.unwrap();
     app.calls_are_over().await;

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use crate::carrier_voice::Lines;
 use crate::support::app::{Pair, noon};
 use crate::support::calling::{BROWSER_HZ, PHONE_HZ};
-use crate::support::eventually;
 use crate::support::exchange::{self, End, Exchange, Wire};
+use crate::support::line::Line;
 use crate::support::wires::SECRET;
+use crate::support::{TestApp, eventually};
 
 const PHONE: &str = "+12025550101";
 
@@ -78,6 +79,10 @@ async fn judged<W: Wire>(vendor: &str) {
         "vendor": vendor, "requests": requests, "callbacks": callbacks, "documents": documents, "secret": SECRET,
         "now": noon().unix_secs(), "public_key": exchange::telnyx::public_key(),
     });
+    are_judged(facts).await;
+}
+
+async fn are_judged(facts: Value) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/voice_sdks.py");
     let mut peer = Command::new("python3");
     peer.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -90,6 +95,43 @@ async fn judged<W: Wire>(vendor: &str) {
     let text =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
+}
+
+/// Everything that we answer this vendor: its carrier is the one of all other stories.
+#[actix_web::test]
+#[ignore = "needs the vendor's SDK"]
+async fn twilios_sdk_is_content() {
+    let app = TestApp::on_sqlite().await;
+    let Pair { alice, bob, phone, number, contact } = app.alice_and_bob().await;
+    alice.put("/v1/me/call-settings/pin", json!({ "pin": "4711" })).await.expect(204);
+    let mut documents = Vec::new();
+    // Who hides his number is asked, once wrongly; a stranger is told something; a friend hears it ring.
+    for typed in ["12025550101*0000", "12025550101*4711"] {
+        let hidden = Line::named(&app, &format!("CA{:032x}", rand::random::<u128>()), "anonymous", &number);
+        let asked = hidden.comes_in().await;
+        documents.extend([hidden.types(&asked, typed).await, asked]);
+        hidden.tells("completed").await;
+    }
+    documents.push(Line::new(&app, &app.phone("+12025550150"), &number).comes_in().await);
+    let line = Line::new(&app, &phone, &number);
+    let rings = line.comes_in().await;
+    let stream = line.opens(&rings).await.unwrap();
+    stream.ear.hears(440.0).await;
+    // Nobody answers: the greeting, and the sound after it.
+    bob.put("/v1/me/call-settings", json!({ "voicemail": { "greeting_text": "Tom & \"Bob\" <are> out" } }))
+        .await
+        .expect(200);
+    let ringing = bob.call_is(&app, &["ringing"]).await;
+    bob.to_call(&ringing, "decline", json!({ "to_voicemail": true })).await.expect(200);
+    eventually("the carrier shall speak", async || stream.is_over()).await;
+    documents.extend([line.goes_on(&rings).await, rings]);
+    line.tells("completed").await;
+    app.calls_are_over().await;
+    bob.post(&format!("/v1/contacts/{contact}/block"), json!({})).await.expect(200);
+    app.settle().await;
+    documents.push(Line::new(&app, &phone, &number).comes_in().await);
+    are_judged(json!({ "vendor": "twilio", "documents": documents })).await;
+    app.finish().await;
 }
 
 #[actix_web::test]

@@ -13,6 +13,8 @@ mod support;
 mod access;
 mod admin;
 mod accounts;
+mod call_quality;
+mod call_sounds;
 mod calls;
 mod calls_endings;
 mod calls_faults;

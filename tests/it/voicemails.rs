@@ -23,7 +23,7 @@ pub async fn left_by_bob(app: &TestApp, pair: &Pair) -> (String, String) {
     let sound: Vec<u8> = (0..150).flat_map(|number| tone(PHONE_HZ, number)).collect();
     let keep = move |db: &mut meari::db::Db| {
         meari::calls::apply(db, now, id, Event::RingsOut)?;
-        meari::calls::voicemail::keep(db, now, id, 3_000, meari::media::wav(&sound))
+        meari::calls::voicemail::keep(db, now, id, 3_000, sound.clone())
     };
     app.app.db.write(Lane::Any, keep).await.unwrap();
     app.calls_are_over().await;

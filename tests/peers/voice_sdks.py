@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lets vendors' own SDKs judge our calls: what we ask of the vendors, what we answer, and the callbacks of the fakes.
 
-Needs PyPI `telnyx` (with `PyNaCl`), `vonage`, `plivo` and `bandwidth-sdk`. Reads JSON from standard input: for each vendor
+Needs PyPI `twilio`, `telnyx` (with `PyNaCl`), `vonage`, `plivo` and `bandwidth-sdk`. Reads JSON from standard input: for each vendor
 {"requests": [{"method", "path", "body"}], "documents": [...], "callbacks": [{"url", "headers", "body"}], "now": seconds, ...}.
 Exits 0 when everything is as the SDKs would have written it, 1 at the first mismatch, which it prints.
 """
@@ -28,6 +28,33 @@ def shape(element):
 
 def snake(name):
     return re.sub(r"(?<!^)([A-Z])", lambda m: "_" + m.group(1).lower(), name).lower()
+
+
+def twilio_judges(facts):
+    import inspect
+    from twilio.twiml.voice_response import VoiceResponse
+
+    def add(parent, element):
+        verb = getattr(parent, element.tag.lower())
+        arguments = {snake(name): value for name, value in element.attrib.items()}
+        unknown = set(arguments) - set(inspect.signature(verb).parameters)
+        check(f"the SDK knows no {unknown} of {element.tag}", not unknown)
+        text = (element.text or "").strip()
+        made = verb(text, **arguments) if text else verb(**arguments)
+        for child in element:
+            add(made, child)
+        seen.add(element.tag)
+
+    seen = set()
+    for document in facts["documents"]:
+        ours = ET.fromstring(document)
+        made = VoiceResponse()
+        for element in ours:
+            add(made, element)
+        theirs = ET.fromstring(str(made))
+        check(f"the SDK would have written {made} and not {document}", shape(theirs) == shape(ours))
+    wanted = {"Say", "Connect", "Stream", "Redirect", "Gather", "Reject", "Hangup"}
+    check(f"not all verbs were seen: {seen}", seen == wanted)
 
 
 def telnyx_judges(facts):
@@ -234,7 +261,7 @@ def bandwidth_judges(facts):
 
 def main():
     facts = json.load(sys.stdin)
-    {"telnyx": telnyx_judges, "vonage": vonage_judges, "plivo": plivo_judges, "bandwidth": bandwidth_judges}[
+    {"twilio": twilio_judges, "telnyx": telnyx_judges, "vonage": vonage_judges, "plivo": plivo_judges, "bandwidth": bandwidth_judges}[
         facts["vendor"]](facts)
     print(f"{facts['vendor']}: the SDK is content")
 

@@ -1,11 +1,15 @@
 //! Voicemail: listen, mark, throw away.
 
+use std::sync::Arc;
+
+use actix_web::body::SizedStream;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::accounts::auth::SignedIn;
 use crate::app::App;
+use crate::calls::sounds::Clip;
 use crate::calls::voicemail;
 use crate::error::Result;
 use crate::http::Problems;
@@ -33,30 +37,41 @@ fn range_of(request: &HttpRequest, length: usize) -> Option<Result<(usize, usize
     Some(if range.0 > last { Err(()) } else { Ok(range) })
 }
 
-/// Answers a WAV file, or the part of it that a player asks for.
-pub(super) fn wav(request: &HttpRequest, wav: Vec<u8>) -> HttpResponse {
-    let length = wav.len();
-    let mut answer = match range_of(request, length) {
-        None => HttpResponse::Ok(),
+/// Answers a WAV file, or the part of it that a player asks for, piece by piece: two hours are never in memory at once.
+pub(super) async fn wav(app: &web::Data<App>, request: &HttpRequest, clip: Clip) -> Result<HttpResponse> {
+    let length = clip.bytes();
+    let (mut answer, from, to) = match range_of(request, length) {
+        None => (HttpResponse::Ok(), 0, length.saturating_sub(1)),
         Some(Ok((from, to))) => {
-            let part = wav.get(from..=to).map(<[u8]>::to_vec).unwrap_or_default();
-            return HttpResponse::PartialContent()
-                .insert_header((header::CONTENT_TYPE, "audio/wav"))
-                .insert_header((header::CONTENT_RANGE, format!("bytes {from}-{to}/{length}")))
-                .insert_header((header::CACHE_CONTROL, "private, no-cache"))
-                .body(part);
+            let mut answer = HttpResponse::PartialContent();
+            answer.insert_header((header::CONTENT_RANGE, format!("bytes {from}-{to}/{length}")));
+            (answer, from, to)
         }
         Some(Err(())) => {
-            return HttpResponse::RangeNotSatisfiable()
+            return Ok(HttpResponse::RangeNotSatisfiable()
                 .insert_header((header::CONTENT_RANGE, format!("bytes */{length}")))
-                .finish();
+                .finish());
         }
     };
     answer
         .insert_header((header::CONTENT_TYPE, "audio/wav"))
         .insert_header((header::ACCEPT_RANGES, "bytes"))
-        .insert_header((header::CACHE_CONTROL, "private, no-cache"))
-        .body(wav)
+        .insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    let (app, clip) = (app.clone(), Arc::new(clip));
+    let pieces = futures_util::stream::try_unfold(from, move |at| {
+        let (app, clip) = (app.clone(), clip.clone());
+        async move {
+            if at > to {
+                return Ok(None);
+            }
+            let mut piece = app.db.read(move |db| clip.read(db, at)).await?;
+            piece.truncate(to + 1 - at);
+            let next = at + piece.len();
+            Ok::<_, actix_web::Error>(Some((web::Bytes::from(piece), next)))
+        }
+    });
+    let length = u64::try_from(to + 1 - from).unwrap_or(0);
+    Ok(answer.body(SizedStream::new(length, Box::pin(pieces))))
 }
 
 /// Plays the name that the caller said when he was asked for it.
@@ -72,7 +87,7 @@ async fn find_name(
 ) -> Result<HttpResponse> {
     let id = *id;
     let found = app.db.read(move |db| voicemail::name_said(db, who.account, id)).await?;
-    Ok(wav(&request, found))
+    wav(&app, &request, found).await
 }
 
 /// Plays a voicemail; takes byte ranges.
@@ -88,7 +103,7 @@ async fn find_voicemail_audio(
 ) -> Result<HttpResponse> {
     let id = *id;
     let found = app.db.read(move |db| voicemail::sound(db, who.account, id)).await?;
-    Ok(wav(&request, found))
+    wav(&app, &request, found).await
 }
 
 /// Marks a voicemail as listened to.

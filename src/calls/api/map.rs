@@ -1,5 +1,8 @@
 //! The public call-quality map, and the operator's records.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use actix_web::{get, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -7,9 +10,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::accounts::auth::Admin;
 use crate::app::App;
-use crate::calls::quality::{self, Group, MINIMUM_CALLS, WINDOW};
+use crate::calls::quality::{self, Group, MINIMUM_CALLS, MINIMUM_PEOPLE, WINDOW};
 use crate::calls::records::{self, Record};
 use crate::calls::view::CallQuality;
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::http::{Page, Paging, Problems};
 use crate::ids::CallLegId;
@@ -60,26 +64,51 @@ pub struct CallQualityMap {
     pub to: String,
     /// Groups of fewer calls are left out, so that nobody finds a single one here.
     pub minimum_calls: i64,
+    /// And groups of fewer people.
+    pub minimum_people: usize,
     /// The largest group first.
     pub networks: Vec<NetworkQuality>,
 }
 
-/// Shows how calls have sounded in the last 30 days, by network and region. Open to everybody.
+/// The map as it was made last: anybody may ask for it, and what it is made of is tens of thousands of rows.
+#[derive(Default)]
+pub struct Map(tokio::sync::Mutex<Option<(Timestamp, Arc<Vec<Group>>)>>);
+
+/// So long the map is as it was made.
+const MAP_LASTS: Duration = Duration::from_secs(60);
+
+impl Map {
+    /// The map, and when it was made. Whoever asks while it is being made waits for it.
+    async fn made(&self, app: &App) -> Result<(Timestamp, Arc<Vec<Group>>)> {
+        let now = app.now();
+        let mut made = self.0.lock().await;
+        if let Some((at, groups)) = made.as_ref().filter(|(at, _)| now.since(*at) < MAP_LASTS) {
+            return Ok((*at, groups.clone()));
+        }
+        let since = now.minus(WINDOW);
+        let groups = Arc::new(app.db.read(move |db| quality::groups(db, since)).await?);
+        *made = Some((now, groups.clone()));
+        Ok((now, groups))
+    }
+}
+
+/// Shows how calls have sounded in the last 30 days, by network and region. Open to everybody; made anew once a minute.
 #[utoipa::path(tag = "calls", params(OfRegion), responses((status = 200, body = CallQualityMap), Problems))]
 #[get("/v1/call-quality")]
 async fn find_call_quality(
     app: web::Data<App>,
+    map: web::Data<Map>,
     of: web::Query<OfRegion>,
 ) -> Result<web::Json<CallQualityMap>> {
-    let (now, region) = (app.now(), of.into_inner().region);
-    let since = now.minus(WINDOW);
-    let region = region.map(|region| region.to_ascii_uppercase());
-    let groups = app.db.read(move |db| quality::groups(db, since, region.as_deref(), MINIMUM_CALLS)).await?;
+    let region = of.into_inner().region.map(|region| region.to_ascii_uppercase());
+    let (at, groups) = map.made(&app).await?;
+    let wanted = groups.iter().filter(|group| region.as_ref().is_none_or(|region| group.region == *region));
     Ok(web::Json(CallQualityMap {
-        from: since.to_rfc3339(),
-        to: now.to_rfc3339(),
+        from: at.minus(WINDOW).to_rfc3339(),
+        to: at.to_rfc3339(),
         minimum_calls: MINIMUM_CALLS,
-        networks: groups.into_iter().map(NetworkQuality::from).collect(),
+        minimum_people: MINIMUM_PEOPLE,
+        networks: wanted.cloned().map(NetworkQuality::from).collect(),
     }))
 }
 

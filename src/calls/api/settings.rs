@@ -80,7 +80,8 @@ pub struct CallSettingsView {
     /// When they do.
     #[serde(default = "no_answer")]
     pub forward_when: ForwardWhen,
-    /// Whether callers on a phone say their name first.
+    /// Whether callers on a phone say their name first. Clients hear it before they take the call; one's own phone that
+    /// is picked up has the call at once.
     #[serde(default)]
     pub screening: bool,
     /// What happens when nobody answers.

@@ -1,18 +1,19 @@
 //! What can be done while a call lasts.
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpResponse, delete, get, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{AnsweredCall, Offer, happen, joined};
+use super::{AnsweredCall, Offer, happen, shown, to_the_end};
 use crate::accounts::auth::SignedIn;
+use crate::accounts::limits::{self, Limit};
 use crate::app::App;
 use crate::calls::control::Switchboard;
 use crate::calls::machine::{Event, Side, State};
 use crate::calls::quality::{self, Reported};
 use crate::calls::view::CallView;
-use crate::calls::{self, move_to_client};
+use crate::calls::{self, move_to_client, sounds};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::http::Problems;
@@ -20,6 +21,13 @@ use crate::ids::CallId;
 
 /// Keys pressed at once.
 const DIGITS_MAX: usize = 32;
+/// What one account tells of its calls' sound: every few seconds, in two calls.
+const REPORTS: Limit = Limit {
+    name: "call_quality",
+    code: "too_many_reports",
+    max: 60,
+    window: std::time::Duration::from_secs(60),
+};
 
 /// The doors of a call that lasts.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -31,6 +39,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(record_call)
         .service(answer_recording)
         .service(find_recording)
+        .service(delete_recording)
         .service(create_quality_report);
 }
 
@@ -145,7 +154,8 @@ async fn restart_call(
     Ok(web::Json(SdpAnswer { answer }))
 }
 
-/// This client takes the running call over from another device of the same person.
+/// This client takes the running call over from another device of the same person. When that fails, whyever, the call
+/// goes on where it was.
 #[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
     responses((status = 200, body = AnsweredCall), Problems))]
 #[post("/v1/calls/{id}/move")]
@@ -156,13 +166,26 @@ async fn move_call(
     id: web::Path<CallId>,
     body: web::Json<Offer>,
 ) -> Result<web::Json<AnsweredCall>> {
-    let id = *id;
+    let (now, id, board, offer) = (app.now(), *id, board.into_inner(), body.into_inner().offer);
+    let (here, node) = (board.node().to_owned(), board.node().to_owned());
     // A call of others is not there, whatever is offered.
     app.db.read(move |db| calls::find(db, who.account, id)).await?;
-    joined((app, board), who, id, body.into_inner(), move_to_client).await
+    Offer::check(&offer)?;
+    let movable = move |db: &mut Db| calls::movable(db, who.account, (id, &here), who.session);
+    let (call, _) = app.db.read(movable).await?;
+    let answered = to_the_end(async move {
+        let (leg, answer) = board.open_browser(&call, &offer).await?;
+        let enter = move |db: &mut Db| move_to_client(db, now, who.account, (id, &node), who.session);
+        let moved = app.db.write(who.account, enter).await.inspect_err(|_| board.let_go(leg))?;
+        board.join_browser(&moved, leg).await?;
+        let call = app.db.read(move |db| calls::find(db, who.account, id)).await?;
+        Ok(AnsweredCall { call: shown(&app, who, call).await?, answer })
+    });
+    Ok(web::Json(answered.await?))
 }
 
-/// Asks the other side whether the call may be recorded, or ends the recording.
+/// Asks the other side whether the call may be recorded, or ends the recording. 409 `recordings_full` when one of the two
+/// has ten hours of recordings already.
 #[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
     responses((status = 200, body = CallView), Problems))]
 #[post("/v1/calls/{id}/recording")]
@@ -176,6 +199,9 @@ async fn record_call(
     let call = app.db.read(move |db| calls::find(db, who.account, id)).await?;
     if on && call.facts.wideband {
         return Err(Error::conflict("cannot_record", "This call's sound cannot be recorded."));
+    }
+    if on {
+        app.db.read(move |db| calls::check_room(db, &call)).await?;
     }
     Ok(web::Json(happen(&app, who, id, move |side| Event::Records(side, on)).await?))
 }
@@ -202,7 +228,7 @@ async fn answer_recording(
     Ok(web::Json(happen(&app, who, *id, move |side| Event::Agrees(side, agree)).await?))
 }
 
-/// What was recorded of a call, for either of the two.
+/// What was recorded of a call, for either of the two: all of it in one file, however often it was turned off and on.
 #[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
     responses((status = 200, description = "A WAV file.", content_type = "audio/wav"),
         (status = 206, description = "A part of it."), (status = 416, description = "No such part."), Problems))]
@@ -214,8 +240,22 @@ async fn find_recording(
     request: actix_web::HttpRequest,
 ) -> Result<HttpResponse> {
     let id = *id;
-    let wav = app.db.read(move |db| calls::recording(db, who.account, id)).await?;
-    Ok(super::mailbox::wav(&request, wav))
+    let read = move |db: &mut Db| {
+        calls::find(db, who.account, id)?;
+        sounds::recording(db, who.account, id)?.ok_or_else(|| Error::not_found("recording"))
+    };
+    let clip = app.db.read(read).await?;
+    super::mailbox::wav(&app, &request, clip).await
+}
+
+/// Throws away what was recorded of a call. The other side keeps what it has.
+#[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
+    responses((status = 204, description = "Gone."), Problems))]
+#[delete("/v1/calls/{id}/recording")]
+async fn delete_recording(app: web::Data<App>, who: SignedIn, id: web::Path<CallId>) -> Result<HttpResponse> {
+    let (now, id) = (app.now(), *id);
+    app.db.write(who.account, move |db| calls::delete_recording(db, now, who.account, id)).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// What a browser tells of the sound that it got.
@@ -236,13 +276,15 @@ pub struct QualityReport {
     pub samples: u64,
     /// `roundTripTime`.
     pub rtt_ms: Option<f64>,
-    /// How the device is connected: `wifi`, `cellular`, `ethernet`.
+    /// How the device is connected: `wifi`, `cellular`, `ethernet`, `bluetooth`, `wimax`, `vpn`, `other`; anything else
+    /// is `unknown`.
     pub local_network: Option<String>,
     /// How the sound goes: `host`, `srflx`, `prflx`, `relay`.
     pub candidate_type: Option<String>,
 }
 
-/// Tells how the sound arrives: every few seconds while the call lasts, and once at its end.
+/// Tells how the sound arrives: every few seconds while the call lasts, and once at its end. A minute later nothing more
+/// is taken (409 `call_over`).
 #[utoipa::path(tag = "calls", security(("bearer" = [])), params(("id" = String, Path)),
     responses((status = 204, description = "Noted."), Problems))]
 #[post("/v1/calls/{id}/quality")]
@@ -265,6 +307,10 @@ async fn create_quality_report(
     let measured = reported.measured(report.local_network);
     let write = move |db: &mut Db| {
         let call = calls::find(db, who.account, id)?;
+        limits::take(db, now, &REPORTS, &who.account.to_string())?;
+        if call.ended_at.is_some_and(|at| now.since(at) > quality::REPORTED_WITHIN) {
+            return Err(Error::conflict("call_over", "The call is over."));
+        }
         match calls::browser_leg(db, &call, who.account)? {
             Some(leg) => quality::keep(db, now, &call, &leg, &measured),
             None => Ok(()),

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::super::changes::{self, is_late};
 use super::super::machine::{End, Event, Side};
 use super::super::quality::{self, Measured};
-use super::super::{Leg, LegKind, LegState, Sound as KeptSound, store, voicemail};
+use super::super::{Leg, LegKind, LegState, Sound as KeptSound, sounds, store, voicemail};
 use super::{Joined, NAME_MILLIS_MAX, NAME_SILENCE_MILLIS, SILENCE_MILLIS, Stage, Switchboard, picture};
 use crate::clock::Timestamp;
 use crate::db::{Db, Lane};
@@ -26,7 +26,7 @@ impl Switchboard {
         row: Leg,
         side: Side,
         leg: LegId,
-        (mut events, wideband): (mpsc::Receiver<LegEvent>, bool),
+        mut events: mpsc::Receiver<LegEvent>,
     ) {
         let mut sample = None;
         // Who says too much at once is not heard to the end: then the channel's end is the leg's.
@@ -55,7 +55,7 @@ impl Switchboard {
                 tracing::warn!(call.id = %call, reason = %error.report(), "a leg's news is not written");
             }
         }
-        let kept = self.keep_quality(&row, sample, wideband).await;
+        let kept = self.keep_quality(&row, sample).await;
         let told = self.closed(call, side, leg, why).await;
         if let Err(error) = kept.and(told) {
             tracing::warn!(call.id = %call, reason = %error.report(), "a leg's end is not written");
@@ -215,8 +215,8 @@ impl Switchboard {
         };
         let now = self.app.now();
         if stage == Stage::Name {
-            let (wav, millis) = (recording.wav(), recording.millis);
-            let keep = move |db: &mut Db| voicemail::keep_name(db, now, id, millis, &wav);
+            let Recording { mulaw, millis, .. } = recording;
+            let keep = move |db: &mut Db| voicemail::keep_name(db, now, id, millis, &mulaw);
             let kept = self.app.db.write(Lane::Any, keep).await;
             self.settle(id).await;
             return kept.map(drop).or_else(changes::unless_late);
@@ -225,15 +225,15 @@ impl Switchboard {
             if !self.consented.lock().unwrap_or_else(PoisonError::into_inner).remove(&leg) {
                 return Ok(());
             }
-            let (wav, millis) = (recording.wav(), i32::try_from(recording.millis).unwrap_or(i32::MAX));
-            return self.app.db.write(Lane::Any, move |db| keep_recording(db, now, id, &wav, millis)).await;
+            let (mulaw, millis) = (recording.mulaw, i32::try_from(recording.millis).unwrap_or(i32::MAX));
+            return self.app.db.write(Lane::Any, move |db| keep_recording(db, now, id, &mulaw, millis)).await;
         }
         if !recording.heard || recording.millis < voicemail::MILLIS_MIN {
             return self.tell(id, Event::HangsUp(Side::Caller)).await;
         }
-        let (wav, millis) = (recording.wav(), recording.millis);
+        let Recording { mulaw, millis, .. } = recording;
         let kept =
-            self.app.db.write(Lane::Any, move |db| voicemail::keep(db, now, id, millis, wav.clone())).await;
+            self.app.db.write(Lane::Any, move |db| voicemail::keep(db, now, id, millis, mulaw.clone())).await;
         self.settle(id).await;
         match kept {
             Err(error) if !is_late(&error) => Err(error),
@@ -258,9 +258,9 @@ impl Switchboard {
         self.tell(call, event).await
     }
 
-    async fn keep_quality(&self, row: &Leg, sample: Option<QualitySample>, wideband: bool) -> Result<()> {
+    async fn keep_quality(&self, row: &Leg, sample: Option<QualitySample>) -> Result<()> {
         let Some(sample) = sample else { return Ok(()) };
-        let measured = Measured::of_sample(&sample, if wideband { "opus" } else { "pcmu" });
+        let measured = Measured::of_sample(&sample);
         let (now, row) = (self.app.now(), row.clone());
         let write = move |db: &mut Db| {
             let Some(call) = store::find(db, row.call)? else { return Ok(()) };
@@ -272,7 +272,7 @@ impl Switchboard {
 }
 
 /// What both agreed to keep belongs to both.
-fn keep_recording(db: &mut Db, now: Timestamp, id: CallId, wav: &[u8], millis: i32) -> Result<()> {
+fn keep_recording(db: &mut Db, now: Timestamp, id: CallId, mulaw: &[u8], millis: i32) -> Result<()> {
     let Some(call) = store::find(db, id)? else { return Ok(()) };
     for account in changes::living_sides(db, &call)? {
         let sound = KeptSound {
@@ -281,10 +281,10 @@ fn keep_recording(db: &mut Db, now: Timestamp, id: CallId, wav: &[u8], millis: i
             call: Some(id),
             purpose: "recording",
             millis,
-            wav: wav.to_vec(),
+            mulaw: mulaw.to_vec(),
             created_at: now,
         };
-        store::insert_sound(db, &sound)?;
+        sounds::insert(db, &sound)?;
     }
     changes::recorded(db, now, &call)
 }

@@ -65,6 +65,11 @@ impl Client {
         &self.http
     }
 
+    /// Where the service is.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
         if let Some(token) = &self.token {

@@ -1,0 +1,1 @@
+ALTER TABLE call_quality DROP COLUMN account_id;
