@@ -17,7 +17,7 @@ use crate::each;
 use crate::error::{Kind, Result};
 use crate::ids::{AccountId, CallId, CallLegId};
 use crate::media::{QualitySample, quality as figures};
-use crate::schema::call_quality;
+use crate::schema::{call_quality, calls};
 use crate::texts::Locale;
 
 /// Fewer calls of one network in one region are not shown: nobody shall find his own in the picture.
@@ -266,7 +266,11 @@ pub fn groups(db: &mut Db, since: Timestamp) -> Result<Vec<Group>> {
 
 /// Figures stay when an account goes, and are nobody's then.
 pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
+    let mine = calls::table
+        .filter(calls::caller_account_id.eq(account).or(calls::callee_account_id.eq(account)))
+        .select(calls::id);
     each!(db, |c| diesel::update(call_quality::table)
+        .filter(call_quality::call_id.eq_any(mine))
         .filter(call_quality::account_id.eq(account))
         .set(call_quality::account_id.eq(None::<AccountId>))
         .execute(c))?;

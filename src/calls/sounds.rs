@@ -184,57 +184,62 @@ pub fn has_room(db: &mut Db, account: AccountId) -> Result<bool> {
 }
 
 /// Deletes these sounds, and what was left as a message with them.
-fn delete_all(db: &mut Db, ids: &[SoundId]) -> Result<()> {
-    for chunk in ids.chunks(500) {
+fn delete_all(db: &mut Db, sounds: &[(AccountId, SoundId)]) -> Result<()> {
+    for chunk in sounds.chunks(500) {
+        let (owners, ids): (Vec<AccountId>, Vec<SoundId>) = chunk.iter().copied().unzip();
         each!(db, |c| diesel::delete(voicemails::table)
-            .filter(voicemails::sound_id.eq_any(chunk))
+            .filter(voicemails::account_id.eq_any(&owners))
+            .filter(voicemails::sound_id.eq_any(&ids))
             .execute(c))?;
         each!(db, |c| diesel::delete(call_sound_pieces::table)
-            .filter(call_sound_pieces::sound_id.eq_any(chunk))
+            .filter(call_sound_pieces::sound_id.eq_any(&ids))
             .execute(c))?;
-        each!(db, |c| diesel::delete(call_sounds::table).filter(call_sounds::id.eq_any(chunk)).execute(c))?;
+        each!(db, |c| diesel::delete(call_sounds::table).filter(call_sounds::id.eq_any(&ids)).execute(c))?;
     }
     Ok(())
 }
 
+fn delete_clip(db: &mut Db, account: AccountId, clip: Option<Clip>) -> Result<bool> {
+    let sounds = clip.map_or(Vec::new(), |clip| clip.sounds);
+    let mine: Vec<(AccountId, SoundId)> = sounds.into_iter().map(|(id, _)| (account, id)).collect();
+    delete_all(db, &mine).map(|()| !mine.is_empty())
+}
+
 /// Deletes a sound of an account, and the message that it is; false when there is none.
 pub fn delete(db: &mut Db, account: AccountId, id: SoundId) -> Result<bool> {
-    let ids = clip(db, account, id)?.map_or(Vec::new(), |clip| clip.sounds);
-    let ids: Vec<SoundId> = ids.into_iter().map(|(id, _)| id).collect();
-    delete_all(db, &ids).map(|()| !ids.is_empty())
+    let found = clip(db, account, id)?;
+    delete_clip(db, account, found)
 }
 
 /// Deletes what an account has recorded of a call; the other side keeps what it has. False when there is nothing.
 pub fn delete_recording(db: &mut Db, account: AccountId, call: CallId) -> Result<bool> {
-    let ids = recording(db, account, call)?.map_or(Vec::new(), |clip| clip.sounds);
-    let ids: Vec<SoundId> = ids.into_iter().map(|(id, _)| id).collect();
-    delete_all(db, &ids).map(|()| !ids.is_empty())
+    let found = recording(db, account, call)?;
+    delete_clip(db, account, found)
 }
 
 /// All sounds of an account go.
 pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
-    let ids: Vec<SoundId> = each!(db, |c| call_sounds::table
+    let sounds: Vec<(AccountId, SoundId)> = each!(db, |c| call_sounds::table
         .filter(call_sounds::account_id.eq(account))
-        .select(call_sounds::id)
+        .select((call_sounds::account_id, call_sounds::id))
         .load(c))?;
-    delete_all(db, &ids)
+    delete_all(db, &sounds)
 }
 
 /// Forgets names that callers have said, and messages and recordings older than `kept` (none: they stay until they are
 /// deleted), at most `rows` of each; answers how many went.
 pub fn prune(db: &mut Db, now: Timestamp, kept: Option<Duration>, rows: i64) -> Result<usize> {
     let mut count = 0;
-    let said: &[&str] = &["voicemail", "recording"];
-    for (purposes, kept) in [(&["name"][..], Some(NAMES_KEPT)), (said, kept)] {
+    for (purpose, kept) in [("name", Some(NAMES_KEPT)), ("voicemail", kept), ("recording", kept)] {
         let Some(kept) = kept else { continue };
-        let ids: Vec<SoundId> = each!(db, |c| call_sounds::table
-            .filter(call_sounds::purpose.eq_any(purposes))
+        let sounds: Vec<(AccountId, SoundId)> = each!(db, |c| call_sounds::table
+            .filter(call_sounds::purpose.eq(purpose))
             .filter(call_sounds::created_at.lt(now.minus(kept)))
-            .select(call_sounds::id)
+            .select((call_sounds::account_id, call_sounds::id))
             .limit(rows)
             .load(c))?;
-        delete_all(db, &ids)?;
-        count += ids.len();
+        delete_all(db, &sounds)?;
+        count += sounds.len();
     }
     Ok(count)
 }

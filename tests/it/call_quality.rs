@@ -104,6 +104,7 @@ story! {
         assert_eq!(bob.to_call(&call, "quality", report()).await.refused(429, "too_many_reports").status, 429);
         app.advance(Duration::from_secs(130));
         bob.to_call(&call, "quality", report()).await.refused(409, "call_over");
+        app.settle().await;
     }
 
     async fn the_map_shows_many_calls_of_many_people(app) {

@@ -14,3 +14,4 @@ ALTER TABLE call_sounds ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
 UPDATE call_sounds SET bytes =
     (SELECT coalesce(sum(length(body)), 0) FROM call_sound_pieces WHERE sound_id = call_sounds.id);
 ALTER TABLE call_sounds DROP COLUMN body;
+CREATE INDEX call_sounds_by_age ON call_sounds (purpose, created_at);
