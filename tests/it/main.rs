@@ -20,6 +20,7 @@ mod calls_endings;
 mod calls_faults;
 mod calls_manners;
 mod calls_many;
+mod calls_measured;
 mod calls_push;
 mod card_files;
 mod carddav_discovery;
