@@ -175,7 +175,6 @@ story! {
             let ringing = alice.call_is(app, &["ringing"]).await;
             alice.to_call(&ringing, "decline", json!({ "to_voicemail": true })).await.expect(200);
             bob.call_is(app, &["voicemail"]).await;
-            browser.ear.clear();
             browser.ear.hears(1_000.0).await;
             // The beep, and then he has spoken long enough to be kept.
             tokio::time::sleep(Duration::from_millis(2_500)).await;
