@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::carriers::Registry;
 use crate::carriers::health::Tallies;
+use crate::carriers::in_flight::InFlight;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::db::{Database, Options, Signal};
@@ -59,6 +60,8 @@ pub struct Parts {
     pub media: Engine,
     /// What the carriers did, until the next round takes it.
     pub tallies: Tallies,
+    /// What the carriers have not answered yet.
+    pub in_flight: InFlight,
     /// What is counted for the operator.
     pub metrics: Metrics,
     /// Rung when there is work in the queue.
@@ -103,6 +106,7 @@ impl App {
             profile_signer,
             media,
             tallies: Tallies::default(),
+            in_flight: InFlight::default(),
             metrics: Metrics::default(),
             jobs: Notify::new(),
             listeners: RwLock::default(),

@@ -17,6 +17,8 @@ use crate::{accounts, attachments, calls, contacts, messaging, presence, push};
 
 /// Jobs running at the same time at most.
 const RUNNING_MAX: usize = 64;
+/// Those beside them that wait for a carrier that does not answer.
+const SLOW_MAX: usize = 256;
 /// How long the worker sleeps when nothing rings.
 const NAP: Duration = Duration::from_secs(1);
 /// How often old rows are swept up.
@@ -75,9 +77,10 @@ async fn claim(app: &App, room: usize) -> Vec<Claimed> {
     let now = app.now();
     let carriers: Vec<(String, Rates)> =
         app.carriers.limited(now).map(|(id, rates)| (id.to_owned(), rates)).collect();
+    let stuck = app.in_flight.stuck();
     let claimed = app.db.write(Lane::Any, move |db| {
         // Those whose turn has come first: they have waited.
-        let ids = messaging::pace::release(db, now, &carriers, room)?;
+        let ids = messaging::pace::release(db, now, &carriers, &stuck, room)?;
         let mut jobs = queue::claim_parked(db, now, &ids)?;
         let limit = i64::try_from(room.saturating_sub(jobs.len())).unwrap_or(0);
         if limit > 0 {
@@ -99,7 +102,9 @@ pub async fn work(app: App, mut stop: watch::Receiver<bool>) {
     let mut running: JoinSet<()> = JoinSet::new();
     while !*stop.borrow() {
         while running.try_join_next().is_some() {}
-        let room = RUNNING_MAX.saturating_sub(running.len());
+        // Whoever waits for a carrier that does not answer takes nobody's place.
+        let counted = running.len().saturating_sub(app.in_flight.slow().min(SLOW_MAX));
+        let room = RUNNING_MAX.saturating_sub(counted);
         let claimed = if room > 0 { claim(&app, room).await } else { Vec::new() };
         let idle = claimed.is_empty();
         for job in claimed {

@@ -15,6 +15,7 @@ pub mod capabilities;
 mod form;
 pub mod goods;
 pub mod health;
+pub mod in_flight;
 pub mod link;
 pub mod outgoing;
 pub mod plivo;
@@ -127,6 +128,11 @@ pub trait Carrier: Send + Sync {
     /// `/messages`. Answers what is wrong, for the operator, or `None` when the carrier does not tell.
     async fn check_addresses(&self, _callback_base: &str) -> Result<Option<Vec<String>>, SendError> {
         Ok(None)
+    }
+
+    /// Whether addresses of ours are entered at the carrier at all; a carrier that we are connected to calls none.
+    fn calls_our_addresses(&self) -> bool {
+        true
     }
 
     /// Holds a connection of its own and hands `sink` what comes over it, until `stop` turns true. Carriers that call

@@ -337,6 +337,14 @@ mod tests {
         let agreed = rates(&[("number_segments_per_minute", "0"), ("campaign_segments_per_minute", "240")]);
         assert_eq!(agreed.unwrap(), Rates { campaign_per_minute: Some(240), ..Rates::NONE });
         assert!(rates(&[("segments_per_minute", "many")]).unwrap_err().contains("segments_per_minute"));
+        let smpp = |options: &[(&str, &str)]| {
+            let good = [("host", "smpp.example.org"), ("system_id", "meari"), ("password", "secret")];
+            let all: Vec<_> = good.iter().chain(options).copied().collect();
+            build(&[entry("smsc", "smpp", &all)]).unwrap().rates("smsc", Timestamp(0)).account_per_minute
+        };
+        assert_eq!(smpp(&[]), None);
+        assert_eq!(smpp(&[("submits_per_second", "50")]), Some(3_000));
+        assert_eq!(smpp(&[("submits_per_second", "50"), ("segments_per_minute", "600")]), Some(600));
         let simulator = build(&[entry("sim", "simulator", &GOOD)]).unwrap();
         assert_eq!(simulator.limited(Timestamp(0)).count(), 0);
     }

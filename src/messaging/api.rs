@@ -41,6 +41,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(push::find_push_key)
         .service(admin::list_sms)
         .service(admin::find_sms)
+        .service(admin::decide_many_sms)
         .service(admin::decide_sms)
         .service(admin::list_traffic)
         .service(carriers::list_carriers)

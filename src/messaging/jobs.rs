@@ -24,6 +24,9 @@ const ASK_MAX: i32 = 7;
 /// How long a sender waits at least when the whole carrier refuses us.
 const CARRIER_PAUSE: Duration = Duration::from_secs(60);
 
+/// When a message is looked at again whose carrier leaves many others without an answer.
+const STUCK_PAUSE: Duration = Duration::from_secs(5);
+
 /// How long a message is offered to a carrier that refuses it for now, from the first attempt on: what it waited for
 /// before (a number, its turn) is not the carrier's doing. Carriers themselves queue for as long.
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
@@ -61,6 +64,13 @@ async fn before_leaving(app: &App, claimed: &Claimed, job: &SmsJob) -> Result<Op
             (sms.carrier_id, sms.from) = (line.carrier_id.clone(), line.from.clone());
             app.db.write(lane(job), move |db| moving::move_to(db, now, id, &line)).await?;
         }
+    }
+    if !claimed.granted && sms.state == "queued" && app.in_flight.is_stuck(&sms.carrier_id) {
+        let jitter = STUCK_PAUSE.mul_f64(f64::from(rand::random::<u8>()) / 255.0);
+        return Ok(Some(Next::Again {
+            at: now.plus(STUCK_PAUSE + jitter),
+            why: "the carrier does not answer".to_owned(),
+        }));
     }
     let rates = app.carriers.rates(&sms.carrier_id, now);
     if claimed.granted || rates == Rates::NONE || sms.state != "queued" {
@@ -115,11 +125,13 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
         media_urls,
         status_callback: format!("{}/carriers/{}/status", app.settings.public_url, sms.carrier_id),
     };
+    let request = app.in_flight.begin(&sms.carrier_id);
     let outcome = if job.group.is_empty() {
         carrier.send(&outgoing).await
     } else {
         carrier.send_group(&GroupToSend { sms: outgoing, others: job.group.clone() }).await
     };
+    drop(request);
     let took = app.now().since(now);
     app.tallies.note(&sms.carrier_id, |tally| tally.note_send(outcome.as_ref().map(drop), took));
     match outcome {

@@ -177,6 +177,40 @@ pub fn decide(db: &mut Db, now: Timestamp, id: OutboundSmsId, arrived: bool) -> 
     load(db, id)
 }
 
+/// Which SMS an operator decides on at once.
+#[derive(Debug, Clone)]
+pub struct Undecided {
+    /// Through this carrier; all when empty.
+    pub carrier: Option<String>,
+    /// Queued at this time or later.
+    pub since: Option<Timestamp>,
+    /// Queued before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// The SMS that are `unknown`, oldest first.
+pub fn list_undecided(db: &mut Db, which: &Undecided, limit: i64) -> Result<Vec<OutboundSmsId>> {
+    each!(db, |c| {
+        let mut query = outbound_sms::table
+            .filter(outbound_sms::state.eq("unknown"))
+            .select(outbound_sms::id)
+            .order(outbound_sms::id.asc())
+            .limit(limit)
+            .into_boxed();
+        if let Some(carrier) = &which.carrier {
+            query = query.filter(outbound_sms::carrier_id.eq(carrier));
+        }
+        if let Some(since) = which.since {
+            query = query.filter(outbound_sms::id.ge(OutboundSmsId(floor_of(since))));
+            query = query.filter(outbound_sms::created_at.ge(since));
+        }
+        if let Some(until) = which.until {
+            query = query.filter(outbound_sms::created_at.lt(until));
+        }
+        Ok(query.load(c)?)
+    })
+}
+
 /// How many SMS there were in an hour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traffic {

@@ -161,13 +161,24 @@ pub fn ask(db: &mut Db, now: Timestamp, rates: Rates, asks: &Asks) -> Result<boo
     Ok(false)
 }
 
-/// Whether somebody waits at the carrier whose own number is open: he goes first.
+/// Whether somebody waits at the carrier whose own gates are open: he goes first.
 fn others_could_go(db: &mut Db, gates: &Gates, rates: Rates, now: Timestamp) -> Result<bool> {
     if gates.get(ACCOUNT).waiting == 0 {
         return Ok(false);
     }
-    let open = |gate: Gate| gate.bucket(rates).open_at() <= now;
-    Ok(list_waited_at(db, &gates.carrier_id)?.into_iter().any(open))
+    let numbers = list_waited_at(db, &gates.carrier_id)?;
+    if gates.is_campaign_open(rates, now) {
+        return Ok(numbers.into_iter().any(|gate| gate.bucket(rates).open_at() <= now));
+    }
+    // Whoever waits for the campaign could not go. The others among them are looked for only where it is closed.
+    let outside: Vec<String> = each!(db, |c| sms_waiting::table
+        .filter(sms_waiting::carrier_id.eq(&gates.carrier_id))
+        .filter(sms_waiting::in_campaign.eq(false))
+        .select(sms_waiting::number)
+        .distinct()
+        .load(c))?;
+    let open = |gate: &Gate| gate.bucket(rates).open_at() <= now && outside.contains(&gate.gate);
+    Ok(numbers.iter().any(open))
 }
 
 /// After what the same writer already has waiting at the number, and never before the turn that is being served.
@@ -198,10 +209,17 @@ fn next_carrier_turn(db: &mut Db, asks: &Asks, served: i64) -> Result<i64> {
 }
 
 /// Who may go now, in their order, at most `room`; their jobs are to be claimed in the same transaction. `limited`: the
-/// carriers with limits; who waits at another one, because there was a limit before, may go.
-pub fn release(db: &mut Db, now: Timestamp, limited: &[(String, Rates)], room: usize) -> Result<Vec<JobId>> {
+/// carriers with limits; who waits at another one, because there was a limit before, may go. `stuck`: carriers that do
+/// not answer; nobody goes to them.
+pub fn release(
+    db: &mut Db,
+    now: Timestamp,
+    limited: &[(String, Rates)],
+    stuck: &[String],
+    room: usize,
+) -> Result<Vec<JobId>> {
     let mut released = Vec::new();
-    for carrier_id in list_waited_for(db)? {
+    for carrier_id in list_waited_for(db)?.into_iter().filter(|id| !stuck.contains(id)) {
         let left = room.saturating_sub(released.len());
         if left > 0 {
             let rates =
@@ -247,7 +265,10 @@ fn release_of(
     let mut gates = Gates::lock(db, carrier_id, &names)?;
     let mut queues: Vec<VecDeque<Waiting>> = Vec::new();
     for number in &numbers {
-        queues.push(list_heads(db, carrier_id, number, None)?.into());
+        // Side by side: who waits for the campaign's next day is in nobody's way.
+        for in_campaign in [false, true] {
+            queues.push(list_heads(db, carrier_id, number, in_campaign, None)?.into());
+        }
     }
     let mut released = Vec::new();
     while released.len() < room {
@@ -262,7 +283,7 @@ fn release_of(
         gates.pass(rates, now, &next.number, next.in_campaign, next.segments);
         gates.served(&next);
         if queue.is_empty() {
-            queue.extend(list_heads(db, carrier_id, &next.number, Some(&next))?);
+            queue.extend(list_heads(db, carrier_id, &next.number, next.in_campaign, Some(&next))?);
         }
         released.push(next.job);
     }
@@ -273,12 +294,19 @@ fn release_of(
     Ok(released)
 }
 
-/// The next of a number, in their order.
-fn list_heads(db: &mut Db, carrier_id: &str, number: &str, after: Option<&Waiting>) -> Result<Vec<Waiting>> {
+/// The next of a number, inside or outside of the campaign, in their order.
+fn list_heads(
+    db: &mut Db,
+    carrier_id: &str,
+    number: &str,
+    in_campaign: bool,
+    after: Option<&Waiting>,
+) -> Result<Vec<Waiting>> {
     each!(db, |c| {
         let mut query = sms_waiting::table
             .filter(sms_waiting::carrier_id.eq(carrier_id))
             .filter(sms_waiting::number.eq(number))
+            .filter(sms_waiting::in_campaign.eq(in_campaign))
             .select((
                 sms_waiting::job_id,
                 sms_waiting::number,
@@ -349,8 +377,12 @@ impl Gates {
         let is_open = |gate: &str| self.find(gate).is_none_or(|gate| gate.bucket(rates).open_at() <= now);
         let number = self.find(number);
         is_open(ACCOUNT)
-            && (!in_campaign || (is_open(CAMPAIGN) && self.is_day_open(rates)))
+            && (!in_campaign || self.is_campaign_open(rates, now))
             && number.is_none_or(|gate| number_bucket(gate, rates, in_campaign).open_at() <= now)
+    }
+
+    fn is_campaign_open(&self, rates: Rates, now: Timestamp) -> bool {
+        self.find(CAMPAIGN).is_none_or(|gate| gate.bucket(rates).open_at() <= now) && self.is_day_open(rates)
     }
 
     /// Whether the campaign may send more on this day.

@@ -23,6 +23,8 @@ const LIST_MAX: i64 = 500;
 const OPEN_MAX: i64 = 10;
 /// Orders of one number by hand, the refused ones among them: who needs more has another trouble.
 const TRIES_MAX: usize = 20;
+/// What a dry run would have ordered.
+pub(super) const PLANNED: &str = "planned";
 /// Of which nobody knows yet what becomes of them.
 const OPEN: [&str; 2] = ["pending", "unknown"];
 
@@ -125,8 +127,25 @@ pub(super) fn count_open(db: &mut Db, region: &str) -> Result<i64> {
         .get_result(c))?)
 }
 
-/// Notes an order before it is made; false when there is one of this reference already.
+/// Whether an order of this reference may still be made: there is none, or only what a dry run has planned.
+pub(super) fn is_free(db: &mut Db, reference: &str, is_dry: bool) -> Result<bool> {
+    let state: Option<String> = each!(db, |c| number_orders::table
+        .filter(number_orders::reference.eq(reference))
+        .select(number_orders::state)
+        .first(c)
+        .optional())?;
+    Ok(state.is_none_or(|state| state == PLANNED && !is_dry))
+}
+
+/// Notes an order before it is made, in the place of what a dry run has planned; false when there is one of this
+/// reference already.
 pub(super) fn note(db: &mut Db, now: Timestamp, order: &Order) -> Result<bool> {
+    if order.state != PLANNED {
+        each!(db, |c| diesel::delete(number_orders::table)
+            .filter(number_orders::reference.eq(&order.reference))
+            .filter(number_orders::state.eq(PLANNED))
+            .execute(c))?;
+    }
     let count = each!(db, |c| diesel::insert_into(number_orders::table)
         .values((
             number_orders::reference.eq(&order.reference),

@@ -9,6 +9,7 @@ use super::Capabilities;
 use super::orders::{self, Order};
 use crate::alarms;
 use crate::app::App;
+use crate::carriers::goods::OFFERS_MAX;
 use crate::carriers::{Carrier, Features, NumberKind, NumberQuery, OfferedNumber};
 use crate::clock::Timestamp;
 use crate::config::Wish;
@@ -97,44 +98,61 @@ fn seller(app: &App) -> Option<&std::sync::Arc<dyn Carrier>> {
 
 async fn fill(app: &App, wish: &Wish, count: i64) -> Result<bool> {
     let Some(carrier) = seller(app) else { return short(app, wish, "no carrier sells numbers").await };
+    // More than are missing: some of them may have been refused before, and are offered again and again.
     let query = NumberQuery {
         region: wish.region.clone(),
         kind: NumberKind::Local,
         area: None,
         features: Features { sms: true, ..Features::default() },
-        limit: u8::try_from(count).unwrap_or(1),
+        limit: OFFERS_MAX,
     };
     let offers = match carrier.search_numbers(&query).await {
         Ok(offers) => offers,
         Err(error) => return short(app, wish, &format!("the search failed: {}", error.code)).await,
     };
-    let mut has_grown = false;
-    for offer in offers.into_iter().take(usize::try_from(count).unwrap_or(0)) {
+    let is_dry = app.settings.number_reserve_dry_run;
+    let (mut has_grown, mut ordered) = (false, 0);
+    for offer in offers {
+        if ordered == count {
+            break;
+        }
         let now = app.now();
-        let spent = app.db.read(move |db| orders::spent(db, month_of(now))).await?;
+        let reference = format!("reserve-{}-{}", wish.region, offer.number.digits());
+        let asked = reference.clone();
+        let read =
+            move |db: &mut Db| Ok((orders::is_free(db, &asked, is_dry)?, orders::spent(db, month_of(now))?));
+        let (is_free, spent) = app.db.read(read).await?;
+        if !is_free {
+            continue;
+        }
         let cost = cost_of(&offer);
         if !is_affordable(cost, spent, app.settings.number_reserve_budget) {
             return short(app, wish, "the budget of the month does not allow it").await.map(|_| has_grown);
         }
-        let is_dry = app.settings.number_reserve_dry_run;
         let order = Order {
-            reference: format!("reserve-{}-{}", wish.region, offer.number.digits()),
+            reference,
             carrier_id: carrier.id().to_owned(),
             region: wish.region.clone(),
             number: offer.number,
-            state: if is_dry { "planned" } else { "pending" }.to_owned(),
+            state: if is_dry { orders::PLANNED } else { "pending" }.to_owned(),
             cost_micros: cost.map_or(0, |cost| cost.micros),
             currency: cost.map(|cost| cost.currency.as_str().to_owned()).unwrap_or_default(),
             created_at: now,
-            capabilities: Capabilities::SMS.0,
+            capabilities: Capabilities::of(offer.features).0,
         };
         let noted = order.clone();
-        let is_new = app.db.write(Lane::Any, move |db| orders::note(db, now, &noted)).await?;
-        tracing::info!(number = %order.number.as_str(), region = %wish.region, dry_run = is_dry, is_new,
+        if !app.db.write(Lane::Any, move |db| orders::note(db, now, &noted)).await? {
+            continue;
+        }
+        ordered += 1;
+        tracing::info!(number = %order.number.masked(), region = %wish.region, dry_run = is_dry,
             "a number for the reserve");
-        if is_new && !is_dry {
+        if !is_dry {
             has_grown |= orders::pursue(app, order).await?.0;
         }
+    }
+    if ordered == 0 && !is_dry {
+        return short(app, wish, "the carrier offers no number that was not ordered before").await;
     }
     Ok(has_grown)
 }

@@ -350,6 +350,13 @@ fn the_doctor_says_what_is_bad_and_what_to_do() {
     place.run(&["migrate"]).well();
     let healthy = place.run(&["doctor"]).well().out;
     assert!(healthy.contains("meari numbers import"), "{healthy}");
+    let smsc = "[[carriers]]\nid = \"smsc\"\nkind = \"smpp\"\nhost = \"127.0.0.1\"\nport = 1\nsystem_id = \"meari\"\npassword = \"secret\"\n";
+    place.write("meari.toml", smsc);
+    let said = place.run(&["doctor"]).badly(1, "put right").out;
+    assert!(
+        said.contains("carrier smsc") && !said.contains("calls us"),
+        "nothing is entered at an SMSC: {said}"
+    );
 }
 
 #[actix_web::test]

@@ -52,6 +52,36 @@ story! {
         app.settle().await;
     }
 
+    async fn a_carriers_bad_hour_is_decided_at_once(app) {
+        let operator = operator(app);
+        let pair = app.alice_and_bob().await;
+        let lost = Behaviour { drop_answer: true, after_accept: AfterAccept::LoseReceipts, ..Behaviour::default() };
+        app.carrier.set_behaviour(lost).unwrap();
+        let mut said = Vec::new();
+        for text in ["one", "two", "three"] {
+            said.push(pair.bob_writes(text).await);
+            meari::worker::drain(&app.app).await;
+        }
+        let path = "/v1/admin/messages/decide";
+        let decide = async |body: serde_json::Value| operator.post(path, body).await;
+        decide(json!({ "state": "lost" })).await.refused(422, "not_a_decision");
+        decide(json!({ "state": "sent", "limit": 501 })).await.refused(422, "out_of_range");
+        pair.bob.post(path, json!({ "state": "sent" })).await.expect(403);
+        let none = json!({ "count": 0, "more": false });
+        for other in [json!({ "carrier": "other" }), json!({ "until": "2026-01-15T12:00:00Z" }), json!({ "since": "2026-01-16T12:00:00Z" })] {
+            let mut body = other;
+            body["state"] = json!("failed");
+            assert_eq!(decide(body).await.expect(200).body, none);
+        }
+        let some = json!({ "state": "failed", "carrier": crate::support::app::CARRIER, "since": "2026-01-15T11:00:00Z", "until": "2026-01-15T13:00:00Z", "limit": 2 });
+        assert_eq!(decide(some.clone()).await.expect(200).body, json!({ "count": 2, "more": true }));
+        assert_eq!(decide(some).await.expect(200).body, json!({ "count": 1, "more": false }));
+        for one in &said {
+            assert_eq!(pair.as_bob_sees(one).await["state"], "failed");
+        }
+        app.settle().await;
+    }
+
     async fn traffic_jobs_and_the_pools_future_are_told(app) {
         let operator = operator(app);
         let pair = app.alice_and_bob().await;

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use meari::config::CarrierSettings;
 use meari::db::Lane;
+use meari::messaging::outbox::{self, NewSms, Purpose};
 use meari::messaging::rounds;
+use meari::messaging::routes::SmsLine;
 use meari::numbers::{Capabilities, Import};
 use meari::phone::E164;
 use meari::worker;
 use serde_json::{Value, json};
 
 use crate::support::app::ADMIN_TOKEN;
+use crate::support::calling::eventually;
 use crate::support::client::Client;
 use crate::support::database::TestDatabase;
 use crate::support::telnyx::Telnyx;
@@ -133,6 +136,7 @@ failover_story! {
     codes_leave_by_another_carrier_while_theirs_is_down
     what_waits_for_a_carrier_that_is_written_off_leaves_from_the_new_number
     stop_goes_with_a_friend_whose_number_is_replaced
+    a_carrier_that_does_not_answer_holds_nobody_else_up
     what_comes_in_at_a_carrier_that_was_down_is_not_lost
     connected_but_dead_is_found_by_messages_to_ourselves
     codes_are_not_pumped_into_a_range
@@ -265,6 +269,42 @@ async fn stop_goes_with_a_friend_whose_number_is_replaced(two: &Two) {
     write("Good to see you").await;
     two.work().await;
     assert!(two.spare.sent().pop().unwrap().text.ends_with("Good to see you"));
+}
+
+async fn a_carrier_that_does_not_answer_holds_nobody_else_up(two: &Two) {
+    two.main.state().always = Some(Act::Slow(Duration::from_secs(12)));
+    let write = async |carrier: &str, count: usize| {
+        let (now, carrier) = (two.app.app.now(), carrier.to_owned());
+        let enqueue = move |db: &mut meari::db::Db| {
+            for n in 0..count {
+                let to = E164::parse(&format!("+1303555{n:04}")).unwrap();
+                // Each from a number of its own, for a number has a limit.
+                let from = E164::parse(&format!("+1202556{n:04}")).unwrap();
+                let line = SmsLine { carrier_id: carrier.clone(), from, to };
+                let sms = NewSms {
+                    account: None,
+                    by: None,
+                    message: None,
+                    purpose: Purpose::Message,
+                    order_key: format!("{carrier}:{n}"),
+                    line,
+                    text: "Hello".to_owned(),
+                };
+                outbox::enqueue(db, now, &sms)?;
+            }
+            Ok(())
+        };
+        two.app.app.db.write(Lane::Any, enqueue).await.unwrap();
+    };
+    write("main", 100).await;
+    two.app.advance(Duration::from_secs(1));
+    write("spare", 1).await;
+    let stop = tokio::sync::watch::channel(false);
+    let begun = std::time::Instant::now();
+    let working = tokio::spawn(worker::work(two.app.app.clone(), stop.1));
+    eventually("the other carrier has its text", async || !two.spare.sent().is_empty()).await;
+    working.abort();
+    assert!(begun.elapsed() < Duration::from_secs(11), "it waited for nobody's answer");
 }
 
 /// A carrier that is connected for good, and its link is dead; another one, dearer.

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
-use meari::config::Wish;
+use meari::app::App;
+use meari::config::{Settings, Wish};
 use meari::db::Lane;
+use meari::keys::Keys;
 use meari::messaging::rounds;
 use meari::money::{Currency, Money};
 use meari::numbers::{Capabilities, Import};
@@ -105,6 +107,8 @@ macro_rules! market_story {
 market_story! {
     a_reserve_is_ordered_once_and_fills_the_pool("20.00", false)
     a_dry_run_says_what_it_would_order("20.00", true)
+    what_a_dry_run_has_planned_is_ordered_afterwards("20.00", true)
+    what_was_refused_does_not_stand_in_the_way("20.00", false)
     a_budget_that_is_spent_raises_an_alarm("1.00", false)
     a_number_goes_to_another_carrier_and_everybody_keeps_it("0.00", false)
     stop_goes_with_a_number_that_changes_its_carrier("0.00", false)
@@ -135,6 +139,45 @@ async fn a_dry_run_says_what_it_would_order(market: &Market) {
     assert_eq!((orders.len(), &orders[0]["state"]), (1, &json!("planned")));
     let ordered = market.main.state().orders.len();
     assert_eq!((ordered, market.pool().await.len()), (0, 0));
+}
+
+async fn what_a_dry_run_has_planned_is_ordered_afterwards(market: &Market) {
+    market.round().await;
+    market.round().await;
+    let planned = market.orders().await;
+    assert_eq!((planned.len(), &planned[0]["state"]), (1, &json!("planned")));
+    let settings = Settings { number_reserve_dry_run: false, ..market.app.app.settings.clone() };
+    let again = App::open(settings, market.app.app.clock.clone(), Keys::from_secret(&[7; 32])).unwrap();
+    market.app.advance(Duration::from_secs(3_600));
+    rounds::look_after_numbers(&again).await.unwrap();
+    let orders = market.orders().await;
+    assert_eq!((orders.len(), &orders[0]["state"]), (1, &json!("done")));
+    assert_eq!(market.main.state().orders.len(), 1);
+    let pool = market.pool().await;
+    assert_eq!((pool.len(), &pool[0]["capabilities"]), (1, &json!(["sms", "mms", "voice"])));
+    market.work().await;
+}
+
+async fn what_was_refused_does_not_stand_in_the_way(market: &Market) {
+    let no = json!({ "errors": [{ "code": "10015", "title": "Bad" }] }).to_string();
+    market.main.will(Act::Refuse { status: 422, header: None, body: no });
+    market.round().await;
+    assert_eq!(market.orders().await[0]["state"], "refused");
+    // The same one is offered again, and nothing else.
+    market.round().await;
+    assert_eq!((market.orders().await.len(), market.main.state().orders.len()), (1, 0));
+    let alarms = market.operator.get("/v1/admin/alarms").await.expect(200);
+    assert_eq!(alarms["items"][0]["kind"], "reserve_short");
+    assert!(alarms["items"][0]["detail"].as_str().unwrap().contains("offers no number"), "{}", alarms.text);
+    let asked = market
+        .main
+        .state()
+        .seen
+        .iter()
+        .rev()
+        .find(|seen| seen.path == "/v2/available_phone_numbers")
+        .cloned();
+    assert_eq!(asked.unwrap().asked("filter[limit]"), "50", "more than are missing");
 }
 
 async fn a_budget_that_is_spent_raises_an_alarm(market: &Market) {

@@ -133,6 +133,7 @@ outbox_story! {
     numbers_and_campaigns_have_limits_of_their_own
     patience_with_a_busy_carrier_counts_from_its_first_refusal
     what_a_campaign_may_not_send_today_leaves_tomorrow
+    a_campaign_whose_day_is_over_holds_up_nothing_else
     what_nobody_has_asked_for_waits_for_the_morning
 }
 
@@ -260,6 +261,33 @@ async fn what_a_campaign_may_not_send_today_leaves_tomorrow(database: TestDataba
     assert_eq!(outbox.left().len(), 6);
     let carrier = operator.get("/v1/admin/carriers").await.expect(200)["items"][0].clone();
     assert_eq!((&carrier["campaign_day"]["segments"], &carrier["waiting"]), (&json!(2), &json!(0)));
+    outbox.finish().await;
+}
+
+async fn a_campaign_whose_day_is_over_holds_up_nothing_else(database: TestDatabase) {
+    let outbox = Outbox::up(database, &[("campaign_segments_per_day", "1")]).await;
+    outbox.write(batch(1, 3, "campaign")).await;
+    outbox.work().await;
+    assert_eq!(outbox.left().len(), 1);
+    // From the number at which others wait for tomorrow, and from one at which nobody does.
+    for (from, text) in [(ours(0), "to Seoul"), (ours(1), "to Busan")] {
+        let now = outbox.app.app.now();
+        let line =
+            SmsLine { carrier_id: "telnyx".to_owned(), from, to: E164::parse("+821012345678").unwrap() };
+        let sms = NewSms {
+            account: None,
+            by: Some(account(1)),
+            message: None,
+            purpose: Purpose::Message,
+            order_key: text.to_owned(),
+            line,
+            text: text.to_owned(),
+        };
+        let enqueue = move |db: &mut Db| outbox::enqueue(db, now, &sms);
+        outbox.app.app.db.write(Lane::Any, enqueue).await.unwrap();
+        outbox.work().await;
+        assert_eq!(outbox.left().last().unwrap().2, text);
+    }
     outbox.finish().await;
 }
 

@@ -200,6 +200,7 @@ impl Carrier for Smpp {
             delivery_receipts: true,
             settles_unknown: true,
             text_chars_max: TEXT_CHARS_MAX,
+            rates: self.settings.rates(),
             ..Capabilities::TEXT_ONLY
         }
     }
@@ -214,6 +215,10 @@ impl Carrier for Smpp {
 
     fn acknowledgement(&self, _door: Door) -> (&'static str, &'static [u8]) {
         ("text/plain", b"")
+    }
+
+    fn calls_our_addresses(&self) -> bool {
+        false
     }
 
     async fn run(self: Arc<Self>, sink: Arc<dyn EventSink>, stop: watch::Receiver<bool>) {

@@ -12,8 +12,8 @@ use super::pdu::{Bind, Direction};
 use super::receipt::ReceiptIds;
 use super::session::Pace;
 use super::text::{Alphabet, LongMessages, Style};
-use crate::carriers::CarrierSettings;
 use crate::carriers::registry::OptionReader;
+use crate::carriers::{CarrierSettings, Rates};
 use crate::gsm7::Language;
 
 const OPTIONS: [&str; 25] = [
@@ -82,6 +82,13 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What was agreed on, as a limit that all nodes share: in turns that are fair among writers. The throttle of each
+    /// link beside it spreads what may leave at once.
+    pub fn rates(&self) -> Rates {
+        let per_minute = Some(self.submits_per_second.saturating_mul(60)).filter(|rate| *rate > 0);
+        Rates { account_per_minute: per_minute, ..Rates::NONE }
+    }
+
     /// Reads and checks an entry.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::accounts::auth::Admin;
 use crate::app::App;
 use crate::carriers::CarrierSettings;
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::http::{Page, Paging, Problems};
 use crate::ids::{JobId, MessageId, OutboundSmsId};
 use crate::messaging::ledger::{self, Entry, Filter, Traffic, Word};
@@ -194,15 +194,83 @@ pub(super) async fn decide_sms(
     body: web::Json<DecideSms>,
 ) -> Result<web::Json<SmsView>> {
     let id = sms_id(&id)?;
-    let arrived = match body.state.as_str() {
-        "sent" => true,
-        "failed" => false,
-        _ => return Err(Error::invalid("state", "not_a_decision", "It is `sent` or `failed`.")),
-    };
+    let arrived = decision(&body.state)?;
     let now = app.now();
     let decided = app.db.write(crate::db::Lane::Any, move |db| ledger::decide(db, now, id, arrived)).await?;
     tracing::info!(sms.id = %id, by = ?admin.account, arrived, "an operator decided on an SMS");
     Ok(web::Json(SmsView::from(&decided)))
+}
+
+/// SMS decided by one request at most.
+const DECIDED_MAX: i64 = 500;
+
+/// What has become of many SMS.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DecideMany {
+    /// `sent` or `failed`.
+    state: String,
+    /// Only those through this carrier.
+    carrier: Option<String>,
+    /// Only those that were queued at this time or later.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// Only those that were queued before this time.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// How many at most, 1 to 500, by default 100; the oldest first.
+    limit: Option<i64>,
+}
+
+/// How many were decided.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DecidedView {
+    /// SMS that are decided now.
+    count: usize,
+    /// Whether there are more of them.
+    more: bool,
+}
+
+/// Decide on many SMS that stayed `unknown`
+///
+/// As for a single one, after a carrier had a bad hour. Ask again while there are `more`.
+#[utoipa::path(tag = "admin", security(("bearer" = [])), responses((status = 200, body = DecidedView), Problems))]
+#[post("/v1/admin/messages/decide")]
+pub(super) async fn decide_many_sms(
+    admin: Admin,
+    app: web::Data<App>,
+    body: web::Json<DecideMany>,
+) -> Result<web::Json<DecidedView>> {
+    let DecideMany { state, carrier, since, until, limit } = body.into_inner();
+    let arrived = decision(&state)?;
+    let limit = limit.unwrap_or(100);
+    if !(1..=DECIDED_MAX).contains(&limit) {
+        return Err(Error::invalid("limit", "out_of_range", "limit must be between 1 and 500."));
+    }
+    let which = ledger::Undecided { carrier, since, until };
+    let mut ids = app.db.read(move |db| ledger::list_undecided(db, &which, limit + 1)).await?;
+    let page = usize::try_from(limit).unwrap_or_default();
+    let more = ids.len() > page;
+    ids.truncate(page);
+    let (now, mut count) = (app.now(), 0);
+    // Each by itself: a carrier's word may settle one of them meanwhile, and it takes both its sides' locks.
+    for id in ids {
+        match app.db.write(crate::db::Lane::Any, move |db| ledger::decide(db, now, id, arrived)).await {
+            Ok(_) => count += 1,
+            Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    tracing::info!(by = ?admin.account, arrived, count, "an operator decided on many SMS");
+    Ok(web::Json(DecidedView { count, more }))
+}
+
+fn decision(state: &str) -> Result<bool> {
+    match state {
+        "sent" => Ok(true),
+        "failed" => Ok(false),
+        _ => Err(Error::invalid("state", "not_a_decision", "It is `sent` or `failed`.")),
+    }
 }
 
 /// How far back.
