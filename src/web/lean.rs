@@ -2,8 +2,8 @@
 //!
 //! Scripts and styles lose comments and the white space that separates nothing; names stay what they are. A script is
 //! read token by token, so that what stands in strings, templates and regular expressions is left alone; where the end of
-//! a line may mean the end of a statement (ECMA-262, section 12.10), the line ends. Private names (`#name`) and a file's
-//! own constants (`const LIKE_THIS`), which no other file can see, become short ones. Texts travel without their layout.
+//! a line may mean the end of a statement (ECMA-262, section 12.10), the line ends. Private names (`#name`), and those
+//! that a file keeps to itself, become short ones. Texts travel without their layout.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -210,7 +210,7 @@ fn script(text: &str) -> String {
     let mut counts = BTreeMap::new();
     count(&all, &|name| name.starts_with('#') && name.len() > 1, &mut counts);
     let mut names = short_names('#', counts);
-    let own = own_constants(&all);
+    let own = own_names(&all);
     let mut counts = BTreeMap::new();
     count(&all, &|name| own.contains(name), &mut counts);
     names.extend(short_names('$', counts));
@@ -278,21 +278,68 @@ fn separates(before: &str, next: &str) -> bool {
         || (b == '.' && (a == '?' || a.is_ascii_digit()))
 }
 
-/// What a file calls its constants, `LIKE_THIS`, and does not export. Nothing else in a script is written so but names of
-/// the browser's own, which stand after a point.
-fn own_constants<'a>(all: &[Token<'a>]) -> BTreeSet<&'a str> {
-    let is_constant = |name: &str| {
-        name.len() > 2 && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-    };
-    let after = |word: &str, at: usize| {
-        at.checked_sub(1).and_then(|at| all.get(at)).is_some_and(|token| token.text == word)
-    };
-    let named = |at: usize| all.get(at).map(|token| token.text).filter(|name| is_constant(name));
-    let own = (0..all.len())
-        .filter(|at| after("const", *at) && !at.checked_sub(1).is_some_and(|at| after("export", at)))
-        .filter_map(named);
-    let elsewhere: BTreeSet<&str> = (0..all.len()).filter(|at| after(".", *at)).filter_map(named).collect();
-    own.filter(|name| !elsewhere.contains(name)).collect()
+/// Words that begin a declaration.
+const DECLARES: [&str; 4] = ["const", "let", "function", "class"];
+
+/// What a file itself has named, outside of everything and not for others. A name that also stands where it may be a
+/// property's (`a.name`, `{ name }`, `name: 1`, a method) keeps it: nobody reads here what a name means.
+fn own_names<'a>(all: &[Token<'a>]) -> BTreeSet<&'a str> {
+    let (mut own, mut depth) = (BTreeSet::new(), 0usize);
+    for (at, token) in all.iter().enumerate() {
+        match token.text {
+            "{" | "(" | "[" => depth += 1,
+            "}" | ")" | "]" => depth = depth.saturating_sub(1),
+            word if DECLARES.contains(&word) && depth == 0 && !is_exported(all, at) => {
+                own.extend(text_at(all, at + 1).filter(|name| name.len() > 2 && name.chars().all(is_word)));
+            }
+            _ => {}
+        }
+    }
+    forget_properties(all, &mut own);
+    own
+}
+
+fn text_at<'a>(all: &[Token<'a>], at: usize) -> Option<&'a str> {
+    all.get(at).map(|token| token.text)
+}
+
+fn is_exported(all: &[Token], at: usize) -> bool {
+    let before = |back: usize| at.checked_sub(back).and_then(|at| text_at(all, at));
+    before(1) == Some("export") || (before(1) == Some("async") && before(2) == Some("export"))
+}
+
+fn forget_properties<'a>(all: &[Token<'a>], own: &mut BTreeSet<&'a str>) {
+    for (at, token) in all.iter().enumerate() {
+        if token.text.starts_with('`') {
+            for (_, put_in) in pieces(token.text) {
+                forget_properties(&tokens(put_in), own);
+            }
+        }
+        let before = at.checked_sub(1).and_then(|at| text_at(all, at)).unwrap_or_default();
+        let next = text_at(all, at + 1).unwrap_or_default();
+        let in_list = matches!(before, "{" | ",") && matches!(next, "," | "}" | "=");
+        let is_method =
+            next == "(" && before != "function" && text_at(all, closing(all, at + 1)) == Some("{");
+        if before == "." || next == ":" || in_list || is_method {
+            own.remove(token.text);
+        }
+    }
+}
+
+/// Where it goes on after the parenthesis that opens at `at`.
+fn closing(all: &[Token], at: usize) -> usize {
+    let mut depth = 0usize;
+    for (past, token) in all.iter().enumerate().skip(at) {
+        match token.text {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return past + 1;
+        }
+    }
+    all.len()
 }
 
 fn count<'a>(all: &[Token<'a>], is_counted: &impl Fn(&str) -> bool, counts: &mut BTreeMap<&'a str, usize>) {
@@ -349,6 +396,14 @@ mod tests {
             (
                 "const LONG_ONE = 1;\nexport const SEEN_OUTSIDE = 2;\nconst OPEN = `LONG_ONE ${LONG_ONE}`;\nif (socket.OPEN) go(LONG_ONE, 'LONG_ONE', SEEN_OUTSIDE);\n",
                 "const $a=1;export const SEEN_OUTSIDE=2;const OPEN=`LONG_ONE ${$a}`;if(socket.OPEN)go($a,'LONG_ONE',SEEN_OUTSIDE);\n",
+            ),
+            (
+                "const open = 1, part = 2;\nfunction draw(part) { return open + part; }\nconst kept = () => ({ kept, draw: draw(`${draw(open)}`) });\n",
+                "const $a=1,part=2;function draw(part){return $a+part;}\nconst kept=()=>({kept,draw:draw(`${draw($a)}`)});\n",
+            ),
+            (
+                "const once = a => a;\nclass Box { make() { once(1); } }\nconst make = 1;\nasync function load() { await once(load); }\nx.Box(new Box());\nexport async function given() {}\n",
+                "const $a=a=>a;class Box{make(){$a(1);}}\nconst make=1;async function $b(){await $a($b);}\nx.Box(new Box());export async function given(){}\n",
             ),
             ("a\n++b\n", "a\n++b\n"),
             ("if (a) return\nb = '#long'\n", "if(a)return\nb='#long'\n"),
