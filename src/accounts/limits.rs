@@ -30,6 +30,9 @@ const fn limit(name: &'static str, code: &'static str, max: u32, minutes: u64) -
 
 /// Codes to one number: an owner needs one or two, a prankster wants many.
 pub const CODES_NUMBER: Limit = limit("codes_number", "too_many_codes", 3, 10);
+/// Codes sent to one number in a day, whoever asks: each costs money and wakes a stranger. Beyond it the owner can still
+/// text the word from his phone.
+pub const CODES_NUMBER_DAY: Limit = limit("codes_number_day", "too_many_codes", 8, 24 * 60);
 /// Codes asked for by one account.
 pub const CODES_ACCOUNT: Limit = limit("codes_account", "too_many_codes", 10, 60);
 /// Codes to numbers with the same first digits: premium ranges are pumped this way.
@@ -40,7 +43,9 @@ pub const CODES_COUNTRY: Limit = limit("codes_country", "too_many_codes", 600, 6
 pub const CODES_ADDRESS: Limit = limit("codes_address", "too_many_codes", 30, 60);
 /// Guesses at codes by one account, beyond the few that each code allows.
 pub const CHECKS_ACCOUNT: Limit = limit("checks_account", "too_many_checks", 30, 60);
-/// Guesses at links that came by mail, from one address of the internet.
+/// Guesses at codes for one number in a day, by whatever accounts: more accounts are no more guesses.
+pub const CHECKS_NUMBER: Limit = limit("checks_number", "too_many_checks", 30, 24 * 60);
+/// Guesses at codes and at links that came by mail, from one address of the internet.
 pub const CHECKS_ADDRESS: Limit = limit("checks_address", "too_many_checks", 60, 60);
 /// New accounts from one address of the internet: a household or a school may share one.
 pub const SIGN_UPS_ADDRESS: Limit = limit("sign_ups_address", "too_many_sign_ups", 20, 60);

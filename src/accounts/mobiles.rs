@@ -6,7 +6,8 @@
 use std::net::IpAddr;
 
 use super::limits::{
-    self, CHECKS_ACCOUNT, CODES_ACCOUNT, CODES_ADDRESS, CODES_COUNTRY, CODES_NUMBER, CODES_PREFIX,
+    self, CHECKS_ACCOUNT, CHECKS_ADDRESS, CHECKS_NUMBER, CODES_ACCOUNT, CODES_ADDRESS, CODES_COUNTRY,
+    CODES_NUMBER, CODES_NUMBER_DAY, CODES_PREFIX,
 };
 use super::proofs::{CODE_LIFETIME, Guess, ProofState, busy};
 use super::ranges;
@@ -53,7 +54,7 @@ pub struct Asked {
     /// To be shown to the owner: texting it from the mobile to one of our numbers proves the number too, and costs us
     /// nothing that could be pumped.
     pub word: String,
-    /// Whether the code may be sent: not to a range that somebody has pumped.
+    /// Whether the code may be sent: not to a range that somebody has pumped, and not too often in a day.
     pub may_send: bool,
 }
 
@@ -79,7 +80,8 @@ pub fn ask(
     limits::take(db, now, &CODES_PREFIX, &ranges::range_of(number))?;
     limits::take(db, now, &CODES_COUNTRY, &number.region())?;
     limits::take(db, now, &CODES_ADDRESS, &limits::subject_of(from))?;
-    let may_send = ranges::asked(db, now, number, known.is_none())?;
+    let may_send = ranges::asked(db, now, number, known.is_none())?
+        && limits::try_take(db, now, &CODES_NUMBER_DAY, number.as_str())?.is_none();
     let id = known.map_or_else(|| HandsetId::new(now), |mobile| mobile.id);
     if known.is_none() {
         store::insert_mobile(db, now, account, id, number)?;
@@ -139,14 +141,14 @@ pub struct Checked {
     pub taken_from: Option<AccountId>,
 }
 
-/// Checks a code.
+/// Checks a code that came from an address of the internet.
 pub fn check(
     db: &mut Db,
     now: Timestamp,
     keys: &Keys,
     account: AccountId,
-    id: HandsetId,
-    code: &str,
+    (id, code): (HandsetId, &str),
+    from: IpAddr,
 ) -> Result<Checked> {
     let mobile = list(db, account)?.into_iter().find(|mobile| mobile.id == id);
     let mobile = mobile.ok_or_else(|| Error::not_found("mobile number"))?;
@@ -154,6 +156,8 @@ pub fn check(
         return Ok(Checked { mobile, guess: Guess::Right, taken_from: None });
     }
     limits::take(db, now, &CHECKS_ACCOUNT, &account.to_string())?;
+    limits::take(db, now, &CHECKS_NUMBER, mobile.number.as_str())?;
+    limits::take(db, now, &CHECKS_ADDRESS, &limits::subject_of(from))?;
     let pending =
         store::find_mobile_code(db, account, id)?.ok_or_else(|| Error::not_found("mobile number"))?;
     let guess = pending.judge(now, &hash(keys, id, code.trim()));

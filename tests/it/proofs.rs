@@ -55,6 +55,46 @@ story! {
         alice.post("/v1/me/mobiles", json!({ "number": "+12025550200" })).await.refused(422, "invalid_number");
     }
 
+    async fn a_stranger_gets_few_codes_and_few_guesses_whoever_asks(app) {
+        app.pool(5).await;
+        let phone = app.phone("+12025550101");
+        let mut people = Vec::new();
+        for name in ["ann", "ben", "cat"] {
+            people.push(app.person(name).await);
+        }
+        let number = json!({ "number": "+12025550101" });
+        let mut paths = Vec::new();
+        for n in 0..12 {
+            let asked = people[n % 3].post("/v1/me/mobiles", number.clone()).await.expect(201);
+            assert_eq!(asked["code_sent"], n < 8, "{n}");
+            assert!(asked["text_to"]["text"].is_string(), "the owner can prove it all the same");
+            paths.push(format!("/v1/me/mobiles/{}/verify", asked["id"].as_str().unwrap()));
+            if n % 3 == 2 {
+                app.settle().await;
+                app.advance(Duration::from_secs(1_210));
+                for person in &mut people {
+                    *person = person.signs_in_again().await;
+                }
+            }
+        }
+        let texts = app.carrier.phone(&phone).unwrap().threads.iter().map(|t| t.messages.len()).sum::<usize>();
+        assert_eq!(texts, 8, "what is not sent costs nothing");
+        // Ten guesses each, and no account has one more for this number.
+        for (person, path) in people.iter().zip(&paths) {
+            for _ in 0..10 {
+                person.post(path, json!({ "code": "wrong" })).await.expect(422);
+            }
+        }
+        for (person, path) in people.iter().zip(&paths) {
+            person.post(path, json!({ "code": "wrong" })).await.refused(429, "too_many_checks");
+        }
+        app.phone("+12025550102");
+        let own = people[0].post("/v1/me/mobiles", json!({ "number": "+12025550102" })).await.expect(201);
+        let path = format!("/v1/me/mobiles/{}/verify", own["id"].as_str().unwrap());
+        people[0].post(&path, json!({ "code": "wrong" })).await.expect(422);
+        app.settle().await;
+    }
+
     async fn whoever_has_the_phone_has_the_number(app) {
         app.pool(20).await;
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);

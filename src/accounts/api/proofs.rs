@@ -168,12 +168,14 @@ fn send_code(
 pub(super) async fn verify_mobile(
     me: SignedIn,
     app: Data<App>,
+    request: HttpRequest,
     id: Path<HandsetId>,
     body: Json<VerificationCode>,
 ) -> Result<Json<MobileView>> {
     let (now, keys, id, code) = (app.now(), app.keys.clone(), id.into_inner(), body.into_inner().code);
+    let from = remote_address(&request);
     let written = app.db.write(me.account, move |db| {
-        let checked = mobiles::check(db, now, &keys, me.account, id, &code)?;
+        let checked = mobiles::check(db, now, &keys, me.account, (id, &code), from)?;
         if checked.guess.refusal().is_none() {
             let_contacts_follow(db, now, me.account, checked.taken_from)?;
         }
