@@ -1,16 +1,25 @@
 //! Queries of address books, their objects, tombstones and kept properties. No decisions.
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
 use diesel::upsert::excluded;
 
-use super::books::{AddressBook, AddressObject, Change, Fetch, KeptProperty, Listed, Standing};
+use super::books::{AddressBook, AddressObject, Change, Fetch, Glimpse, KeptProperty, Listed, Standing};
 use crate::clock::Timestamp;
 use crate::db::{Db, Keep};
 use crate::each;
 use crate::error::Result;
 use crate::ids::{AccountId, AddressBookId, ContactId};
 use crate::schema::{address_books, address_objects, address_tombstones, card_fetches, dav_properties};
+
+/// Bytes of whole objects that one read brings at most, beside the object with which it is full: two hundred cards with
+/// small pictures come at once, and nobody's cards fill the memory.
+pub const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Whole objects as far as they came, and whether these are all.
+pub type SomeObjects = (Vec<AddressObject>, bool);
 
 /// Rows of one statement at most: eleven parameters each must stay under the engines' limits.
 const CHUNK: usize = 500;
@@ -187,6 +196,30 @@ pub fn list_standing(
         .load(c))?)
 }
 
+/// A glimpse of an object; none when there is no such book.
+pub fn find_glimpse(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    name: &str,
+) -> Result<Option<Glimpse>> {
+    let of_book = address_objects::account_id
+        .eq(address_books::account_id)
+        .and(address_objects::book_id.eq(address_books::id))
+        .and(address_objects::name.eq(name));
+    Ok(each!(db, |c| address_books::table
+        .left_join(address_objects::table.on(of_book))
+        .filter(address_books::account_id.eq(account))
+        .filter(address_books::id.eq(book))
+        .select((
+            address_books::kind,
+            address_objects::etag.nullable(),
+            address_objects::contact_id.nullable(),
+        ))
+        .first(c)
+        .optional())?)
+}
+
 /// Who holds a UID.
 pub fn find_holder(
     db: &mut Db,
@@ -222,7 +255,38 @@ pub fn list_by_names(
     Ok(rows)
 }
 
-/// A page of whole objects in the order of their counters, after `after`.
+/// Takes rows until they are [`READ_BYTES_MAX`]; the rest is never read.
+fn take_some(rows: impl Iterator<Item = QueryResult<AddressObject>>) -> QueryResult<SomeObjects> {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for row in rows {
+        let row = row?;
+        bytes += row.body.len() + row.base.as_ref().map_or(0, Vec::len);
+        found.push(row);
+        if bytes >= READ_BYTES_MAX {
+            return Ok((found, false));
+        }
+    }
+    Ok((found, true))
+}
+
+/// The objects with these names, at most [`CHUNK`] names, as far as they fit into one read.
+pub fn list_some_by_names(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    names: &[&str],
+) -> Result<SomeObjects> {
+    Ok(each!(db, |c| take_some(
+        address_objects::table
+            .filter(address_objects::account_id.eq(account))
+            .filter(address_objects::book_id.eq(book))
+            .filter(address_objects::name.eq_any(names.iter().copied()))
+            .select(AddressObject::as_select())
+            .load_iter::<AddressObject, DefaultLoadingMode>(c)?
+    ))?)
+}
+
+/// A page of whole objects in the order of their counters, after `after`; a shorter one when they are large.
 pub fn page_after(
     db: &mut Db,
     account: AccountId,
@@ -230,32 +294,37 @@ pub fn page_after(
     after: i64,
     limit: i64,
 ) -> Result<Vec<AddressObject>> {
-    Ok(each!(db, |c| address_objects::table
-        .filter(address_objects::account_id.eq(account))
-        .filter(address_objects::book_id.eq(book))
-        .filter(address_objects::seq.gt(after))
-        .order(address_objects::seq.asc())
-        .limit(limit)
-        .select(AddressObject::as_select())
-        .load(c))?)
+    let (page, _) = each!(db, |c| take_some(
+        address_objects::table
+            .filter(address_objects::account_id.eq(account))
+            .filter(address_objects::book_id.eq(book))
+            .filter(address_objects::seq.gt(after))
+            .order(address_objects::seq.asc())
+            .limit(limit)
+            .select(AddressObject::as_select())
+            .load_iter::<AddressObject, DefaultLoadingMode>(c)?
+    ))?;
+    Ok(page)
 }
 
-/// Whole objects whose counters are above `after` and at most `until`.
+/// Whole objects whose counters are above `after` and at most `until`, as far as they fit into one read.
 pub fn list_between(
     db: &mut Db,
     account: AccountId,
     book: AddressBookId,
     after: i64,
     until: i64,
-) -> Result<Vec<AddressObject>> {
-    Ok(each!(db, |c| address_objects::table
-        .filter(address_objects::account_id.eq(account))
-        .filter(address_objects::book_id.eq(book))
-        .filter(address_objects::seq.gt(after))
-        .filter(address_objects::seq.le(until))
-        .order(address_objects::seq.asc())
-        .select(AddressObject::as_select())
-        .load(c))?)
+) -> Result<SomeObjects> {
+    Ok(each!(db, |c| take_some(
+        address_objects::table
+            .filter(address_objects::account_id.eq(account))
+            .filter(address_objects::book_id.eq(book))
+            .filter(address_objects::seq.gt(after))
+            .filter(address_objects::seq.le(until))
+            .order(address_objects::seq.asc())
+            .select(AddressObject::as_select())
+            .load_iter::<AddressObject, DefaultLoadingMode>(c)?
+    ))?)
 }
 
 pub fn list_objects(
@@ -336,11 +405,7 @@ pub fn update_object(db: &mut Db, object: &AddressObject) -> Result<()> {
 /// Takes an object away and leaves a tombstone.
 pub fn bury_object(db: &mut Db, account: AccountId, book: AddressBookId, name: &str, seq: i64) -> Result<()> {
     each!(db, |c| diesel::delete(address_objects::table.find((account, book, name))).execute(c))?;
-    each!(db, |c| diesel::delete(dav_properties::table)
-        .filter(dav_properties::account_id.eq(account))
-        .filter(dav_properties::book_id.eq(book))
-        .filter(dav_properties::name.eq(name))
-        .execute(c))?;
+    delete_properties(db, account, book, name)?;
     each!(db, |c| diesel::insert_into(address_tombstones::table)
         .values((
             address_tombstones::account_id.eq(account),
@@ -480,6 +545,39 @@ pub fn list_properties(
     })
 }
 
+/// Kept properties of these objects of a book, at most [`CHUNK`] of them.
+pub fn list_properties_of(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    names: &[&str],
+) -> Result<Vec<KeptProperty>> {
+    Ok(each!(db, |c| dav_properties::table
+        .filter(dav_properties::account_id.eq(account))
+        .filter(dav_properties::book_id.eq(book))
+        .filter(dav_properties::name.eq_any(names.iter().copied()))
+        .select((dav_properties::name, dav_properties::property, dav_properties::value))
+        .load(c))?)
+}
+
+/// What a kept property takes beside its texts, so that many small ones count for something.
+pub const PROPERTY_ROW_BYTES: usize = 100;
+
+/// Bytes of all kept properties of an account, with [`PROPERTY_ROW_BYTES`] each.
+pub fn sum_properties(db: &mut Db, account: AccountId) -> Result<i64> {
+    let texts = |()| {
+        diesel::dsl::sql::<Nullable<BigInt>>(
+            "sum(octet_length(name) + octet_length(property) + octet_length(value))",
+        )
+    };
+    let (sum, rows): (Option<i64>, i64) = each!(db, |c| dav_properties::table
+        .filter(dav_properties::account_id.eq(account))
+        .select((texts(()), diesel::dsl::count_star()))
+        .first(c))?;
+    let beside = rows.saturating_mul(i64::try_from(PROPERTY_ROW_BYTES).unwrap_or(0));
+    Ok(sum.unwrap_or(0).saturating_add(beside))
+}
+
 pub fn list_properties_of_books(
     db: &mut Db,
     account: AccountId,
@@ -493,6 +591,16 @@ pub fn list_properties_of_books(
         ))
         .load(c))?;
     Ok(rows)
+}
+
+/// All kept properties of one object.
+pub fn delete_properties(db: &mut Db, account: AccountId, book: AddressBookId, name: &str) -> Result<()> {
+    each!(db, |c| diesel::delete(dav_properties::table)
+        .filter(dav_properties::account_id.eq(account))
+        .filter(dav_properties::book_id.eq(book))
+        .filter(dav_properties::name.eq(name))
+        .execute(c))?;
+    Ok(())
 }
 
 pub fn delete_property(

@@ -1,14 +1,15 @@
 //! Writing objects of address books: put, delete, copy and move, each checked and done in one transaction.
 
 use super::books::{
-    ACCOUNT_BYTES_MAX, AddressObject, KeptProperty, OBJECTS_MAX, PRUNE_EVERY, Standing, TOMBSTONES_KEPT,
-    etag_of, prune_tombstones,
+    ACCOUNT_BYTES_MAX, AddressObject, KeptProperty, OBJECTS_MAX, PRUNE_EVERY, SHARED, Standing,
+    TOMBSTONES_KEPT, etag_of, prune_tombstones,
 };
 use super::card_friends::Wish;
 use super::store::Person;
 use super::vcard::{Card, Line};
 use super::{
-    book_store as store, card_friends, hidden_cards, messenger_card, numbering, pushes, roster, sharing,
+    book_store as store, books, card_friends, hidden_cards, messenger_card, numbering, pushes, roster,
+    sharing,
 };
 use crate::clock::Timestamp;
 use crate::dav::EntityCondition;
@@ -82,10 +83,8 @@ pub fn put(
     put: &Put<'_>,
 ) -> Result<Written> {
     let refused = |refusal| Ok(Written::Refused(refusal));
-    // On a card that several accounts share an address is no wish of anybody's.
     let person = match put.wish {
-        Some(_) if sharing::is_shared(db, account, book)? => None,
-        Some(wish) => card_friends::person_on(db, account, wish)?,
+        Some(wish) => person_meant(db, now, (account, book), put, wish)?,
         None => None,
     };
     let locked: Vec<AccountId> = person.iter().map(|p| p.id).chain([account]).collect();
@@ -142,6 +141,28 @@ pub fn put(
     match object.contact_id.filter(|_| object.is_kept_by_us()) {
         Some(contact) => follow_name(db, now, contact, &object, put, written),
         None => Ok(if object.body == put.body { written } else { without_etag(written) }),
+    }
+}
+
+/// Whom a card means that is about to be written. Nobody where an address is no wish of anybody's: on a card that several
+/// accounts share, on one of ours, and on one that stays as it is.
+fn person_meant(
+    db: &mut Db,
+    now: Timestamp,
+    (account, book): (AccountId, AddressBookId),
+    put: &Put<'_>,
+    wish: &Wish,
+) -> Result<Option<Person>> {
+    let Some(glimpse) = store::find_glimpse(db, account, book, put.name)? else { return Ok(None) };
+    match (glimpse.contact_id, glimpse.etag) {
+        _ if glimpse.book_kind == SHARED => Ok(None),
+        (None, Some(etag)) if etag == put.etag => Ok(None),
+        (None, _) => card_friends::wished(db, now, account, wish),
+        (Some(contact), _) => match store::find_object(db, account, book, put.name)? {
+            Some(card) if card.is_kept_by_us() => Ok(None),
+            Some(card) => card_friends::still_wished(db, now, account, wish, (&card.body, contact)),
+            None => Ok(None),
+        },
     }
 }
 
@@ -368,6 +389,9 @@ pub fn transfer(
         return refused(Refusal::Full);
     }
     let kept = store::list_properties(db, source.account_id, source.book_id, Some(&source.name))?;
+    if !stays_here && !books::have_room(db, account, books::bytes_of(&kept))? {
+        return refused(Refusal::Full);
+    }
     if target.moves {
         bury(db, now, source.account_id, &source)?;
         sharing::wake_members(db, source.account_id, source.book_id)?;
@@ -391,6 +415,10 @@ pub fn transfer(
     };
     let written = write_object(db, now, replaced.as_ref().map(|o| o.size_bytes), &object)?;
     sharing::wake_members(db, account, book.id)?;
+    if replaced.is_some() {
+        // As if it had been deleted first (RFC 4918 9.8.4, 9.9.3).
+        store::delete_properties(db, account, book.id, target.name)?;
+    }
     copy_properties(db, account, book.id, target.name, kept)?;
     Ok(written)
 }
@@ -430,7 +458,6 @@ fn copy_properties(
 ) -> Result<()> {
     for property in kept {
         let copy = KeptProperty { name: name.to_owned(), ..property };
-        store::delete_property(db, account, book, &copy.name, &copy.property)?;
         store::insert_property(db, account, book, &copy)?;
     }
     Ok(())

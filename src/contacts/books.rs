@@ -4,7 +4,7 @@
 //! counter is the sync token: what changed since is what stands higher, and what is gone has left a tombstone. Reads
 //! that lead to a token take it in the same snapshot as the list, so that no change can fall between.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 
@@ -33,6 +33,10 @@ pub const NAME_MAX: usize = 255;
 pub const PROPERTIES_MAX: usize = 100;
 /// Bytes of one kept property at most.
 pub const PROPERTY_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of all kept properties of an account at most: they are for marks and colours, not for files.
+pub const KEPT_BYTES_MAX: i64 = 8 * 1024 * 1024;
+/// Objects that are asked for by name in one read at most.
+pub const NAMES_MAX: usize = 200;
 /// Tombstones kept for each book; phones that were away for longer list everything anew.
 pub const TOMBSTONES_KEPT: i64 = 10_000;
 /// How many deletions pass between two looks for tombstones that are too many.
@@ -123,9 +127,11 @@ pub struct AddressObject {
 }
 
 impl AddressObject {
-    /// Whether it is a friend's card that Meari keeps, and not one of the user's own.
+    /// Whether it is a friend's card that Meari keeps, and not one of the user's own. The name alone proves nothing: a
+    /// copy of such a card may have it in another book. Only on a card of ours `base` is a whole card.
     pub fn is_kept_by_us(&self) -> bool {
         self.contact_id.is_some_and(|contact| object_name(contact) == self.name)
+            && self.base.as_deref().is_some_and(|base| base.starts_with(b"BEGIN:VCARD"))
     }
 }
 
@@ -146,6 +152,17 @@ pub struct Standing {
     pub seq: i64,
     /// When it came to be.
     pub created_at: Timestamp,
+}
+
+/// What is seen of a book and of one object, before it is known whether more is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct Glimpse {
+    /// The book's kind.
+    pub book_kind: String,
+    /// The object's tag; none when there is no object.
+    pub etag: Option<String>,
+    /// The messenger contact that the object stands for or names.
+    pub contact_id: Option<ContactId>,
 }
 
 /// An object without its text.
@@ -342,19 +359,25 @@ pub fn edit_properties(
     if !name.is_empty() && store::find_object(db, account, book.id, name)?.is_none() {
         return Ok(Err(Refusal::Missing));
     }
-    let mut kept = store::list_properties(db, account, book.id, Some(name))?;
+    let before = store::list_properties(db, account, book.id, Some(name))?;
+    let mut after = before.clone();
     for (property, value) in &edit.kept {
-        kept.retain(|k| k.property != *property);
-        store::delete_property(db, account, book.id, name, property)?;
-        if let Some(value) = value {
-            let new =
-                KeptProperty { name: name.to_owned(), property: property.clone(), value: value.clone() };
-            store::insert_property(db, account, book.id, &new)?;
-            kept.push(new);
-        }
+        after.retain(|k| k.property != *property);
+        after.extend(value.iter().map(|value| KeptProperty {
+            name: name.to_owned(),
+            property: property.clone(),
+            value: value.clone(),
+        }));
     }
-    if kept.len() > PROPERTIES_MAX {
-        return Err(crate::error::Error::conflict("too_many_properties", "There are too many properties."));
+    let grows = bytes_of(&after) - bytes_of(&before);
+    if after.len() > PROPERTIES_MAX || !have_room(db, account, grows)? {
+        return Ok(Err(Refusal::Full));
+    }
+    for (property, _) in &edit.kept {
+        store::delete_property(db, account, book.id, name, property)?;
+    }
+    for new in after.iter().filter(|k| edit.kept.iter().any(|(property, _)| *property == k.property)) {
+        store::insert_property(db, account, book.id, new)?;
     }
     if edit.display_name.is_some() || edit.description.is_some() {
         if let Some(text) = &edit.display_name {
@@ -375,6 +398,27 @@ pub fn edit_properties(
     Ok(Ok(()))
 }
 
+/// Whether a book that is made may have all these properties.
+pub fn have_room_for(db: &mut Db, account: AccountId, edit: &PropertyEdit) -> Result<bool> {
+    let bytes = |(property, value): &(String, Option<String>)| {
+        property.len() + value.as_ref().map_or(0, String::len) + store::PROPERTY_ROW_BYTES
+    };
+    let grows = i64::try_from(edit.kept.iter().map(bytes).sum::<usize>()).unwrap_or(i64::MAX);
+    Ok(edit.kept.len() <= PROPERTIES_MAX && have_room(db, account, grows)?)
+}
+
+/// Whether an account's kept properties may grow by so many bytes.
+pub(super) fn have_room(db: &mut Db, account: AccountId, grows: i64) -> Result<bool> {
+    Ok(grows <= 0 || store::sum_properties(db, account)?.saturating_add(grows) <= KEPT_BYTES_MAX)
+}
+
+/// What kept properties count for.
+pub(super) fn bytes_of(kept: &[KeptProperty]) -> i64 {
+    let bytes =
+        |k: &KeptProperty| k.name.len() + k.property.len() + k.value.len() + store::PROPERTY_ROW_BYTES;
+    i64::try_from(kept.iter().map(bytes).sum::<usize>()).unwrap_or(i64::MAX)
+}
+
 /// Kept properties of a book and its objects; of one resource when `name` says which (empty: the book itself).
 pub fn kept_properties(
     db: &mut Db,
@@ -383,6 +427,24 @@ pub fn kept_properties(
     name: Option<&str>,
 ) -> Result<Vec<KeptProperty>> {
     store::list_properties(db, account, book, name)
+}
+
+/// Kept properties of these objects, by their names.
+pub fn kept_properties_of(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    names: &[&str],
+) -> Result<HashMap<String, Vec<KeptProperty>>> {
+    let kept = match names.len() > NAMES_MAX {
+        true => store::list_properties(db, account, book, None)?,
+        false => store::list_properties_of(db, account, book, names)?,
+    };
+    let mut by_name: HashMap<String, Vec<KeptProperty>> = HashMap::new();
+    for property in kept {
+        by_name.entry(property.name.clone()).or_default().push(property);
+    }
+    Ok(by_name)
 }
 
 /// Kept properties of all books of an account themselves.
@@ -403,6 +465,17 @@ pub fn find(
     store::find_object(db, account, book, name)
 }
 
+/// Some of these objects with their texts, in no order, as far as they fit into one read, and whether these are all that
+/// there are. At most [`NAMES_MAX`] names.
+pub fn find_some(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    names: &[&str],
+) -> Result<(Vec<AddressObject>, bool)> {
+    store::list_some_by_names(db, account, book, names.get(..NAMES_MAX).unwrap_or(names))
+}
+
 /// Several objects with their texts, in no order; what is not there is left out.
 pub fn find_many(
     db: &mut Db,
@@ -413,28 +486,40 @@ pub fn find_many(
     store::list_by_names(db, account, book, names)
 }
 
-/// The objects among these changes as they are now, with their texts; what has gone since is left out.
+/// The objects of a delta, with their texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// As they are now.
+    pub objects: Vec<AddressObject>,
+    /// The changes up to this counter were looked at.
+    pub until: i64,
+    /// Whether nothing is left out that is there: what has changed since the delta, and did not fit, may be. The next
+    /// delta speaks of it.
+    pub complete: bool,
+}
+
+/// The objects among these changes, as far as they fit into one read. What has gone since is left out.
 pub fn find_changed(
     db: &mut Db,
     account: AccountId,
     book: AddressBookId,
     changes: &[Change],
-) -> Result<Vec<AddressObject>> {
-    let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return Ok(Vec::new()) };
+) -> Result<Changed> {
+    let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return Ok(Changed::default()) };
     // In their order on the disk; only what has changed since the list was made is looked up by name.
-    let mut found = store::list_between(db, account, book, first.seq - 1, last.seq)?;
-    let wanted = changes.iter().filter(|c| c.object.is_some()).count();
-    if found.len() < wanted {
-        let here: HashSet<&str> = found.iter().map(|o| o.name.as_str()).collect();
-        let moved: Vec<&str> = changes
-            .iter()
-            .filter(|c| c.object.is_some() && !here.contains(c.name.as_str()))
-            .map(|c| c.name.as_str())
-            .collect();
-        let mut later = store::list_by_names(db, account, book, &moved)?;
-        found.append(&mut later);
+    let (mut objects, all) = store::list_between(db, account, book, first.seq - 1, last.seq)?;
+    let until = objects.last().filter(|_| !all).map_or(last.seq, |o| o.seq);
+    let mut complete = true;
+    let wanted = || changes.iter().filter(|c| c.seq <= until && c.object.is_some());
+    if objects.len() < wanted().count() {
+        let here: HashSet<&str> = objects.iter().map(|o| o.name.as_str()).collect();
+        let moved: Vec<&str> =
+            wanted().map(|c| c.name.as_str()).filter(|name| !here.contains(name)).collect();
+        let (mut later, all) = find_some(db, account, book, &moved)?;
+        complete = all && moved.len() <= NAMES_MAX;
+        objects.append(&mut later);
     }
-    Ok(found)
+    Ok(Changed { objects, until, complete })
 }
 
 /// Everything in a book, without texts.
@@ -442,7 +527,8 @@ pub fn list_objects(db: &mut Db, account: AccountId, book: AddressBookId) -> Res
     store::list_objects(db, account, book, -1, OBJECTS_MAX)
 }
 
-/// Up to `limit` objects with their texts whose counter is above `after`, lowest first.
+/// Up to `limit` objects with their texts whose counter is above `after`, lowest first; fewer when they are large, none
+/// only when there are no more.
 pub fn page(
     db: &mut Db,
     account: AccountId,

@@ -1,9 +1,9 @@
 //! Cards as a plain file, for phones and programs without CardDAV: all, those that changed since a time, those of one
 //! book, or a friend's alone. Read in parts, so that a long file leaves while it is read.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
-use super::books::{self, AddressBook, AddressObject, object_name};
+use super::books::{self, AddressBook, AddressObject, NAMES_MAX, object_name};
 use super::card_convert::to_version;
 use super::vcard::{Card, Version};
 use super::{book_store, sharing};
@@ -11,9 +11,6 @@ use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::ids::{AccountId, AddressBookId, ContactId};
-
-/// Cards read at once.
-const PART: usize = 200;
 
 /// Which cards, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +26,7 @@ pub struct Wanted {
 /// Some cards of one book.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
+    reader: AccountId,
     owner: AccountId,
     book: AddressBookId,
     names: Vec<String>,
@@ -64,17 +62,23 @@ pub fn list(db: &mut Db, account: AccountId, wanted: &Wanted) -> Result<Listing>
             .filter(|object| wanted.since.is_none_or(|since| object.updated_at >= since))
             .map(|object| object.name)
             .collect();
-        let to_part =
-            |names: &[String]| Part { owner: book.account_id, book: book.id, names: names.to_vec() };
-        parts.extend(names.chunks(PART).map(to_part));
+        let to_part = |names: &[String]| Part {
+            reader: account,
+            owner: book.account_id,
+            book: book.id,
+            names: names.to_vec(),
+        };
+        parts.extend(names.chunks(NAMES_MAX).map(to_part));
     }
     Ok(Listing { book_name, parts })
 }
 
-/// The text of a part; cards that are gone meanwhile are left out.
-pub fn read(db: &mut Db, part: &Part, version: Version) -> Result<Vec<u8>> {
+/// The text of the first cards of a part, as many as one read brings, and the part that is left of it. Cards that are
+/// gone meanwhile are left out. Access is asked for anew: a shared book may be closed while its file leaves.
+pub fn read(db: &mut Db, part: Part, version: Version) -> Result<(Vec<u8>, Option<Part>)> {
+    sharing::check_read(db, part.owner, part.book, part.reader)?;
     let names: Vec<&str> = part.names.iter().map(String::as_str).collect();
-    let mut found = books::find_many(db, part.owner, part.book, &names)?;
+    let (mut found, complete) = books::find_some(db, part.owner, part.book, &names)?;
     found.sort_by_key(|object| object.seq);
     let mut out = Vec::new();
     for object in &found {
@@ -83,7 +87,12 @@ pub fn read(db: &mut Db, part: &Part, version: Version) -> Result<Vec<u8>> {
             out.extend_from_slice(b"\r\n");
         }
     }
-    Ok(out)
+    if complete {
+        return Ok((out, None));
+    }
+    let read: HashSet<String> = found.into_iter().map(|object| object.name).collect();
+    let names = part.names.into_iter().filter(|name| !read.contains(name)).collect();
+    Ok((out, Some(Part { names, ..part })))
 }
 
 /// A friend's card with the name on it.

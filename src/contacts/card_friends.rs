@@ -20,7 +20,8 @@ use crate::error::{Kind, Result};
 use crate::ids::{AccountId, ContactId};
 use crate::phone::E164;
 
-/// Addresses on cards that one account may try, known or not. Each one is counted: otherwise the count would tell.
+/// Cards with addresses that are looked at for one account. Each one counts before it is known whether it means
+/// somebody: a directory is harvested by guesses that miss. What comes beyond is stored and means nobody.
 const WISHES: Limit = Limit {
     name: "contact_wishes",
     code: "too_many_requests",
@@ -40,6 +41,7 @@ pub struct Wish {
     address: Option<ContactAddress>,
     emails: Vec<String>,
     name: Option<String>,
+    host: String,
 }
 
 impl Wish {
@@ -50,8 +52,26 @@ impl Wish {
             return None;
         }
         let name = card.first("FN").map(Line::text_value).unwrap_or_default();
-        Some(Wish { address, emails, name: roster::parse_name(&name).ok().flatten() })
+        let name = roster::parse_name(&name).ok().flatten();
+        Some(Wish { address, emails, name, host: host.to_owned() })
     }
+
+    /// How it stands to what the card said before.
+    fn compared_with(&self, before: &Card) -> Compared {
+        let Some(before) = Wish::on(before, &self.host) else { return Compared::Other };
+        match self.address == before.address {
+            true if self.emails == before.emails => Compared::Same,
+            true if before.emails.iter().all(|email| self.emails.contains(email)) => Compared::More,
+            _ => Compared::Other,
+        }
+    }
+}
+
+enum Compared {
+    Same,
+    /// E-mail addresses have been added.
+    More,
+    Other,
 }
 
 /// The messenger address on a card: `IMPP:meari:bob`, what phones write when a service is typed in by hand
@@ -86,8 +106,37 @@ fn emails_on(card: &Card) -> Vec<String> {
     addresses.take(EMAILS_MAX).collect()
 }
 
+/// Whom a card means that is not bound to anybody yet; see [`person_on`].
+pub fn wished(db: &mut Db, now: Timestamp, account: AccountId, wish: &Wish) -> Result<Option<Person>> {
+    match limits::try_take(db, now, &WISHES, &account.to_string())? {
+        None => person_on(db, account, wish),
+        Some(_) => Ok(None),
+    }
+}
+
+/// Whom a card means that is bound to a friend by what it said before.
+pub fn still_wished(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    wish: &Wish,
+    (before, friend): (&[u8], ContactId),
+) -> Result<Option<Person>> {
+    let compared = Card::parse(before).map_or(Compared::Other, |before| wish.compared_with(&before));
+    if matches!(compared, Compared::Same) {
+        return person_on(db, account, wish);
+    }
+    let found = wished(db, now, account, wish)?;
+    if found.is_some() || !matches!(compared, Compared::More) {
+        return Ok(found);
+    }
+    // Nothing was taken off, so the bond stays, though the rest may be beyond the limit.
+    let peer = store::find(db, account, friend)?.and_then(|contact| contact.peer_account_id);
+    peer.map_or(Ok(None), |peer| store::find_person(db, peer))
+}
+
 /// Whom a card means; none when it means nobody that can be asked. A messenger address goes before e-mail addresses.
-pub fn person_on(db: &mut Db, account: AccountId, wish: &Wish) -> Result<Option<Person>> {
+fn person_on(db: &mut Db, account: AccountId, wish: &Wish) -> Result<Option<Person>> {
     if let Some(address) = &wish.address {
         return unless_refused(roster::resolve(db, account, address));
     }
@@ -100,7 +149,8 @@ pub fn person_on(db: &mut Db, account: AccountId, wish: &Wish) -> Result<Option<
     Ok(None)
 }
 
-/// Sees to it that the person on a card is asked; the contact, when there is one that is not blocked.
+/// Sees to it that the person on a card, who was looked up by [`wished`], is asked; the contact, when there is one that
+/// is not blocked.
 pub fn befriend(
     db: &mut Db,
     now: Timestamp,
@@ -108,9 +158,6 @@ pub fn befriend(
     person: Person,
     wish: &Wish,
 ) -> Result<Option<ContactId>> {
-    if unless_refused(limits::take(db, now, &WISHES, &account.to_string()))?.is_none() {
-        return Ok(None);
-    }
     let custom_name = wish.name.clone();
     match unless_refused(roster::request(db, now, account, Asked { person, custom_name }))? {
         Some(Answer::Created(contact) | Answer::Already(contact)) => Ok(Some(contact)),

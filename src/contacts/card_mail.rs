@@ -64,10 +64,12 @@ pub fn ask(
 
 /// The file and its name without the ending.
 fn file(db: &mut Db, account: AccountId, wanted: &Wanted) -> Result<(String, Vec<u8>)> {
-    let listing = card_export::list(db, account, wanted)?;
+    let mut listing = card_export::list(db, account, wanted)?;
     let mut bytes = Vec::new();
-    for part in &listing.parts {
-        bytes.extend(card_export::read(db, part, wanted.version)?);
+    while let Some(part) = listing.parts.pop_front() {
+        let (text, rest) = card_export::read(db, part, wanted.version)?;
+        bytes.extend(text);
+        rest.into_iter().for_each(|rest| listing.parts.push_front(rest));
         if bytes.len() > FILE_BYTES_MAX {
             return Err(Error::conflict(
                 "too_large_for_mail",

@@ -159,7 +159,8 @@ fn with_news(mut object: AddressObject, contact: ContactId, ours: Vec<u8>) -> Op
         return None;
     }
     let theirs = Card::parse(&object.body).ok();
-    let base = object.base.as_deref().unwrap_or(&ours);
+    // What the user wrote at this address before it was ours has no base to be compared with.
+    let base = object.base.as_deref().filter(|_| object.is_kept_by_us()).unwrap_or(&ours);
     let merged = theirs.and_then(|theirs| merge(base, &theirs, &ours)).unwrap_or_else(|| ours.clone());
     object.etag = etag_of(&merged);
     object.size_bytes = i32::try_from(merged.len()).unwrap_or(i32::MAX);

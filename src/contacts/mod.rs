@@ -38,7 +38,7 @@ pub use contact::{Contact, ContactState, ContactView, Direction, NumberState};
 pub use conversation::{close as close_conversation, open as open_conversation};
 pub use messenger_card::{CardPhoto, MessengerCard, render_messenger_card};
 pub use numbering::{
-    REST, count_waiting, free_rested, give_numbers, handset_removed, hide_on_phone, peer_changed,
+    REST, REST_MAX, count_waiting, free_rested, give_numbers, handset_removed, hide_on_phone, peer_changed,
     replace_numbers, show_on_phone,
 };
 pub use roster::{

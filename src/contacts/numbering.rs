@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::contact::{Contact, NumberState};
 use super::messenger_card::{CardPhoto, MessengerCard};
-use super::{books, jobs, roster, store};
+use super::{book_store, books, jobs, roster, store};
 use crate::accounts::mobiles;
 use crate::clock::Timestamp;
 use crate::consent;
@@ -25,7 +25,8 @@ use crate::queue;
 /// phone are answered for about that long.
 pub const REST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// After this time a pair is free although some device never came to learn that the card is gone: it is lost or broken.
+/// This long after its release a pair is free although some device never came to learn that the card is gone, and a
+/// device that has not signed in for so long is not waited for: it is lost or broken.
 pub const REST_MAX: Duration = Duration::from_secs(180 * 24 * 3600);
 
 /// When a pair whose card lingers is looked at again.
@@ -256,8 +257,9 @@ pub(super) fn tell_of_peer(
 /// have the card: whoever dials the old number from there must not reach somebody else.
 pub fn free_rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<usize> {
     let mut by_account: BTreeMap<AccountId, Vec<AssignmentId>> = BTreeMap::new();
-    for (account, assignment, contact) in numbers::rested(db, now, limit)? {
-        if store::card_lingers(db, account, &books::object_name(contact), now.minus(REST_MAX))? {
+    for (account, assignment, contact, released_at) in numbers::rested(db, now, limit)? {
+        let waits = released_at.is_none_or(|at| now.since(at) < REST_MAX);
+        if waits && card_lingers(db, account, contact, now.minus(REST_MAX))? {
             numbers::rest_longer(db, account, assignment, now.plus(LINGER))?;
         } else {
             by_account.entry(account).or_default().push(assignment);
@@ -272,6 +274,21 @@ pub fn free_rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<usize> {
         }
     }
     Ok(count)
+}
+
+/// Whether a device may still show a contact's old number: on the card of ours that is gone, or on one of the user's own
+/// that has been changed. Who has not signed in since `alive` does not count: it is lost or broken.
+fn card_lingers(db: &mut Db, account: AccountId, contact: ContactId, alive: Timestamp) -> Result<bool> {
+    let ours = books::object_name(contact);
+    if store::gone_card_lingers(db, account, &ours, alive)? {
+        return Ok(true);
+    }
+    for (book, name, seq) in book_store::list_of_contact(db, account, contact)? {
+        if name != ours && store::has_older_card(db, account, (book, &name), seq, alive)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn updated(db: &mut Db, now: Timestamp, account: AccountId, ids: &[ContactId]) -> Result<()> {

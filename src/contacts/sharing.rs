@@ -473,11 +473,6 @@ pub(super) fn is_taken(db: &mut Db, account: AccountId, slug: &str) -> Result<bo
     Ok(slug.starts_with(SHARED) && store::list_of_member(db, account)?.iter().any(|m| m.slug == slug))
 }
 
-/// Whether the book is one that several accounts may use.
-pub(super) fn is_shared(db: &mut Db, account: AccountId, book: AddressBookId) -> Result<bool> {
-    Ok(book_store::find_book(db, account, book)?.is_some_and(|b| b.is_shared()))
-}
-
 /// Wakes the members of a book that has changed, if it has any: what they know of it must be read again.
 pub(super) fn wake_members(db: &mut Db, owner: AccountId, book: AddressBookId) -> Result<()> {
     let members = store::list_members(db, owner, book)?;

@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::ids::{AccountId, AddressBookId, AppPasswordId, ContactId, ConversationId};
 use crate::phone::E164;
 use crate::schema::{
-    account_photos, accounts, address_books, address_objects, address_tombstones, card_fetches, contacts,
-    dav_properties, handsets, hidden_cards,
+    account_photos, accounts, address_books, address_objects, address_tombstones, app_passwords,
+    card_fetches, contacts, dav_properties, handsets, hidden_cards,
 };
 
 /// Rows in one statement: far below the parameter limits of both engines.
@@ -453,15 +453,49 @@ pub fn list_fetches(
     Ok(rows.into_iter().map(|(name, seq, at)| (name, (seq, at))).collect())
 }
 
-/// Whether a device may still have a card that is gone: it has fetched the card after `since`, and has not
-/// listed that book after the card's end.
-pub fn card_lingers(db: &mut Db, account: AccountId, name: &str, since: Timestamp) -> Result<bool> {
-    let devices: Vec<(AppPasswordId, AddressBookId)> = each!(db, |c| card_fetches::table
+/// Devices of an account that have signed in, or were set up, since `alive`.
+fn list_alive(db: &mut Db, account: AccountId, alive: Timestamp) -> Result<Vec<AppPasswordId>> {
+    Ok(each!(db, |c| app_passwords::table
+        .filter(app_passwords::account_id.eq(account))
+        .filter(app_passwords::last_used_at.ge(alive).or(app_passwords::created_at.ge(alive)))
+        .select(app_passwords::id)
+        .load(c))?)
+}
+
+/// Whether a device has been handed an older revision of an object than `seq`, and none since.
+pub fn has_older_card(
+    db: &mut Db,
+    account: AccountId,
+    (book, name): (AddressBookId, &str),
+    seq: i64,
+    alive: Timestamp,
+) -> Result<bool> {
+    let devices: Vec<AppPasswordId> = each!(db, |c| card_fetches::table
+        .filter(card_fetches::account_id.eq(account))
+        .filter(card_fetches::book_id.eq(book))
+        .filter(card_fetches::name.eq(name))
+        .filter(card_fetches::seq.lt(seq))
+        .select(card_fetches::app_password_id)
+        .load(c))?;
+    if devices.is_empty() {
+        return Ok(false);
+    }
+    let alive = list_alive(db, account, alive)?;
+    Ok(devices.iter().any(|device| alive.contains(device)))
+}
+
+/// Whether a device may still have a card that is gone: it has been handed the card, ever, and has not listed that book
+/// after the card's end.
+pub fn gone_card_lingers(db: &mut Db, account: AccountId, name: &str, alive: Timestamp) -> Result<bool> {
+    let mut devices: Vec<(AppPasswordId, AddressBookId)> = each!(db, |c| card_fetches::table
         .filter(card_fetches::account_id.eq(account))
         .filter(card_fetches::name.eq(name))
-        .filter(card_fetches::at.ge(since))
         .select((card_fetches::app_password_id, card_fetches::book_id))
         .load(c))?;
+    if !devices.is_empty() {
+        let alive = list_alive(db, account, alive)?;
+        devices.retain(|(device, _)| alive.contains(device));
+    }
     for (device, book) in devices {
         let ended: Option<i64> = each!(db, |c| address_tombstones::table
             .filter(address_tombstones::account_id.eq(account))

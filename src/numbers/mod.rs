@@ -300,8 +300,11 @@ pub fn release(
     Ok(())
 }
 
+/// A pair whose rest is over, whom it named, and when it was released.
+pub type Rested = (AccountId, AssignmentId, ContactId, Option<Timestamp>);
+
 /// Pairs whose rest is over, at most `limit`. They are free once the phone has been seen to drop the card.
-pub fn rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<Vec<(AccountId, AssignmentId, ContactId)>> {
+pub fn rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<Vec<Rested>> {
     store::list_rested(db, now, limit)
 }
 

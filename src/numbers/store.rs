@@ -6,7 +6,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Text};
 
 use super::forecast::Held;
-use super::{Number, NumberState};
+use super::{Number, NumberState, Rested};
 use crate::clock::Timestamp;
 use crate::db::{Conn, Db};
 use crate::each;
@@ -323,15 +323,13 @@ pub fn rest(
 }
 
 /// The state is written out: a partial index is of use only to a statement that says for itself which part it wants.
-pub fn list_rested(
-    db: &mut Db,
-    now: Timestamp,
-    limit: i64,
-) -> Result<Vec<(AccountId, AssignmentId, ContactId)>> {
+pub fn list_rested(db: &mut Db, now: Timestamp, limit: i64) -> Result<Vec<Rested>> {
     Ok(each!(db, |c| assignments::table
         .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("assignments.state = 'resting'"))
         .filter(assignments::rests_until.le(now))
-        .select((assignments::account_id, assignments::id, assignments::contact_id))
+        .select(
+            (assignments::account_id, assignments::id, assignments::contact_id, assignments::released_at,)
+        )
         .limit(limit)
         .load(c))?)
 }

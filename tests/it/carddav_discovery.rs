@@ -109,7 +109,8 @@ story! {
     }
 
     async fn a_principal_can_be_expanded(app) {
-        let phone = device(&app.person("alice").await, "phone").await;
+        let alice = app.person("alice").await;
+        let phone = device(&alice, "phone").await;
         let inner = "<property name='current-user-principal'><property name='displayname'/><property name='addressbook-home-set' namespace='urn:ietf:params:xml:ns:carddav'/></property><property name='nope'/>";
         let answer = phone.report("/dav/", "expand-property", inner).await.expect(207);
         let principal = answer.items()[0].prop(200, &Name::dav("current-user-principal")).unwrap();
@@ -121,6 +122,46 @@ story! {
         assert!(set.root().is_dav("principal-search-property-set"));
         let own = phone.report("/dav/principals/", "principal-match", "<self/><prop><displayname/></prop>").await.expect(207);
         assert_eq!(own.present(), ["/dav/principals/alice/"]);
+        let owned = "<principal-property><owner/></principal-property><prop><displayname/></prop>";
+        let books = [phone.book("messenger"), phone.book("personal")];
+        let found = phone.report(&phone.home(), "principal-match", owned).await.expect(207);
+        assert_eq!(found.present(), books, "what is owned, below what was asked");
+        let all = phone.report("/dav/", "principal-match", owned).await.expect(207).present();
+        assert!(all.contains(&phone.home()) && books.iter().all(|book| all.contains(book)), "{all:?}");
+        // What belongs to another is his, also in one's own home.
+        let bob = app.person("bob").await;
+        let shared = alice.post("/v1/books", serde_json::json!({ "name": "Family" })).await.expect(201);
+        let members = format!("/v1/books/{}/members", shared["id"].as_str().unwrap());
+        let invited = alice.post(&members, serde_json::json!({ "address": "meari:bob", "access": "write" })).await.expect(201);
+        bob.post(&format!("/v1/book-invitations/{}/accept", invited["id"].as_str().unwrap()), serde_json::json!({})).await.expect(200);
+        let at_bob = device(&bob, "phone").await;
+        let found = at_bob.report(&at_bob.home(), "principal-match", owned).await.expect(207);
+        assert_eq!(found.present(), [at_bob.book("messenger"), at_bob.book("personal")]);
+        // Where no principal is none is found, unless all of them are meant.
+        let search = "<property-search><prop><displayname/></prop><match>ali</match></property-search><prop><displayname/></prop>";
+        for (path, inner, count) in [
+            (phone.home(), search.to_owned(), 0),
+            (phone.home(), format!("<apply-to-principal-collection-set/>{search}"), 1),
+            ("/dav/".to_owned(), search.to_owned(), 1),
+        ] {
+            let found = phone.report(&path, "principal-property-search", &inner).await.expect(207);
+            assert_eq!(found.present().len(), count, "{path} {inner}");
+        }
+        let nobody = phone.report(&phone.home(), "principal-match", "<self/><prop><displayname/></prop>").await.expect(207);
+        assert!(nobody.items().is_empty());
+        // Cards too, with what is kept of them; and of what is not there nothing is said.
+        let path = phone.book("personal") + "1.vcf";
+        phone.put(&path, &crate::support::dav::card("u", "x", ""), &[]).await.expect(201);
+        let inner = "<property name='getetag'/><property name='owner'><property name='displayname'/></property>";
+        let card = phone.report(&path, "expand-property", inner).await.expect(207);
+        assert_eq!(card.item(&path).etag(), phone.get(&path).await.header("etag").unwrap());
+        let owner = card.item(&path).prop(200, &Name::dav("owner")).unwrap();
+        assert_eq!(owner.dav("response").unwrap().dav("href").unwrap().text(), "/dav/principals/alice/");
+        for (name, inner) in [("expand-property", inner), ("principal-match", owned), ("principal-property-search", search)] {
+            for missing in [phone.book("nope"), phone.book("personal") + "nope.vcf", phone.book("nope") + "1.vcf"] {
+                phone.report(&missing, name, inner).await.expect(404);
+            }
+        }
         phone.report("/dav/", "version-tree", "").await.refused(403, &Name::dav("supported-report"));
     }
 }

@@ -80,6 +80,80 @@ story! {
         phone.send("MKCOL", &phone.book("more"), &[], b"").await.expect(507);
     }
 
+    async fn an_answer_is_never_in_memory_whole(app) {
+        let phone = device(&app.person("alice").await, "phone").await;
+        let book = phone.book("personal");
+        let large = |n: usize| card(&format!("u{n}"), "x", &format!("NOTE:{}\r\n", "ö".repeat(500_000)));
+        for n in 0..12 {
+            phone.put(&format!("{book}{n}.vcf"), &large(n), &[]).await.expect(201);
+        }
+        let all = |answer: &DavAnswer| {
+            // Whose length was known beforehand was in memory in one piece.
+            assert_eq!(answer.header("content-length"), None);
+            let mut present = answer.present();
+            present.sort();
+            present.dedup();
+            assert_eq!((present.len(), answer.items().len()), (12, 12));
+        };
+        let cards = "<prop><getetag/><C:address-data/></prop>";
+        let hrefs: String = (0..12).map(|n| format!("<href>{book}{n}.vcf</href>")).collect();
+        all(&phone.report(&book, "C:addressbook-multiget", &format!("{cards}{hrefs}")).await.expect(207));
+        all(&phone.report(&book, "C:addressbook-query", &format!("{cards}<C:filter/>")).await.expect(207));
+        let inner = format!("<sync-token/><sync-level>1</sync-level>{cards}");
+        let synced = phone.report(&book, "sync-collection", &inner).await.expect(207);
+        all(&synced);
+        assert!(phone.sync(&book, &synced.token(), "").await.items().is_empty());
+        let file = phone.get(&book).await.expect(200);
+        assert_eq!(file.header("content-length"), None);
+        assert_eq!(file.body.matches("BEGIN:VCARD").count(), 12);
+
+        // One card under ten thousand spellings and repetitions of its address is one answer.
+        let hrefs = format!("<href>{book}1.vcf</href><href>{book}%31.vcf</href>").repeat(5_000);
+        let one = phone.report(&book, "C:addressbook-multiget", &format!("{cards}{hrefs}")).await.expect(207);
+        assert_eq!((one.items().len(), one.body.len() < 1_100_000), (1, true));
+
+        // Conditions may look at much, and not at everything two hundred times.
+        for n in 12..16 {
+            phone.put(&format!("{book}{n}.vcf"), &large(n), &[]).await.expect(201);
+        }
+        let condition = |n: usize| format!("<C:prop-filter name='NOTE'><C:text-match>ö{n}</C:text-match></C:prop-filter>");
+        let search = async |count: usize| {
+            let conditions: String = (0..count).map(condition).collect();
+            phone.report(&book, "C:addressbook-query", &format!("<prop><getetag/></prop><C:filter>{conditions}</C:filter>")).await.expect(207)
+        };
+        assert!(search(3).await.items().is_empty());
+        let most = search(100).await;
+        assert!(most.item(&book).status == Some(507) && most.body.contains("number-of-matches-within-limits"), "{}", most.body);
+    }
+
+    async fn kept_properties_count_for_the_account(app) {
+        let phone = device(&app.person("alice").await, "phone").await;
+        let book = phone.book("personal");
+        let path = |n: usize| format!("{book}{n}.vcf");
+        for n in 0..6 {
+            phone.put(&path(n), &card(&format!("u{n}"), "x", ""), &[]).await.expect(201);
+        }
+        let value = "x".repeat(16_000);
+        let set: String = (0..100).map(|p| format!("<p{p} xmlns='urn:x'>{value}</p{p}>")).collect();
+        let set = format!("<propertyupdate {NAMESPACES}><set><prop>{set}</prop></set></propertyupdate>");
+        let set_on = async |n: usize| phone.send("PROPPATCH", &path(n), &[], set.as_bytes()).await;
+        for n in 0..5 {
+            set_on(n).await.expect(207);
+        }
+        let full = Name::dav("quota-not-exceeded");
+        set_on(5).await.refused(507, &full);
+        let asked = phone.propfind(&path(5), "0", "<p1 xmlns='urn:x'/>").await.expect(207);
+        assert!(asked.item(&path(5)).prop(200, &Name::from_clark("{urn:x}p1").unwrap()).is_none(), "all or nothing");
+        let copy = format!("{}copy.vcf", phone.book("messenger"));
+        phone.send("COPY", &path(0), &[("destination", &copy)], b"").await.refused(507, &full);
+        phone.get(&copy).await.expect(404);
+        // What is set anew, moved or taken away makes no more of them.
+        set_on(4).await.expect(207);
+        phone.send("MOVE", &path(4), &[("destination", &copy)], b"").await.expect(201);
+        phone.delete(&path(0), &[]).await.expect(204);
+        set_on(5).await.expect(207);
+    }
+
     async fn xml_cannot_blow_up_or_reach_out(app) {
         let phone = device(&app.person("alice").await, "phone").await;
         let book = phone.book("personal");

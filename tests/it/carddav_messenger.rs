@@ -236,6 +236,67 @@ story! {
         assert!(bob.get("/v1/contacts").await["items"].as_array().unwrap().len() == 1);
     }
 
+    async fn guesses_on_cards_are_counted_whether_they_hit_or_miss(app) {
+        app.pool(20).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        let phone = device(&alice, "phone").await;
+        let book = phone.book("personal");
+        let put = async |name: &str, line: &str| phone.put(&format!("{book}{name}.vcf"), &card(name, name, line), &[]).await;
+        // A big address book is stored whole, whatever stands in it; a card that comes twice is one.
+        for n in 0..60 {
+            put(&format!("m{n}"), &format!("EMAIL:person{n}@example.org\r\n")).await.expect(201);
+            put(&format!("m{n}"), &format!("EMAIL:person{n}@example.org\r\n")).await.expect(204);
+        }
+        for n in 0..39 {
+            put(&format!("g{n}"), &format!("IMPP:meari:guess{n}\r\n")).await.expect(201);
+        }
+        put("bob", "IMPP:meari:bob\r\n").await.expect(201);
+        let asked = bob.get("/v1/contacts").await["items"][0].clone();
+        assert_eq!(asked["address"], "meari:alice", "the hundredth is looked at");
+        app.person("carol").await;
+        let made = put("carol", "IMPP:meari:carol\r\n").await.expect(201);
+        assert!(made.header("etag").is_some(), "stored all the same");
+        put("carol", "IMPP:meari:carol\r\nNOTE:again\r\n").await.expect(204);
+        let known = async || alice.get("/v1/contacts").await["items"].as_array().unwrap().len();
+        assert_eq!(known().await, 1, "and looked at no more");
+        // What is a friend's already stays his: with another note, and with an address more.
+        bob.post(&format!("/v1/contacts/{}/accept", asked["id"].as_str().unwrap()), json!({})).await.expect(200);
+        app.verify_mobile(&alice, "+12025550101").await;
+        app.settle().await;
+        let text = phone.get(&format!("{book}bob.vcf")).await.body;
+        assert!(text.contains("TEL;TYPE=CELL:+1202"), "{text}");
+        for more in ["NOTE:x\r\n", "EMAIL:bob@example.org\r\n"] {
+            put("bob", &format!("IMPP:meari:bob\r\n{more}")).await.expect(204);
+            let text = phone.get(&format!("{book}bob.vcf")).await.body;
+            assert!(text.contains("TEL;TYPE=CELL:+1202"), "{text}");
+        }
+        app.advance(std::time::Duration::from_secs(2 * 24 * 3600));
+        put("carol", "IMPP:meari:carol\r\nNOTE:later\r\n").await.expect(204);
+        let later = alice.signs_in_again().await.get("/v1/contacts").await.expect(200);
+        assert_eq!(later["items"].as_array().unwrap().len(), 2);
+    }
+
+    async fn a_copy_of_a_friends_card_is_the_users_own_whatever_its_name(app) {
+        let (alice, phone, friend) = friends(app).await;
+        let (path, _, text) = only_card(&phone).await;
+        let copy = path.replace("/messenger/", "/personal/");
+        phone.send("COPY", &path, &[("destination", &copy)], b"").await.expect(201);
+        // Written twice: with the first it is known whom it means.
+        for note in ["one", "two"] {
+            let etag = phone.get(&copy).await.expect(200).header("etag").unwrap().to_owned();
+            let mine = text.replace("END:VCARD", &format!("NOTE:{note}\r\nEND:VCARD"));
+            phone.put(&copy, &mine, &[("if-match", &etag)]).await.expect(204);
+            assert!(phone.get(&copy).await.body.contains(&format!("NOTE:{note}\r\n")));
+        }
+        let aside = phone.book("personal") + "aside.vcf";
+        phone.send("MOVE", &copy, &[("destination", &aside)], b"").await.expect(201);
+        phone.send("MOVE", &aside, &[("destination", &copy)], b"").await.expect(201);
+        phone.delete(&copy, &[]).await.expect(204);
+        assert_eq!(phone.get(&path).await.expect(200).body, text, "the friend's own card is as it was");
+        let contact = alice.get(&format!("/v1/contacts/{friend}")).await.expect(200);
+        assert!(contact["number"].is_string() && contact["hidden_on_phone"] == false, "{}", contact.text);
+    }
+
     async fn who_consents_is_found_by_the_e_mail_address_on_a_card(app) {
         app.pool(20).await;
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);

@@ -94,6 +94,85 @@ story! {
         phone.send("DELETE", &family, &[("depth", "infinity"), ("if-match", "*")], b"").await.expect(204);
     }
 
+    async fn what_is_replaced_leaves_nothing_behind(app) {
+        let phone = device(&app.person("alice").await, "phone").await;
+        let book = phone.book("personal");
+        let (from, to) = (format!("{book}from.vcf"), format!("{}to.vcf", phone.book("work")));
+        phone.send("MKCOL", &phone.book("work"), &[], b"").await.expect(201);
+        phone.put(&from, &card("u", "1", ""), &[]).await.expect(201);
+        let set = async |path: &str, names: std::ops::Range<usize>| {
+            let all: String = names.map(|n| format!("<p{n} xmlns='urn:x'>{n}</p{n}>")).collect();
+            let body = format!("<propertyupdate {NAMESPACES}><set><prop>{all}</prop></set></propertyupdate>");
+            assert!(phone.send("PROPPATCH", path, &[], body.as_bytes()).await.expect(207).item(path).has_status(200));
+        };
+        set(&from, 0..40).await;
+        for method in ["COPY", "MOVE"] {
+            phone.put(&to, &card("u", "2", ""), &[]).await;
+            set(&to, 30..95).await;
+            phone.send(method, &from, &[("destination", &to)], b"").await.expect(204);
+            let asked = phone.propfind(&to, "0", "<p0 xmlns='urn:x'/><p39 xmlns='urn:x'/><p40 xmlns='urn:x'/><p94 xmlns='urn:x'/>").await.expect(207);
+            let p = |n: usize| asked.item(&to).prop(200, &Name::from_clark(&format!("{{urn:x}}p{n}")).unwrap()).map(|e| e.text());
+            assert_eq!([p(0), p(39), p(40), p(94)], [Some("0".into()), Some("39".into()), None, None], "{method}");
+            let listed = phone.propfind(&phone.book("work"), "1", "<p7 xmlns='urn:x'/>").await.expect(207);
+            assert_eq!(listed.item(&to).prop(200, &Name::from_clark("{urn:x}p7").unwrap()).unwrap().text(), "7");
+        }
+        // The whole name of the server counts, and not how it ends.
+        phone.put(&from, &card("v", "1", ""), &[]).await.expect(201);
+        let host = app.url.trim_start_matches("http://");
+        let copy = phone.book("work") + "copy.vcf";
+        for (authority, status) in [(host, 201), (&host[3..], 502), ("1", 502), ("elsewhere.example", 502)] {
+            let destination = format!("http://{authority}{copy}");
+            phone.delete(&copy, &[]).await;
+            phone.send("COPY", &from, &[("destination", &destination)], b"").await.expect(status);
+        }
+    }
+
+    async fn every_method_keeps_to_entity_tags(app) {
+        let phone = device(&app.person("alice").await, "phone").await;
+        let book = phone.book("personal");
+        let path = format!("{book}1.vcf");
+        let made = phone.put(&path, &card("u", "1", ""), &[]).await.expect(201);
+        let etag = made.header("etag").unwrap().to_owned();
+        let set = format!("<propertyupdate {NAMESPACES}><set><prop><q xmlns='urn:x'>1</q></prop></set></propertyupdate>");
+        for (header, value, status) in [
+            ("if-match", "\"other\"", 412),
+            ("if-none-match", etag.as_str(), 412),
+            ("if-none-match", "*", 412),
+            ("if-match", etag.as_str(), 207),
+            ("if-none-match", "\"other\"", 207),
+        ] {
+            phone.send("PROPPATCH", &path, &[(header, value)], set.as_bytes()).await.expect(status);
+        }
+        phone.send("PROPPATCH", &book, &[("if-none-match", "*")], set.as_bytes()).await.expect(412);
+        phone.send("PROPPATCH", &book, &[("if-match", "\"x\"")], set.as_bytes()).await.expect(412);
+        phone.send("PROPPATCH", &book, &[("if-match", "*")], set.as_bytes()).await.expect(207);
+        let new = phone.book("new");
+        phone.send("MKCOL", &new, &[("if-match", "*")], b"").await.expect(412);
+        phone.send("MKCOL", &new, &[("if-none-match", "*")], b"").await.expect(201);
+        phone.send("DELETE", &new, &[("if-none-match", "*")], b"").await.expect(412);
+        phone.send("DELETE", &new, &[("if-match", "*")], b"").await.expect(204);
+
+        // Reading: what must be so before what is known, tags before times (RFC 9110 13.2.2).
+        let changed = phone.get(&path).await.header("last-modified").unwrap().to_owned();
+        let (before, after) = ("Thu, 15 Jan 2015 12:00:00 GMT", "Thu, 15 Jan 2093 12:00:00 GMT");
+        for (headers, status) in [
+            (vec![("if-match", "\"other\""), ("if-none-match", etag.as_str())], 412),
+            (vec![("if-match", etag.as_str()), ("if-none-match", etag.as_str())], 304),
+            (vec![("if-unmodified-since", before)], 412),
+            (vec![("if-unmodified-since", before), ("if-none-match", etag.as_str())], 412),
+            (vec![("if-unmodified-since", before), ("if-match", etag.as_str())], 200),
+            (vec![("if-unmodified-since", changed.as_str())], 200),
+            (vec![("if-modified-since", after)], 304),
+            (vec![("if-modified-since", changed.as_str())], 304),
+            (vec![("if-modified-since", before)], 200),
+            (vec![("if-modified-since", after), ("if-none-match", "\"other\"")], 200),
+            (vec![("if-modified-since", "yesterday")], 200),
+        ] {
+            let answer = phone.send("GET", &path, &headers, b"").await;
+            assert_eq!(answer.status, status, "{headers:?}");
+        }
+    }
+
     async fn what_cannot_be_kept_is_refused_by_name(app) {
         let phone = device(&app.person("alice").await, "phone").await;
         let book = phone.book("personal");
@@ -236,6 +315,21 @@ story! {
         let three = phone.send("GET", &path, &[("accept", "text/vcard;version=3.0")], b"").await.expect(200).body;
         assert!(three.contains("VERSION:3.0") && three.contains("BDAY;X-APPLE-OMIT-YEAR=1604:1604-04-15"), "{three}");
         phone.send("GET", &path, &[("accept", "text/vcard;version=2.1")], b"").await.expect(406);
+        // Each text has a tag of its own, and either will do to change the card that was read.
+        let get = async |accept: &str, known: &str| phone.send("GET", &path, &[("accept", accept), ("if-none-match", known)], b"").await;
+        let tags: Vec<String> = [get("*/*", "").await, get("text/vcard;version=3.0;q=0.9, text/vcard;version=4.0;q=0.1", "").await]
+            .map(|answer| answer.header("etag").unwrap().to_owned())
+            .into();
+        assert_ne!(tags[0], tags[1]);
+        for (accept, own, other) in [("text/vcard;version=4.0", &tags[0], &tags[1]), ("text/vcard;version=3.0", &tags[1], &tags[0])] {
+            let fresh = get(accept, other).await.expect(200);
+            assert_eq!(fresh.header("etag"), Some(own.as_str()), "{accept}");
+            get(accept, own).await.expect(304);
+        }
+        let written = phone.put(&path, &four.replace("FN:Ann", "FN:Anna"), &[("if-match", &tags[1])]).await.expect(204);
+        phone.put(&path, four, &[("if-match", &tags[1])]).await.expect(412);
+        let list = format!("([{}])", written.header("etag").unwrap().replace("\"]", ".v3\"]"));
+        phone.put(&path, four, &[("if", &list)]).await.expect(204);
         for (attributes, want) in [("", "VERSION:3.0"), ("content-type='text/vcard' version='4.0'", "VERSION:4.0"), ("version='3.0'", "VERSION:3.0")] {
             let inner = format!("<prop><C:address-data {attributes}/></prop><href>{path}</href>");
             let answer = phone.report(&phone.book("personal"), "C:addressbook-multiget", &inner).await.expect(207);

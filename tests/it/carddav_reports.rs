@@ -1,8 +1,10 @@
 //! Asking for cards by what is in them, and for many at once.
 
+use std::io::Read as _;
+
 use meari::dav::Name;
 
-use crate::support::dav::{Device, card, device};
+use crate::support::dav::{Device, NAMESPACES, card, device};
 
 async fn fill(phone: &Device) -> String {
     let book = phone.book("personal");
@@ -74,6 +76,47 @@ story! {
         let answer = phone.report(&book, "C:addressbook-query", inner).await.expect(207);
         let ben = answer.item(&format!("{book}ben.vcf")).card();
         assert_eq!(ben, "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:ben\r\nitem1.EMAIL:ben@example.org\r\nTEL;TYPE=CELL:\r\nEND:VCARD\r\n");
+    }
+
+    async fn long_answers_are_packed_for_who_takes_it(app) {
+        let phone = device(&app.person("alice").await, "phone").await;
+        let book = fill(&phone).await;
+        let ask = async |accept: &str, inner: &str| {
+            let body = format!("<C:addressbook-query {NAMESPACES}>{inner}<C:filter/></C:addressbook-query>");
+            let request = reqwest::Client::new()
+                .request(reqwest::Method::from_bytes(b"REPORT").unwrap(), format!("{}{book}", phone.base))
+                .basic_auth(&phone.username, Some(&phone.password))
+                .header("depth", "1")
+                .header("accept-encoding", accept);
+            let answer = request.body(body).send().await.unwrap();
+            assert_eq!((answer.status().as_u16(), answer.headers()["vary"].to_str().unwrap()), (207, "Accept-Encoding, Brief, Prefer"));
+            let is_packed = answer.headers().get("content-encoding").is_some_and(|c| c == "gzip");
+            (is_packed, answer.bytes().await.unwrap().to_vec())
+        };
+        let unpacked = |bytes: &[u8]| {
+            let mut text = Vec::new();
+            flate2::read::GzDecoder::new(bytes).read_to_end(&mut text).unwrap();
+            text
+        };
+        let cards = "<prop><getetag/><C:address-data/></prop>";
+        let (packed, short) = ask("gzip", "<prop><getetag/></prop>").await;
+        assert!(!packed && short.len() < 1_200, "what is short goes as it is");
+        // In one piece, and in parts.
+        for count in [20, 6] {
+            for n in 0..count {
+                let note = format!("NOTE:{}\r\n", if count == 6 { "line of a long note ".repeat(50_000) } else { n.to_string() });
+                phone.put(&format!("{book}{count}-{n}.vcf"), &card(&format!("{count}-{n}"), "x", &note), &[]).await.expect(201);
+            }
+            let (packed, plain) = ask("identity", cards).await;
+            assert!(!packed);
+            assert!(!ask("gzip;q=0", cards).await.0);
+            let (packed, short) = ask("deflate, gzip", cards).await;
+            assert!(packed && short.len() * 3 < plain.len(), "{} of {}", short.len(), plain.len());
+            assert_eq!(unpacked(&short), plain);
+        }
+        // A card's tag is of exactly its bytes.
+        let one = phone.send("GET", &format!("{book}6-1.vcf"), &[("accept-encoding", "gzip")], b"").await.expect(200);
+        assert_eq!(one.header("content-encoding"), None);
     }
 
     async fn many_at_once_in_any_spelling(app) {

@@ -35,6 +35,31 @@ async fn privileges(phone: &Device, path: &str) -> Vec<String> {
 }
 
 story! {
+    async fn whose_access_is_taken_reads_no_more_in_whatever_way(app) {
+        let (alice, at_alice, bob, at_bob) = people(app).await;
+        let (id, own, shared, member) = family(&alice, &bob, "read").await;
+        let (own, shared) = (at_alice.book(&own), at_bob.book(&shared));
+        at_alice.put(&format!("{own}aunt.vcf"), &card("aunt", "Aunt", ""), &[]).await.expect(201);
+        let mine = at_bob.book("personal");
+        at_bob.put(&format!("{mine}own.vcf"), &card("own", "Own", ""), &[]).await.expect(201);
+        let hrefs = format!("<href>{shared}aunt.vcf</href><href>{mine}own.vcf</href>");
+        let cards = format!("<prop><C:address-data/></prop>{hrefs}");
+        let many = async |path: &str| at_bob.report(path, "C:addressbook-multiget", &cards).await;
+        for path in [&at_bob.home(), &shared] {
+            assert_eq!(many(path).await.expect(207).present().len(), 2);
+        }
+        let token = at_bob.sync(&shared, "", "").await.token();
+        alice.delete(&format!("/v1/books/{id}/members/{member}")).await.expect(204);
+        // Asked for at once, while the books are remembered as they were.
+        let answer = many(&at_bob.home()).await.expect(207);
+        assert_eq!((answer.present(), answer.gone()), (vec![format!("{mine}own.vcf")], vec![format!("{shared}aunt.vcf")]));
+        assert!(!many(&shared).await.body.contains("Aunt"));
+        at_bob.sync(&shared, &token, "").await.expect(404);
+        at_bob.report(&shared, "C:addressbook-query", "<prop><C:address-data/></prop><C:filter/>").await.expect(404);
+        at_bob.get(&format!("{shared}aunt.vcf")).await.expect(404);
+        at_bob.get(&shared).await.expect(404);
+    }
+
     async fn an_invitation_is_answered(app) {
         let (alice, _, bob, at_bob) = people(app).await;
         let carol = app.person("carol").await;

@@ -357,6 +357,64 @@ story! {
         assert_eq!(seen.number_state, contacts::NumberState::Assigned, "who waited has it now");
     }
 
+    async fn a_phone_that_has_long_had_a_card_is_waited_for_from_its_end_on(app) {
+        app.pool(3).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        app.verify_mobile(&alice, "+12025550101").await;
+        let (at_alice, _) = alice.befriends(&bob).await;
+        let phone = crate::support::dav::device(&alice, "phone").await;
+        let cards = "<prop><C:address-data/></prop><C:filter/>";
+        let query = async |book: &str| drop(phone.report(&phone.book(book), "C:addressbook-query", cards).await.expect(207));
+        query("messenger").await;
+        // A friend on a card of her own, which the phone has with his number.
+        let carol = app.person("carol").await;
+        let (with_carol, _) = alice.befriends(&carol).await;
+        let own = phone.book("personal") + "carol.vcf";
+        phone.put(&own, &crate::support::dav::card("c", "Carol", "IMPP:meari:carol\r\n"), &[]).await.expect(201);
+        app.settle().await;
+        assert!(phone.get(&own).await.expect(200).body.contains("TEL"));
+        app.advance(Duration::from_secs(170 * 24 * 3600));
+        let alice = alice.signs_in_again().await;
+        // The phone comes, and nothing has changed for half a year: it is handed nothing anew.
+        phone.propfind(&phone.book("messenger"), "0", "<sync-token/>").await.expect(207);
+        for friend in [&at_alice, &with_carol] {
+            alice.delete(&format!("/v1/contacts/{friend}")).await.expect(204);
+        }
+        app.settle().await;
+        let free = async || {
+            let now = app.app.now();
+            app.app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, 10)).await.unwrap()
+        };
+        app.advance(contacts::REST + Duration::from_secs(1));
+        assert_eq!(free().await, 0, "the phone would still dial both");
+        let listed = phone.sync(&phone.book("messenger"), "", "").await.expect(207);
+        assert!(listed.present().is_empty());
+        app.advance(Duration::from_secs(25 * 3600));
+        assert_eq!(free().await, 1, "Bob's card it knows to be gone, Carol's own still has the number");
+        assert!(!phone.get(&own).await.expect(200).body.contains("TEL"));
+        app.advance(Duration::from_secs(25 * 3600));
+        assert_eq!(free().await, 1);
+    }
+
+    async fn a_lost_phone_is_not_waited_for_beyond_half_a_year(app) {
+        app.pool(3).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        app.verify_mobile(&alice, "+12025550101").await;
+        let (at_alice, _) = alice.befriends(&bob).await;
+        let phone = crate::support::dav::device(&alice, "phone").await;
+        phone.report(&phone.book("messenger"), "C:addressbook-query", "<prop><C:address-data/></prop><C:filter/>").await.expect(207);
+        alice.delete(&format!("/v1/contacts/{at_alice}")).await.expect(204);
+        app.settle().await;
+        let free = async || {
+            let now = app.app.now();
+            app.app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, 10)).await.unwrap()
+        };
+        app.advance(contacts::REST_MAX - Duration::from_secs(3600));
+        assert_eq!(free().await, 0);
+        app.advance(Duration::from_secs(25 * 3600));
+        assert_eq!(free().await, 1);
+    }
+
     async fn a_request_can_be_declined_and_taken_back(app) {
         let (alice, bob) = (app.person("alice").await, app.person("bob").await);
         let mine = ask(&alice, "bob").await;

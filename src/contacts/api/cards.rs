@@ -99,7 +99,8 @@ async fn export(app: &App, account: AccountId, wanted: Wanted) -> Result<HttpRes
         let db = db.clone();
         async move {
             let Some(part) = parts.pop_front() else { return Ok::<_, Error>(None) };
-            let bytes = db.read(move |db| card_export::read(db, &part, version)).await?;
+            let (bytes, rest) = db.read(move |db| card_export::read(db, part, version)).await?;
+            rest.into_iter().for_each(|rest| parts.push_front(rest));
             Ok(Some((Bytes::from(bytes), parts)))
         }
     });

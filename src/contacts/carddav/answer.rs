@@ -1,13 +1,14 @@
 //! Answers as HTTP: multistatus, refusals, and what is allowed where.
 
+use std::future::{Future, ready};
 use std::time::Duration;
 
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _, stream};
 
 use super::place::Place;
 use crate::dav::{Fault, Preferences};
@@ -109,11 +110,28 @@ pub fn multistatus_stream(
 
 fn multistatus_head(preferences: Preferences) -> HttpResponseBuilder {
     let mut response = HttpResponse::build(StatusCode::MULTI_STATUS);
-    response.content_type(XML).insert_header(("DAV", CLASSES)).insert_header((header::VARY, "Brief, Prefer"));
+    response
+        .content_type(XML)
+        .insert_header(("DAV", CLASSES))
+        .insert_header((header::VARY, "Accept-Encoding, Brief, Prefer"));
     if preferences.minimal {
         response.insert_header(("Preference-Applied", "return=minimal"));
     }
     response
+}
+
+/// The same answer, and when all of it has been taken off our hands, `then`; the client hears the end after that. When
+/// the connection breaks before, `then` never happens.
+pub fn followed_by(response: HttpResponse, then: impl Future<Output = ()> + 'static) -> HttpResponse {
+    let (head, body) = response.into_parts();
+    match body.try_into_bytes() {
+        Ok(bytes) => {
+            let whole = stream::once(ready(Ok::<_, Error>(bytes)));
+            let after = stream::once(then).filter_map(|()| ready(None));
+            head.set_body(BoxBody::new(BodyStream::new(whole.chain(after))))
+        }
+        Err(body) => head.set_body(body),
+    }
 }
 
 /// An XML document that is no multistatus.
@@ -173,5 +191,32 @@ impl MessageBody for NoBody {
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<Bytes, Self::Error>>> {
         std::task::Poll::Ready(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn what_follows_an_answer_waits_until_it_is_taken() {
+        let told = Rc::new(Cell::new(0));
+        let answer = |body: &'static str| {
+            let told = told.clone();
+            let response =
+                followed_by(HttpResponse::Ok().body(body), async move { told.set(told.get() + 1) });
+            response.into_body()
+        };
+        let mut broken = answer("one");
+        let first = poll_fn(|cx| broken.as_pin_mut().poll_next(cx)).await.unwrap().unwrap();
+        assert_eq!((&first[..], told.get()), (&b"one"[..], 0));
+        drop(broken);
+        assert_eq!(told.get(), 0);
+        let whole = actix_web::body::to_bytes(answer("two")).await.unwrap();
+        assert_eq!((&whole[..], told.get()), (&b"two"[..], 1));
     }
 }

@@ -47,7 +47,7 @@ pub async fn mkcol(call: Call) -> Result<HttpResponse, Stop> {
         Ok(edit) => edit,
         Err((guilty, others)) => return Ok(refused_names(&guilty, &PROTECTED, others.iter())),
     };
-    let (account, now, terms) = (call.account(), call.now, call.terms()?);
+    let (account, now, terms) = (call.account(), call.now, call.terms()?.with_entity_tags(&call));
     let made = call
         .dav
         .app
@@ -56,6 +56,9 @@ pub async fn mkcol(call: Call) -> Result<HttpResponse, Stop> {
             let name = edit.display_name.as_deref().unwrap_or(&slug);
             let description = edit.description.as_deref().unwrap_or("");
             terms.keep(db, |db| {
+                if !books::have_room_for(db, account, &edit)? {
+                    return Ok(Err(Refusal::Full));
+                }
                 let book = match books::create_book(db, now, account, &slug, name, description)? {
                     Ok(book) => book,
                     Err(refusal) => return Ok(Err(refusal)),
@@ -67,7 +70,9 @@ pub async fn mkcol(call: Call) -> Result<HttpResponse, Stop> {
         .ok_or(NOT_SO)?;
     match made {
         Ok(()) => Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-cache")).finish()),
-        Err(Refusal::Full) => Err(Fault::new(507, "There are too many books.").into()),
+        Err(Refusal::Full) => {
+            Err(Fault::new(507, "There are too many books, or too many properties.").into())
+        }
         Err(_) => Ok(answer::not_allowed(&call.place)),
     }
 }
@@ -101,9 +106,7 @@ pub async fn delete(call: Call) -> Result<HttpResponse, Stop> {
             Fault::malformed("A book goes with all that is in it: Depth can be infinity only.").into()
         );
     }
-    // A book is there and has no entity tag.
-    call.condition.check(Some(""))?;
-    let (account, now, terms) = (call.account(), call.now, call.terms()?);
+    let (account, now, terms) = (call.account(), call.now, call.terms()?.with_entity_tags(&call));
     let delete = move |db: &mut Db| {
         terms.keep(db, |db| match right {
             Right::Owner => books::delete_book(db, now, account, book),

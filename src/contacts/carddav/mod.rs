@@ -5,6 +5,7 @@
 
 mod answer;
 mod collections;
+mod gzip;
 mod objects;
 mod place;
 mod principals;
@@ -13,6 +14,7 @@ mod propfind;
 mod push;
 mod reports;
 mod scribe;
+mod search;
 mod shelf;
 mod terms;
 mod token;
@@ -23,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::{Method, header};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::{Bytes, BytesMut, Data};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, guard, web};
 use futures_util::StreamExt as _;
@@ -72,6 +74,33 @@ impl CardDav {
         Arc::new(CardDav { app: app.clone(), shelves: Shelves::open(app), fetched })
     }
 
+    /// The answer, after which it is written down what a device has been handed with it.
+    fn tell(
+        self: &Arc<Self>,
+        now: Timestamp,
+        account: AccountId,
+        fetches: Vec<Fetch>,
+        response: HttpResponse,
+    ) -> HttpResponse {
+        if !fetches.iter().any(|fetch| self.is_new(fetch)) {
+            return response;
+        }
+        let dav = self.clone();
+        answer::followed_by(response, async move { dav.told(now, account, fetches).await })
+    }
+
+    /// Writes down what a device has taken. That it could not be is no harm: the device is only believed to have less.
+    async fn told(&self, now: Timestamp, account: AccountId, fetches: Vec<Fetch>) {
+        if let Err(Stop::Error(error)) = self.note_fetches(now, account, fetches).await {
+            tracing::warn!(reason = %error.report(), "what a device has fetched was not written down");
+        }
+    }
+
+    fn is_new(&self, fetch: &Fetch) -> bool {
+        let key = (fetch.app_password, fetch.book, fetch.name.clone());
+        self.fetched.get(&key).is_none_or(|seq| seq < fetch.seq)
+    }
+
     /// Writes down what a device has been handed, what was not written down before.
     async fn note_fetches(
         &self,
@@ -80,8 +109,7 @@ impl CardDav {
         fetches: Vec<Fetch>,
     ) -> Result<(), Stop> {
         let key = |f: &Fetch| (f.app_password, f.book, f.name.clone());
-        let new: Vec<Fetch> =
-            fetches.into_iter().filter(|f| self.fetched.get(&key(f)).is_none_or(|seq| seq < f.seq)).collect();
+        let new: Vec<Fetch> = fetches.into_iter().filter(|f| self.is_new(f)).collect();
         if new.is_empty() {
             return Ok(());
         }
@@ -203,11 +231,16 @@ async fn answer(request: HttpRequest, payload: web::Payload, dav: Data<CardDav>)
         }
     };
     let is_head = request.method() == Method::HEAD;
+    let takes_gzip = gzip::is_taken(request.headers().get("accept-encoding").and_then(|v| v.to_str().ok()));
     let response = match respond(request, payload, dav, login).await {
         Ok(response) => response,
         Err(stop) => stop.into_response(),
     };
-    if is_head { answer::without_body(response) } else { response }
+    match response.status() {
+        StatusCode::MULTI_STATUS if takes_gzip => gzip::packed(response).await,
+        _ if is_head => answer::without_body(response),
+        _ => response,
+    }
 }
 
 async fn respond(
@@ -245,8 +278,8 @@ async fn respond(
         return Ok(answer::multistatus(known, preferences));
     }
     let condition = EntityCondition {
-        if_match: text("if-match").map(EntityTags::parse),
-        if_none_match: text("if-none-match").map(EntityTags::parse),
+        if_match: text("if-match").map(EntityTags::parse).map(objects::of_stored),
+        if_none_match: text("if-none-match").map(EntityTags::parse).map(objects::of_stored),
     };
     let call = Call {
         dav,

@@ -1,25 +1,27 @@
 //! One vCard by its address: GET, PUT, DELETE, COPY, MOVE, and POST to make one (RFC 5995).
 
 use actix_web::http::{StatusCode, header};
+use actix_web::web::Bytes;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use super::answer::{self, Stop};
 use super::place::Place;
 use super::properties::{CARD_TYPE, http_date};
-use super::push;
+use super::push::{self, parse_http_date};
 use super::terms::NOT_SO;
 use super::{Call, MISSING, NO_PARENT, TOO_LARGE, own_place};
+use crate::clock::Timestamp;
 use crate::contacts::books::{self, AddressObject, NAME_MAX, Put, Refusal, Target, Written};
 use crate::contacts::card_convert::to_version;
+use crate::contacts::card_export;
 use crate::contacts::card_friends::Wish;
 use crate::contacts::sharing;
 use crate::contacts::vcard::{Card, CardFault, Version};
 use crate::dav::headers::EntityTags;
 
 use crate::dav::{EntityCondition, Fault, Name, Precondition, href};
-
-/// Objects read at once while a whole book is written out.
-const PAGE: i64 = 200;
+use crate::db::Db;
+use crate::error::Error;
 
 /// GET and HEAD: a card, a whole book as one file, or a word about where one is.
 pub async fn get(call: Call) -> Result<HttpResponse, Stop> {
@@ -35,11 +37,12 @@ pub async fn get(call: Call) -> Result<HttpResponse, Stop> {
             let object = read.await?;
             let object = object.ok_or(MISSING)?;
             let is_about_a_friend = book.is_messenger() || object.contact_id.is_some();
+            let response = show(&call, &object)?;
             if is_about_a_friend && call.request.method() == actix_web::http::Method::GET {
                 let fetch = call.fetch(id, &object.name, object.seq);
-                call.dav.note_fetches(call.now, call.account(), vec![fetch]).await?;
+                return Ok(call.dav.tell(call.now, call.account(), vec![fetch], response));
             }
-            show(&call, &object)
+            Ok(response)
         }
         Place::Book(_, slug) => export(&call, slug).await,
         _ => {
@@ -50,27 +53,29 @@ pub async fn get(call: Call) -> Result<HttpResponse, Stop> {
 }
 
 fn show(call: &Call, object: &AddressObject) -> Result<HttpResponse, Stop> {
+    let (etag, other) = match call.header("accept").map(str::trim) {
+        None | Some("" | "*/*") => (object.etag.clone(), None),
+        Some(accept) => {
+            let stored = stored_version(&object.body);
+            match accepted_version(accept, stored)? {
+                version if version == stored => (object.etag.clone(), None),
+                version => (converted_etag(&object.etag, version), Some(version)),
+            }
+        }
+    };
     let headers = |response: &mut HttpResponseBuilder| {
         response
-            .insert_header((header::ETAG, object.etag.as_str()))
+            .insert_header((header::ETAG, etag.as_str()))
             .insert_header((header::LAST_MODIFIED, http_date(object.updated_at)))
             .insert_header((header::CACHE_CONTROL, "private, no-cache, no-transform"))
             .insert_header((header::VARY, "Accept"));
     };
-    if let Some(tags) = &call.condition.if_none_match {
-        if tags.has_weak(&object.etag) {
-            let mut response = HttpResponse::build(StatusCode::NOT_MODIFIED);
-            headers(&mut response);
-            return Ok(response.finish());
-        }
-    } else if call.header("if-modified-since").is_some_and(|since| since == http_date(object.updated_at)) {
+    if is_known(call, object, &etag)? {
         let mut response = HttpResponse::build(StatusCode::NOT_MODIFIED);
         headers(&mut response);
         return Ok(response.finish());
     }
-    EntityCondition { if_match: call.condition.if_match.clone(), if_none_match: None }
-        .check(Some(&object.etag))?;
-    let body = match accepted_version(call.header("accept").unwrap_or(""))? {
+    let body = match other {
         Some(version) => in_version(&object.body, version),
         None => object.body.clone(),
     };
@@ -79,30 +84,100 @@ fn show(call: &Call, object: &AddressObject) -> Result<HttpResponse, Stop> {
     Ok(response.content_type(CARD_TYPE).body(body))
 }
 
-/// The version that `Accept` names (RFC 6352 5.1.1); none when any will do.
-fn accepted_version(accept: &str) -> Result<Option<Version>, Fault> {
-    let mut refused = false;
+/// How tags of cards end that are shown in 3.0 and not so stored.
+const IN_THREE: &str = ".v3\"";
+/// The same for 4.0.
+const IN_FOUR: &str = ".v4\"";
+
+/// Another text has another tag (RFC 9110 8.8.3): the card's own, and in which version it is shown.
+fn converted_etag(etag: &str, version: Version) -> String {
+    let mark = match version {
+        Version::V3 => IN_THREE,
+        Version::V4 => IN_FOUR,
+    };
+    format!("{}{mark}", etag.trim_end_matches('"'))
+}
+
+/// The tag of the card that the text with this tag was made of: who changes a card on the condition that it is as he has
+/// read it may have read it in another version.
+pub fn stored_tag(tag: &str) -> String {
+    match tag.strip_suffix(IN_THREE).or_else(|| tag.strip_suffix(IN_FOUR)) {
+        Some(start) => format!("{start}\""),
+        None => tag.to_owned(),
+    }
+}
+
+/// The same for all tags of a header.
+pub fn of_stored(tags: EntityTags) -> EntityTags {
+    match tags {
+        EntityTags::Any => EntityTags::Any,
+        EntityTags::These(tags) => EntityTags::These(tags.iter().map(|tag| stored_tag(tag)).collect()),
+    }
+}
+
+/// Whether the client has the card as it is shown; a fault when it wants another one than there is. In the order of
+/// RFC 9110 13.2.2: what must be so first, then what the client knows; tags before times.
+fn is_known(call: &Call, object: &AddressObject, shown: &str) -> Result<bool, Fault> {
+    let changed = object.updated_at.unix_secs();
+    let time = |name: &str| call.header(name).and_then(parse_http_date).map(Timestamp::unix_secs);
+    if call.condition.if_match.is_some() {
+        let must = EntityCondition { if_match: call.condition.if_match.clone(), if_none_match: None };
+        must.check(Some(&object.etag))?;
+    } else if time("if-unmodified-since").is_some_and(|since| changed > since) {
+        return Err(NOT_SO);
+    }
+    Ok(match call.header("if-none-match").map(EntityTags::parse) {
+        Some(tags) => tags.has_weak(shown),
+        None => time("if-modified-since").is_some_and(|since| changed <= since),
+    })
+}
+
+/// The version that `Accept` likes best (RFC 6352 5.1.1, RFC 9110 12.5.1): by its weights, then what is named before
+/// what is only allowed, then the card as it is stored. What speaks of other media types only asks for nothing.
+fn accepted_version(accept: &str, stored: Version) -> Result<Version, Fault> {
+    // By version: how closely a range names it, and with which weight.
+    let (mut three, mut four, mut speaks) = ((0, 0), (0, 0), false);
     for range in accept.split(',') {
         let mut parts = range.split(';').map(str::trim);
         let media = parts.next().unwrap_or("").to_ascii_lowercase();
-        let version = parts.find_map(|p| {
-            let (name, value) = p.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("version").then(|| value.trim().trim_matches('"').to_owned())
-        });
-        match (media.as_str(), version.as_deref()) {
-            ("text/vcard" | "text/x-vcard" | "text/directory", Some("3.0")) => return Ok(Some(Version::V3)),
-            ("text/vcard" | "text/x-vcard" | "text/directory", Some("4.0")) => return Ok(Some(Version::V4)),
-            ("text/vcard" | "text/x-vcard" | "text/directory", Some(_)) => refused = true,
-            _ => return Ok(None),
+        let (mut version, mut weight) = (None, 1_000);
+        for (name, value) in parts.filter_map(|p| p.split_once('=')) {
+            let value = value.trim().trim_matches('"');
+            match name.trim().to_ascii_lowercase().as_str() {
+                "version" => version = Some(value),
+                "q" => weight = value.parse::<f32>().map_or(0, |q| (q.clamp(0.0, 1.0) * 1_000.0) as i32),
+                _ => {}
+            }
+        }
+        let closeness = match (media.as_str(), version) {
+            ("text/vcard" | "text/x-vcard" | "text/directory", Some(_)) => 4,
+            ("text/vcard" | "text/x-vcard" | "text/directory", None) => 3,
+            ("text/*", _) => 2,
+            ("*/*", _) => 1,
+            _ => continue,
+        };
+        speaks = true;
+        for (wanted, best) in [("3.0", &mut three), ("4.0", &mut four)] {
+            if (closeness < 4 || version == Some(wanted)) && closeness >= best.0 {
+                *best = (closeness, weight);
+            }
         }
     }
-    match refused {
-        true => Err(Fault::violated(
+    let (as_stored, converted, other) = match stored {
+        Version::V3 => (three, four, Version::V4),
+        Version::V4 => (four, three, Version::V3),
+    };
+    // The weight first.
+    let rank = |(closeness, weight): (i32, i32)| (weight, i32::from(closeness == 4));
+    match (rank(as_stored), rank(converted)) {
+        _ if !speaks => Ok(stored),
+        (this, that) if this.0 > 0 && this >= that => Ok(stored),
+        (_, that) if that.0 > 0 => Ok(other),
+        _ => Err(Fault::violated(
             406,
             Precondition::Named(Name::carddav("supported-address-data-conversion")),
             "vCards come in version 3.0 or 4.0.",
         )),
-        false => Ok(None),
     }
 }
 
@@ -128,34 +203,29 @@ pub fn in_version(body: &[u8], version: Version) -> Vec<u8> {
     }
 }
 
+/// A whole book as one file, which leaves while it is read.
 async fn export(call: &Call, slug: &str) -> Result<HttpResponse, Stop> {
-    let book = call.shelf.book(slug).ok_or(MISSING)?;
-    let (account, book, reader) = (book.account_id, book.id, call.account());
-    let body = call
-        .dav
-        .app
-        .db
-        .read(move |db| {
-            sharing::check_read(db, account, book, reader)?;
-            let (mut out, mut after) = (Vec::new(), -1);
-            loop {
-                let page = books::page(db, account, book, after, PAGE)?;
-                let Some(last) = page.last() else { return Ok(out) };
-                after = last.seq;
-                for object in &page {
-                    out.extend_from_slice(&in_version(&object.body, Version::V3));
-                    if !out.ends_with(b"\n") {
-                        out.extend_from_slice(b"\r\n");
-                    }
-                }
-            }
-        })
-        .await?;
-    Ok(HttpResponse::Ok()
+    let book = call.shelf.book(slug).ok_or(MISSING)?.id;
+    let account = call.account();
+    let wanted = card_export::Wanted { version: Version::V3, since: None, book: Some(book) };
+    let read = move |db: &mut Db| db.snapshot(|db| card_export::list(db, account, &wanted));
+    let listing = call.dav.app.db.read(read).await?;
+    let mut response = HttpResponse::Ok();
+    response
         .content_type(CARD_TYPE)
         .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"contacts.vcf\""))
-        .insert_header((header::CACHE_CONTROL, "private, no-cache, no-transform"))
-        .body(body))
+        .insert_header((header::CACHE_CONTROL, "private, no-cache, no-transform"));
+    let db = call.dav.app.db.clone();
+    let file = futures_util::stream::try_unfold(listing.parts, move |mut parts| {
+        let db = db.clone();
+        async move {
+            let Some(part) = parts.pop_front() else { return Ok::<_, Error>(None) };
+            let (bytes, rest) = db.read(move |db| card_export::read(db, part, Version::V3)).await?;
+            rest.into_iter().for_each(|rest| parts.push_front(rest));
+            Ok(Some((Bytes::from(bytes), parts)))
+        }
+    });
+    Ok(response.streaming(file))
 }
 
 /// PUT.
@@ -380,8 +450,10 @@ pub async fn transfer(call: Call) -> Result<HttpResponse, Stop> {
     let (source, source_owner) = (source_book.id, source_book.account_id);
     let destination = call.header("destination").ok_or(Fault::malformed("There is no Destination."))?;
     if let (Some(authority), _) = href::split_authority(destination.trim()) {
-        let ours = call.request.connection_info().host().to_owned();
-        if !authority.eq_ignore_ascii_case(&ours) && !call.dav.app.settings.public_url.ends_with(authority) {
+        let asked = call.request.connection_info().host().to_owned();
+        let (public, _) = href::split_authority(&call.dav.app.settings.public_url);
+        let is_ours = |ours: &str| authority.eq_ignore_ascii_case(ours);
+        if !is_ours(&asked) && !public.is_some_and(is_ours) {
             return Err(Fault::new(502, "The Destination is on another server.").into());
         }
     }
@@ -442,17 +514,33 @@ mod tests {
 
     #[test]
     fn a_version_may_be_asked_for() {
-        for (accept, want) in [
-            ("", Ok(None)),
-            ("*/*", Ok(None)),
-            ("text/vcard", Ok(None)),
-            ("text/vcard; version=4.0", Ok(Some(Version::V4))),
-            ("text/vcard;charset=utf-8;version=\"3.0\", */*", Ok(Some(Version::V3))),
-            ("text/vcard;version=2.1", Err(406)),
-            ("text/vcard;version=2.1, text/vcard;version=3.0", Ok(Some(Version::V3))),
+        use Version::{V3, V4};
+        for (accept, for_three, for_four) in [
+            ("*/*", Ok(V3), Ok(V4)),
+            ("text/vcard", Ok(V3), Ok(V4)),
+            ("text/html, image/png", Ok(V3), Ok(V4)),
+            ("text/vcard; version=4.0", Ok(V4), Ok(V4)),
+            ("text/vcard;charset=utf-8;version=\"3.0\", */*", Ok(V3), Ok(V3)),
+            ("text/vcard;version=2.1", Err(406), Err(406)),
+            ("text/vcard;version=2.1, text/vcard;version=3.0", Ok(V3), Ok(V3)),
+            ("text/html, text/vcard;version=3.0", Ok(V3), Ok(V3)),
+            ("text/vcard;version=3.0;q=0.5, text/vcard;version=4.0", Ok(V4), Ok(V4)),
+            ("text/vcard;version=4.0;q=0.2, text/vcard;q=0.8", Ok(V3), Ok(V3)),
+            ("text/vcard;version=4.0, text/vcard;version=3.0", Ok(V3), Ok(V4)),
+            ("text/vcard;version=3.0;q=0, */*", Ok(V4), Ok(V4)),
+            ("text/vcard;q=0", Err(406), Err(406)),
         ] {
-            assert_eq!(accepted_version(accept).map_err(|f| f.status), want, "{accept}");
+            let got = |stored| accepted_version(accept, stored).map_err(|f| f.status);
+            assert_eq!((got(V3), got(V4)), (for_three, for_four), "{accept}");
         }
+    }
+
+    #[test]
+    fn a_converted_card_has_a_tag_of_its_own() {
+        let tags = |list: &[&str]| EntityTags::These(list.iter().map(|t| (*t).to_owned()).collect());
+        let four = converted_etag("\"abc-7\"", Version::V4);
+        assert_eq!(four, "\"abc-7.v4\"");
+        assert_eq!(of_stored(tags(&[&four, "\"b.v3\"", "\"c\""])), tags(&["\"abc-7\"", "\"b\"", "\"c\""]));
     }
 
     #[test]

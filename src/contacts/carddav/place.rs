@@ -3,7 +3,7 @@
 use crate::dav::href::{self, Path};
 
 /// A resource, as its address says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
     /// `/`, which clients ask before they know better.
     Site,

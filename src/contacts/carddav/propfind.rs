@@ -1,5 +1,7 @@
 //! PROPFIND and PROPPATCH.
 
+use std::collections::HashMap;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
@@ -128,8 +130,11 @@ async fn list_book(call: Call, request: PropertyRequest) -> Result<HttpResponse,
             let objects = books::list_objects(db, book.account_id, book.id)?;
             let mut object_place = Place::Object(handle.clone(), slug.clone(), String::new());
             let kept = match needs_kept(&request, &object_place) {
-                true => books::kept_properties(db, book.account_id, book.id, None)?,
-                false => Vec::new(),
+                true => {
+                    let names: Vec<&str> = objects.iter().map(|o| o.name.as_str()).collect();
+                    books::kept_properties_of(db, book.account_id, book.id, &names)?
+                }
+                false => HashMap::new(),
             };
             let mut ms = Multistatus::new();
             ms.reserve(objects.len() * 320);
@@ -147,13 +152,12 @@ async fn list_book(call: Call, request: PropertyRequest) -> Result<HttpResponse,
                 if let Place::Object(_, _, name) = &mut object_place {
                     name.clone_from(&object.name);
                 }
-                let own: Vec<KeptProperty> = kept.iter().filter(|k| k.name == object.name).cloned().collect();
                 let subject = Subject {
                     place: &object_place,
                     viewer: &login.handle,
                     shelf: &shelf,
                     object: Some(object.into()),
-                    kept: &own,
+                    kept: kept.get(&object.name).map_or(&[], Vec::as_slice),
                 };
                 subject.respond(&mut ms, &address, &request, preferences.minimal, |_| {});
             }
@@ -161,8 +165,8 @@ async fn list_book(call: Call, request: PropertyRequest) -> Result<HttpResponse,
         })
         .await?;
     // A device that has the whole list knows what is gone.
-    call.dav.note_fetches(call.now, account, messenger.into_iter().collect()).await?;
-    Ok(answer::multistatus(body, preferences))
+    let answer = answer::multistatus(body, preferences);
+    Ok(call.dav.tell(call.now, account, messenger.into_iter().collect(), answer))
 }
 
 /// PROPPATCH: all or nothing (RFC 4918 9.2).
@@ -179,7 +183,7 @@ pub async fn proppatch(call: Call) -> Result<HttpResponse, Stop> {
         Ok(edit) => edit,
         Err(guilty) => return Ok(refused(&call, &changes, &guilty)),
     };
-    let (account, now, terms) = (call.account(), call.now, call.terms()?);
+    let (account, now, terms) = (call.account(), call.now, call.terms()?.with_entity_tags(&call));
     let outcome = call
         .dav
         .app
@@ -192,7 +196,10 @@ pub async fn proppatch(call: Call) -> Result<HttpResponse, Stop> {
         .ok_or(NOT_SO)?;
     match outcome {
         Ok(()) => {}
-        Err(Refusal::Full) => return Err(Fault::new(507, "There are too many properties.").into()),
+        Err(Refusal::Full) => {
+            let precondition = Precondition::Named(Name::dav("quota-not-exceeded"));
+            return Err(Fault::violated(507, precondition, "There are too many properties.").into());
+        }
         Err(_) => return Err(MISSING.into()),
     }
     if call.preferences.minimal {

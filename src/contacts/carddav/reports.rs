@@ -1,6 +1,7 @@
 //! REPORT: addressbook-query, addressbook-multiget (RFC 6352 8) and sync-collection (RFC 6578).
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
@@ -10,23 +11,19 @@ use futures_util::StreamExt as _;
 use super::answer::{self, Stop};
 use super::place::Place;
 use super::scribe::{Asked, Scribe, answer_part, sync_part};
+use super::search::Search;
 use super::shelf::Shelf;
 use super::{Call, CardDav, MISSING, principals, token, with_own_handle};
 use crate::clock::Timestamp;
-use crate::contacts::books::{self, AddressBook, AddressObject, Change, KeptProperty, SyncState};
-use crate::contacts::card_filter;
-use crate::contacts::vcard::Card;
+use crate::contacts::books::{self, AddressBook, Change, SyncState};
+use crate::contacts::card_filter::Work;
+use crate::contacts::sharing;
 use crate::dav::filter::Filter;
 use crate::dav::report::{Report, Wanted};
 use crate::dav::{Depth, Fault, Name, Precondition, Preferences, report as reports};
 use crate::db::Db;
 use crate::error::{Error, Result as CoreResult};
 use crate::ids::AccountId;
-
-/// Objects read at once.
-const PAGE: i64 = 200;
-/// Addresses looked up at once.
-const LOOKUP: usize = 200;
 
 /// REPORT.
 pub async fn report(call: Call) -> Result<HttpResponse, Stop> {
@@ -37,7 +34,7 @@ pub async fn report(call: Call) -> Result<HttpResponse, Stop> {
         Report::Query { wanted, filter, limit } => {
             query(call.freshened().await?, wanted, filter, limit).await
         }
-        other => principals::report(&call.freshened().await?, &other),
+        other => principals::report(call.freshened().await?, &other).await,
     }
 }
 
@@ -50,17 +47,18 @@ async fn multiget(call: Call, wanted: Wanted, hrefs: Vec<String>) -> Result<Http
         _ => return Err(unsupported().into()),
     }
     let scribe = Scribe::new(&call, wanted)?;
-    let asked: Vec<Asked> = hrefs
+    let own = |place: &Place| place.handle().is_some_and(|h| h.eq_ignore_ascii_case(&call.login.handle));
+    let (mut seen, hasher) = (HashSet::new(), RandomState::new());
+    let asked: VecDeque<Asked> = hrefs
         .into_iter()
         .map(|text| {
-            let own =
-                |place: &Place| place.handle().is_some_and(|h| h.eq_ignore_ascii_case(&call.login.handle));
             let place = Place::parse_href(&text).filter(own).map(|p| with_own_handle(p, &call.login));
             Asked { text, place }
         })
+        // Each resource has one answer (RFC 4918 14.24), however often it is asked for.
+        .filter(|asked| seen.insert(asked.key(&hasher)))
         .collect();
-    let parts = parts_of(asked, LOOKUP).map(Part::Asked).collect();
-    Writing::new(&call, scribe, parts, None).respond(call.preferences).await
+    Writing::new(&call, scribe, Part::Asked(asked), None).respond(call.preferences).await
 }
 
 const fn unsupported() -> Fault {
@@ -75,7 +73,7 @@ async fn query(
 ) -> Result<HttpResponse, Stop> {
     // RFC 6352 8.6 assumes 0 when there is none.
     let depth = call.depth(Depth::Zero)?;
-    let mut scribe = Scribe::new(&call, wanted)?;
+    let scribe = Scribe::new(&call, wanted)?;
     let scope: Vec<AddressBook> = match (&call.place, depth) {
         (Place::Book(_, slug), Depth::Zero) => call.shelf.book(slug).map(|_| Vec::new()).ok_or(MISSING)?,
         (Place::Book(_, slug) | Place::Object(_, slug, _), _) => {
@@ -89,77 +87,18 @@ async fn query(
         Place::Object(_, _, name) => Some(name.clone()),
         _ => None,
     };
-    let (now, account, preferences, dav) = (call.now, call.account(), call.preferences, call.dav.clone());
     let itself = call.place.href();
-    let (body, fetches) = dav
-        .app
-        .db
-        .read(move |db| {
-            db.snapshot(|db| {
-                let mut room = limit.unwrap_or(usize::MAX);
-                let mut complete = true;
-                for book in &scope {
-                    complete &= match &only {
-                        Some(name) => query_one(db, &mut scribe, book, name, &filter)?,
-                        None => query_book(db, &mut scribe, book, &filter, &mut room)?,
-                    };
-                }
-                if !complete {
-                    // RFC 6352 8.6.2: what is shown is not all.
-                    let why = Precondition::Named(Name::dav("number-of-matches-within-limits"));
-                    scribe.ms.status_response(&itself, 507, Some(&why));
-                }
-                Ok(())
-            })?;
-            Ok((scribe.ms.finish(None), scribe.fetches))
-        })
-        .await?;
-    dav.note_fetches(now, account, fetches).await?;
-    Ok(answer::multistatus(body, preferences))
-}
-
-fn is_match(object: &AddressObject, filter: &Filter) -> bool {
-    // One card that cannot be read must not fail the report.
-    filter.properties.is_empty()
-        || Card::parse(&object.body).is_ok_and(|card| card_filter::matches(&card, filter))
-}
-
-fn query_one(
-    db: &mut Db,
-    scribe: &mut Scribe,
-    book: &AddressBook,
-    name: &str,
-    filter: &Filter,
-) -> CoreResult<bool> {
-    let kept = scribe.kept(db, book)?;
-    if let Some(object) = books::find(db, book.account_id, book.id, name)?.filter(|o| is_match(o, filter)) {
-        scribe.whole(book, &object, &kept);
-    }
-    Ok(true)
-}
-
-/// Answers whether all matches found room.
-fn query_book(
-    db: &mut Db,
-    scribe: &mut Scribe,
-    book: &AddressBook,
-    filter: &Filter,
-    room: &mut usize,
-) -> CoreResult<bool> {
-    let kept = scribe.kept(db, book)?;
-    let mut after = -1;
-    loop {
-        let page = books::page(db, book.account_id, book.id, after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(true) };
-        after = last.seq;
-        for object in page.iter().filter(|o| is_match(o, filter)) {
-            if *room == 0 {
-                return Ok(false);
-            }
-            *room -= 1;
-            scribe.whole(book, object, &kept);
-        }
-    }
+    let search = Search {
+        filter,
+        only,
+        books: scope.into(),
+        after: -1,
+        room: limit.unwrap_or(usize::MAX),
+        work: Work::new(),
+        shown: HashSet::new(),
+        itself,
+    };
+    Writing::new(&call, scribe, Part::Search(Box::new(search)), None).respond(call.preferences).await
 }
 
 const INVALID_TOKEN: Fault = Fault::violated(
@@ -177,7 +116,7 @@ struct SyncAsked {
 }
 
 /// What a sync has found: who speaks, the new token, and what is still to be spoken of.
-type Synced = (Scribe, String, Option<(AddressBook, Vec<KeptProperty>, Vec<Change>)>);
+type Synced = (Scribe, String, Option<(AddressBook, VecDeque<Change>)>);
 
 async fn sync(call: Call, wanted: Wanted, text: &str, limit: Option<usize>) -> Result<HttpResponse, Stop> {
     let Place::Book(_, slug) = &call.place else { return Err(unsupported().into()) };
@@ -204,12 +143,8 @@ async fn sync(call: Call, wanted: Wanted, text: &str, limit: Option<usize>) -> R
         let body = call.keep_answer(scribe.ms.finish(Some(&token)));
         return Ok(answer::multistatus(body, call.preferences));
     }
-    let mut parts = VecDeque::new();
-    if let Some((book, kept, changes)) = rest {
-        let (book, kept) = (Arc::new(book), Arc::new(kept));
-        parts.extend(parts_of(changes, LOOKUP).map(|c| Part::Changes(book.clone(), kept.clone(), c)));
-    }
-    Writing::new(&call, scribe, parts, Some(token)).respond(call.preferences).await
+    let part = rest.map_or(Part::Nothing, |(book, changes)| Part::Changes(Box::new(book), changes));
+    Writing::new(&call, scribe, part, Some(token)).respond(call.preferences).await
 }
 
 /// Must run in the snapshot in which the shelf was read.
@@ -229,7 +164,6 @@ fn changes_since(
         },
     };
     let Some(delta) = books::delta_of(db, book, since, asked.limit)? else { return Ok(Err(INVALID_TOKEN)) };
-    let kept = scribe.kept(db, book)?;
     if delta.truncated {
         let why = Precondition::Named(Name::dav("number-of-matches-within-limits"));
         scribe.ms.status_response(&asked.itself, 507, Some(&why));
@@ -239,25 +173,48 @@ fn changes_since(
     let token = token::render(book.id, delta.state);
     // Many whole cards are read and sent bit by bit, and no snapshot is held meanwhile: a card that changes until then
     // is told again by the next delta, which costs nothing but that.
-    if scribe.wanted.address_data.is_some() && delta.changes.len() > LOOKUP {
-        return Ok(Ok((scribe, token, Some((book.clone(), kept, delta.changes)))));
-    }
-    sync_part(db, &mut scribe, book, &delta.changes, &kept)?;
-    Ok(Ok((scribe, token, None)))
+    let rest = match scribe.wanted.address_data.is_some() && delta.changes.len() > books::NAMES_MAX {
+        true => delta.changes.into(),
+        false => sync_part(db, &mut scribe, book, delta.changes.into())?,
+    };
+    let rest = (!rest.is_empty()).then(|| (book.clone(), rest));
+    Ok(Ok((scribe, token, rest)))
 }
 
-fn parts_of<T>(items: Vec<T>, size: usize) -> impl Iterator<Item = Vec<T>> {
-    let mut items = items.into_iter();
-    std::iter::from_fn(move || {
-        let part: Vec<T> = items.by_ref().take(size).collect();
-        (!part.is_empty()).then_some(part)
-    })
-}
-
-/// One read's worth of an answer.
+/// What is still to be said.
 enum Part {
-    Asked(Vec<Asked>),
-    Changes(Arc<AddressBook>, Arc<Vec<KeptProperty>>, Vec<Change>),
+    Asked(VecDeque<Asked>),
+    Changes(Box<AddressBook>, VecDeque<Change>),
+    Search(Box<Search>),
+    Nothing,
+}
+
+impl Part {
+    /// Says what one read brings; answers what is left.
+    fn say(self, db: &mut Db, scribe: &mut Scribe) -> CoreResult<Part> {
+        Ok(match self {
+            Part::Asked(asked) => match answer_part(db, scribe, asked)? {
+                rest if rest.is_empty() => Part::Nothing,
+                rest => Part::Asked(rest),
+            },
+            Part::Changes(book, changes) => {
+                sharing::check_read(db, book.account_id, book.id, scribe.login.account)?;
+                match sync_part(db, scribe, &book, changes)? {
+                    rest if rest.is_empty() => Part::Nothing,
+                    rest => Part::Changes(book, rest),
+                }
+            }
+            Part::Search(mut search) => match search.step(db, scribe)? {
+                true => Part::Nothing,
+                false => Part::Search(search),
+            },
+            Part::Nothing => Part::Nothing,
+        })
+    }
+
+    fn is_nothing(&self) -> bool {
+        matches!(self, Part::Nothing)
+    }
 }
 
 /// An answer that is written part by part. A short one leaves in one piece; of a long one only a part is in memory at
@@ -267,57 +224,61 @@ struct Writing {
     now: Timestamp,
     account: AccountId,
     scribe: Scribe,
-    parts: VecDeque<Part>,
+    rest: Part,
     token: Option<String>,
 }
 
 impl Writing {
-    fn new(call: &Call, scribe: Scribe, parts: VecDeque<Part>, token: Option<String>) -> Self {
-        Writing { dav: call.dav.clone(), now: call.now, account: call.account(), scribe, parts, token }
+    fn new(call: &Call, scribe: Scribe, rest: Part, token: Option<String>) -> Self {
+        Writing { dav: call.dav.clone(), now: call.now, account: call.account(), scribe, rest, token }
     }
 
     /// Writes the next part behind what is written.
-    async fn step(mut self) -> Result<Writing, Stop> {
-        let Some(part) = self.parts.pop_front() else { return Ok(self) };
-        let mut scribe = self.scribe;
-        scribe = self
-            .dav
-            .app
-            .db
-            .read(move |db| {
-                match &part {
-                    Part::Asked(asked) => answer_part(db, &mut scribe, asked)?,
-                    Part::Changes(book, kept, changes) => sync_part(db, &mut scribe, book, changes, kept)?,
-                }
-                Ok(scribe)
-            })
-            .await?;
-        let fetches = std::mem::take(&mut scribe.fetches);
-        self.dav.note_fetches(self.now, self.account, fetches).await?;
-        self.scribe = scribe;
-        Ok(self)
+    async fn step(self) -> Result<Writing, Stop> {
+        let Writing { dav, now, account, mut scribe, rest, token } = self;
+        if rest.is_nothing() {
+            return Ok(Writing { dav, now, account, scribe, rest, token });
+        }
+        let said = dav.app.db.read(move |db| {
+            let rest = rest.say(db, &mut scribe)?;
+            Ok((scribe, rest))
+        });
+        let (scribe, rest) = said.await?;
+        Ok(Writing { dav, now, account, scribe, rest, token })
     }
 
     fn finish(self) -> Vec<u8> {
         self.scribe.ms.finish(self.token.as_deref())
     }
 
+    /// What a device has been handed is written down when it has taken it: cards with the next part or the end, and what
+    /// was said beforehand (that it knows the list) with the end.
     async fn respond(mut self, preferences: Preferences) -> Result<HttpResponse, Stop> {
-        let fetches = std::mem::take(&mut self.scribe.fetches);
-        self.dav.note_fetches(self.now, self.account, fetches).await?;
+        let mut at_the_end = std::mem::take(&mut self.scribe.fetches);
+        let (dav, now, account) = (self.dav.clone(), self.now, self.account);
         let mut writing = self.step().await?;
-        if writing.parts.is_empty() {
-            return Ok(answer::multistatus(writing.finish(), preferences));
+        let mut handed = std::mem::take(&mut writing.scribe.fetches);
+        if writing.rest.is_nothing() {
+            handed.append(&mut at_the_end);
+            let answer = answer::multistatus(writing.finish(), preferences);
+            return Ok(dav.tell(now, account, handed, answer));
         }
         let first = writing.scribe.ms.take();
-        let rest = futures_util::stream::try_unfold(Some(writing), |writing| async move {
-            let Some(writing) = writing else { return Ok(None) };
-            let mut writing = writing.step().await.map_err(Stop::into_error)?;
-            if writing.parts.is_empty() {
-                return Ok(Some((Bytes::from(writing.finish()), None)));
+        let state = (Some((writing, at_the_end)), handed);
+        let rest = futures_util::stream::try_unfold(state, move |(writing, handed)| {
+            let dav = dav.clone();
+            async move {
+                dav.told(now, account, handed).await;
+                let Some((writing, mut at_the_end)) = writing else { return Ok(None) };
+                let mut writing = writing.step().await.map_err(Stop::into_error)?;
+                let mut handed = std::mem::take(&mut writing.scribe.fetches);
+                if writing.rest.is_nothing() {
+                    handed.append(&mut at_the_end);
+                    return Ok(Some((Bytes::from(writing.finish()), (None, handed))));
+                }
+                let bytes = Bytes::from(writing.scribe.ms.take());
+                Ok(Some((bytes, (Some((writing, at_the_end)), handed))))
             }
-            let bytes = Bytes::from(writing.scribe.ms.take());
-            Ok(Some((bytes, Some(writing))))
         });
         let first = futures_util::stream::once(async move { Ok::<_, Error>(Bytes::from(first)) });
         Ok(answer::multistatus_stream(first.chain(rest), preferences))

@@ -1,7 +1,8 @@
 //! Speaking of cards in a report, away from the request that asked: their properties, their text in the wanted version
 //! and to the wanted extent, and what is gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use super::Call;
@@ -11,16 +12,22 @@ use super::properties::{ObjectView, Subject};
 use super::propfind::needs_kept;
 use super::shelf::Shelf;
 use crate::accounts::auth::PhoneLogin;
-use crate::contacts::books::{self, AddressBook, AddressObject, Change, Fetch, KeptProperty, Listed};
+use crate::contacts::books::{
+    self, AddressBook, AddressObject, Change, Changed, Fetch, KeptProperty, Listed, NAMES_MAX,
+};
 use crate::contacts::card_convert::to_version;
+use crate::contacts::sharing;
 use crate::contacts::vcard::{Card, Line, Shown, Version};
 use crate::dav::href::encode_segment_into;
 use crate::dav::multistatus::escape_into;
 use crate::dav::report::{AddressData, Wanted};
 use crate::dav::{Fault, Multistatus, Name, Precondition, Preferences};
 use crate::db::Db;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::ids::AddressBookId;
+
+/// Kept properties by the names of their objects.
+pub type Kept = HashMap<String, Vec<KeptProperty>>;
 
 /// What is needed to speak of objects, away from the request.
 pub struct Scribe {
@@ -59,15 +66,16 @@ impl Scribe {
         Place::Object(self.login.handle.to_string(), book.slug.clone(), name.to_owned())
     }
 
-    pub fn kept(&self, db: &mut Db, book: &AddressBook) -> Result<Vec<KeptProperty>> {
-        match self.needs_kept {
-            true => books::kept_properties(db, book.account_id, book.id, None),
-            false => Ok(Vec::new()),
+    /// The kept properties of these objects, when they are asked for.
+    pub fn kept(&self, db: &mut Db, book: &AddressBook, names: &[&str]) -> Result<Kept> {
+        match self.needs_kept && !names.is_empty() {
+            true => books::kept_properties_of(db, book.account_id, book.id, names),
+            false => Ok(Kept::new()),
         }
     }
 
     /// Speaks of an object whose text is at hand.
-    pub fn whole(&mut self, book: &AddressBook, object: &AddressObject, kept: &[KeptProperty]) {
+    pub fn whole(&mut self, book: &AddressBook, object: &AddressObject, kept: &Kept) {
         if self.wanted.address_data.is_some() && (book.is_messenger() || object.contact_id.is_some()) {
             self.fetches.push(Fetch {
                 account: self.login.account,
@@ -94,7 +102,7 @@ impl Scribe {
     }
 
     /// Speaks of an object without its text.
-    pub fn brief(&mut self, book: &AddressBook, object: &Listed, kept: &[KeptProperty]) {
+    pub fn brief(&mut self, book: &AddressBook, object: &Listed, kept: &Kept) {
         self.object(book, &object.name, object.into(), None, kept);
     }
 
@@ -104,13 +112,13 @@ impl Scribe {
         name: &str,
         view: ObjectView<'_>,
         body: Option<&[u8]>,
-        kept: &[KeptProperty],
+        kept: &Kept,
     ) {
-        let own: Vec<KeptProperty> = kept.iter().filter(|k| k.name == name).cloned().collect();
+        let own = kept.get(name).map_or(&[][..], Vec::as_slice);
         let Scribe { ms, wanted, version, shelf, login, preferences, spot, .. } = self;
         let spot = Spot::at(spot, &login.handle, book, name);
         let subject =
-            Subject { place: &spot.place, viewer: &login.handle, shelf, object: Some(view), kept: &own };
+            Subject { place: &spot.place, viewer: &login.handle, shelf, object: Some(view), kept: own };
         subject.respond(ms, &spot.href, &wanted.properties, preferences.minimal, |out| {
             if let (Some(data), Some(body)) = (&wanted.address_data, body) {
                 write_address_data(out, body, data, *version);
@@ -216,39 +224,70 @@ pub struct Asked {
     pub place: Option<Place>,
 }
 
-/// Speaks of the cards at these addresses.
-pub fn answer_part(db: &mut Db, scribe: &mut Scribe, part: &[Asked]) -> Result<()> {
+impl Asked {
+    /// The same for every spelling of one address.
+    pub fn key(&self, hasher: &RandomState) -> u64 {
+        match &self.place {
+            Some(place) => hasher.hash_one(place),
+            None => hasher.hash_one(&self.text),
+        }
+    }
+}
+
+/// Speaks of the cards at the first of these addresses, as many as one read brings; answers the others, of which nothing
+/// is said yet.
+pub fn answer_part(db: &mut Db, scribe: &mut Scribe, mut asked: VecDeque<Asked>) -> Result<VecDeque<Asked>> {
     let shelf = scribe.shelf.clone();
+    let part: Vec<Asked> = asked.drain(..asked.len().min(NAMES_MAX)).collect();
     let mut names: HashMap<&str, Vec<&str>> = HashMap::new();
-    for asked in part {
+    for asked in &part {
         if let Some(Place::Object(_, slug, name)) = &asked.place {
             names.entry(slug).or_default().push(name);
         }
     }
     let mut found: HashMap<(&str, String), AddressObject> = HashMap::new();
-    let mut kept: HashMap<&str, Vec<KeptProperty>> = HashMap::new();
+    let mut kept: HashMap<&str, Kept> = HashMap::new();
+    let mut unread: HashSet<&str> = HashSet::new();
     for (slug, names) in names {
         let Some(book) = shelf.book(slug) else { continue };
-        let objects = books::find_many(db, book.account_id, book.id, &names)?;
+        if !unread.is_empty() {
+            unread.insert(slug);
+            continue;
+        }
+        // Somebody else's book may have been closed to who asks, and the shelf not have heard of it.
+        match sharing::check_read(db, book.account_id, book.id, scribe.login.account) {
+            Err(error) if matches!(error.kind(), Kind::NotFound) => continue,
+            checked => checked?,
+        }
+        let (objects, complete) = books::find_some(db, book.account_id, book.id, &names)?;
+        if !complete {
+            unread.insert(slug);
+        }
         scribe.make_room(objects.iter());
+        kept.insert(slug, scribe.kept(db, book, &names)?);
         found.extend(objects.into_iter().map(|object| ((slug, object.name.clone()), object)));
-        kept.insert(slug, scribe.kept(db, book)?);
     }
-    for asked in part {
+    let mut later: Vec<usize> = Vec::new();
+    for (at, asked) in part.iter().enumerate() {
         let Some(Place::Object(_, slug, name)) = &asked.place else {
             scribe.ms.status_response(&canonical(asked), 404, None);
             continue;
         };
         match (shelf.book(slug), found.remove(&(slug.as_str(), name.clone()))) {
             (Some(book), Some(object)) => {
-                scribe.whole(book, &object, kept.get(slug.as_str()).map_or(&[], Vec::as_slice));
-                // A second question after the same address is answered as well.
-                found.insert((slug.as_str(), name.clone()), object);
+                scribe.whole(book, &object, kept.get(slug.as_str()).unwrap_or(&Kept::new()));
             }
+            _ if unread.contains(slug.as_str()) => later.push(at),
             _ => scribe.ms.status_response(&canonical(asked), 404, None),
         }
     }
-    Ok(())
+    if !later.is_empty() {
+        let rest = part.into_iter().enumerate().filter(|(at, _)| later.binary_search(at).is_ok());
+        for (_, again) in rest.collect::<Vec<_>>().into_iter().rev() {
+            asked.push_front(again);
+        }
+    }
+    Ok(asked)
 }
 
 fn canonical(asked: &Asked) -> String {
@@ -258,29 +297,36 @@ fn canonical(asked: &Asked) -> String {
     }
 }
 
-/// Speaks of these changes.
+/// Speaks of the first of these changes, as many as one read brings when cards are wanted; answers the others.
 pub fn sync_part(
     db: &mut Db,
     scribe: &mut Scribe,
     book: &AddressBook,
-    part: &[Change],
-    kept: &[KeptProperty],
-) -> Result<()> {
-    let mut bodies: HashMap<String, AddressObject> = HashMap::new();
-    if scribe.wanted.address_data.is_some() {
-        let found = books::find_changed(db, book.account_id, book.id, part)?;
-        scribe.make_room(found.iter());
-        bodies = found.into_iter().map(|o| (o.name.clone(), o)).collect();
+    mut changes: VecDeque<Change>,
+) -> Result<VecDeque<Change>> {
+    let wants_cards = scribe.wanted.address_data.is_some();
+    let most = if wants_cards { NAMES_MAX } else { changes.len() };
+    let mut part: Vec<Change> = changes.drain(..changes.len().min(most)).collect();
+    let mut read = Changed::default();
+    if wants_cards {
+        read = books::find_changed(db, book.account_id, book.id, &part)?;
+        let unread = part.split_off(part.partition_point(|c| c.seq <= read.until));
+        unread.into_iter().rev().for_each(|change| changes.push_front(change));
+        scribe.make_room(read.objects.iter());
     }
-    for change in part {
-        match (&change.object, bodies.get(&change.name)) {
-            (_, Some(object)) => scribe.whole(book, object, kept),
-            (Some(listed), None) if scribe.wanted.address_data.is_none() => scribe.brief(book, listed, kept),
+    let names: Vec<&str> = part.iter().filter(|c| c.object.is_some()).map(|c| c.name.as_str()).collect();
+    let kept = scribe.kept(db, book, &names)?;
+    let bodies: HashMap<&str, &AddressObject> = read.objects.iter().map(|o| (o.name.as_str(), o)).collect();
+    for change in &part {
+        match (&change.object, bodies.get(change.name.as_str())) {
+            (_, Some(object)) => scribe.whole(book, object, &kept),
+            (Some(listed), None) if !wants_cards => scribe.brief(book, listed, &kept),
+            (Some(_), None) if !read.complete => {}
             // Also what went away after the list was read: the next list will say so once more.
             (_, None) => scribe.gone(book, &change.name),
         }
     }
-    Ok(())
+    Ok(changes)
 }
 
 #[cfg(test)]

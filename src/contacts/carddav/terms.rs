@@ -1,13 +1,14 @@
-//! On which terms a request changes something: what must be true (`If`, `If-Unmodified-Since`), checked in the
-//! transaction of the change, and who is not told of it (`Push-Dont-Notify`).
+//! On which terms a request changes something: what must be true (`If`, `If-Unmodified-Since`, and for what is no card
+//! `If-Match` and `If-None-Match`), checked in the transaction of the change, and who is not told of it (`Push-Dont-Notify`).
 
+use super::objects::stored_tag;
 use super::place::Place;
 use super::push::hush;
 use super::{Call, sync_token, with_own_handle};
 use crate::clock::Timestamp;
 use crate::contacts::books;
 use crate::dav::if_header::{self, IfCondition, IfState};
-use crate::dav::{Fault, href};
+use crate::dav::{EntityCondition, Fault, href};
 use crate::db::{Db, Hush};
 use crate::error::Result;
 use crate::events;
@@ -28,6 +29,7 @@ pub struct Terms {
     hush: Hush,
     lists: Vec<(Subject, Vec<IfCondition>)>,
     unmodified_since: Option<(Subject, Timestamp)>,
+    entity: Option<(Subject, EntityCondition)>,
 }
 
 /// RFC 9110 15.5.13.
@@ -47,19 +49,27 @@ impl Terms {
         let since = call.header("if-unmodified-since").filter(|_| call.condition.if_match.is_none());
         let unmodified_since =
             since.and_then(super::push::parse_http_date).map(|since| (subject(call, None), since));
-        Ok(Terms { account: call.account(), hush: hush(call), lists, unmodified_since })
+        Ok(Terms { account: call.account(), hush: hush(call), lists, unmodified_since, entity: None })
+    }
+
+    /// With `If-Match` and `If-None-Match`: for changes that do not check them themselves, as those of cards do with
+    /// what they read anyway.
+    pub fn with_entity_tags(mut self, call: &Call) -> Terms {
+        self.entity = (!call.condition.is_empty()).then(|| (subject(call, None), call.condition.clone()));
+        self
     }
 
     /// Whether anything must be true.
     pub fn ask(&self) -> bool {
-        !self.lists.is_empty() || self.unmodified_since.is_some()
+        !self.lists.is_empty() || self.unmodified_since.is_some() || self.entity.is_some()
     }
 
     /// Does it when everything is as it must be; `None` when not.
     pub fn keep<T>(&self, db: &mut Db, body: impl FnOnce(&mut Db) -> Result<T>) -> Result<Option<T>> {
         if self.ask() {
-            let subjects =
-                self.lists.iter().map(|(s, _)| s).chain(self.unmodified_since.iter().map(|(s, _)| s));
+            let subjects = self.lists.iter().map(|(s, _)| s);
+            let subjects = subjects.chain(self.unmodified_since.iter().map(|(s, _)| s));
+            let subjects = subjects.chain(self.entity.iter().map(|(s, _)| s));
             let owners = subjects.filter_map(|subject| match subject {
                 Subject::Book(owner, _) | Subject::Object(owner, ..) => Some(*owner),
                 Subject::Nothing => None,
@@ -81,12 +91,20 @@ impl Terms {
         {
             return Ok(false);
         }
+        if let Some((subject, condition)) = &self.entity {
+            let (etag, token) = self.state_of(db, subject)?;
+            // A book is there and has no entity tag.
+            let current = etag.or(token.map(|_| String::new()));
+            if condition.check(current.as_deref()).is_err() {
+                return Ok(false);
+            }
+        }
         for (subject, conditions) in &self.lists {
             let (etag, token) = self.state_of(db, subject)?;
             let is_so = |condition: &IfCondition| {
                 let has = match &condition.state {
                     IfState::Token(wanted) => token.as_ref() == Some(wanted),
-                    IfState::Etag(wanted) => etag.as_ref() == Some(wanted),
+                    IfState::Etag(wanted) => etag.as_ref() == Some(&stored_tag(wanted)),
                 };
                 has != condition.negated
             };
