@@ -129,24 +129,6 @@ await journey('numbers are put to rest and retired, costs are counted and taken 
   check(lines.length > 20 && lines[1].endsWith(',USD') && rows > 20, `the costs are taken along: ${lines[1]}`);
 });
 
-await journey('an undecided SMS is decided, by keyboard', async () => {
-  const page = await operate();
-  await page.goto(`${base}/admin#/undecided`);
-  await page.waitForSelector('tbody tr');
-  const before = await page.locator('tbody tr').count();
-  await page.locator('tbody tr').first().getByRole('button', { name: 'It did not' }).focus();
-  await page.keyboard.press('Enter');
-  await page.locator('dialog').waitFor();
-  await page.keyboard.press('Escape');
-  check(await page.locator('tbody tr').count() === before, 'Escape decides nothing');
-  await page.locator('tbody tr').first().getByRole('button', { name: 'It went out' }).focus();
-  await page.keyboard.press('Enter');
-  await page.locator('dialog .button.primary').focus();
-  await page.keyboard.press('Enter');
-  await until('it is gone from the list', async () => await page.locator('tbody tr').count() === before - 1);
-  await page.locator('.toast').first().waitFor();
-});
-
 await journey('a list that cannot be read is no empty list, and what stands there is what is', async () => {
   const page = await operate();
   await page.clock.install();
@@ -187,6 +169,30 @@ await journey('a list that cannot be read is no empty list, and what stands ther
   await page.locator('.filters button').click();
   await page.locator('.toast').first().waitFor();
   check(!saved, 'half a table is not saved as a whole one');
+});
+
+await journey('an undecided SMS is decided, by keyboard', async () => {
+  const page = await operate();
+  await page.goto(`${base}/admin#/undecided`);
+  await page.waitForSelector('tbody tr');
+  const before = await page.locator('tbody tr').count();
+  await page.locator('tbody tr').first().getByRole('button', { name: 'It did not' }).focus();
+  await page.keyboard.press('Enter');
+  await page.locator('dialog').waitFor();
+  await page.keyboard.press('Escape');
+  check(await page.locator('tbody tr').count() === before, 'Escape decides nothing');
+  await page.locator('tbody tr').first().getByRole('button', { name: 'It went out' }).focus();
+  await page.keyboard.press('Enter');
+  await page.locator('dialog .button.primary').focus();
+  await page.keyboard.press('Enter');
+  await until('it is gone from the list', async () => await page.locator('tbody tr').count() === before - 1);
+  await page.locator('.toast').first().waitFor();
+  await page.getByRole('button', { name: 'None went out' }).focus();
+  await page.keyboard.press('Enter');
+  await page.locator('dialog .button.danger').focus();
+  await page.keyboard.press('Enter');
+  await until('the rest is decided at once', async () => await page.locator('tbody tr').count() === 0);
+  await page.locator('.toast', { hasText: `${before - 1} decided` }).waitFor();
 });
 
 await journey('the overview leads on, the span is in the address, an invitation is made', async () => {

@@ -32,7 +32,7 @@ function build() {
     el('div', { class: 'map-frame' }, map(regions), legend()),
     regions.length ? el('div', { class: 'regions' }, regions.map(card)) : null,
     regions.length ? table(regions) : null),
-  el('footer', { class: 'foot' }, el('p', {}, t('quality.how', { n: shown?.minimum_calls ?? '…' })),
+  el('footer', { class: 'foot' }, el('p', {}, t('quality.how', { n: shown?.minimum_calls ?? '…', people: shown?.minimum_people ?? '…' })),
     el('p', {}, el('a', { href: '/v1/call-quality' }, t('quality.json')))));
   choose();
 }
