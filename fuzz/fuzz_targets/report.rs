@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use meari_fuzz::contacts::card_filter::matches;
+use meari_fuzz::contacts::card_filter::{Work, matches};
 use meari_fuzz::contacts::vcard::Card;
 use meari_fuzz::dav::report::{self, Report};
 
@@ -15,6 +15,6 @@ static ALICE: LazyLock<Card> = LazyLock::new(|| Card::parse(CARD).expect("the ca
 
 fuzz_target!(|body: &[u8]| {
     if let Ok(Report::Query { filter, .. }) = report::parse(body) {
-        let _ = matches(&ALICE, &filter);
+        let _ = matches(&ALICE, &filter, &mut Work::new());
     }
 });

@@ -7,7 +7,7 @@ import { tableView } from './table.js';
 export function calls() {
   return tableView(t('console.calls'), {
     name: 'calls', empty: t('console.calls_none'),
-    filters: [{ name: 'state', label: t('console.state'), options: [['open', t('console.calls_open')]] }],
+    filters: [{ name: 'state', label: t('console.state'), options: [['open', t('console.calls_open')]], rest: t('console.calls_over') }],
     columns: [
       short('call', 'call_id'), moment('at', 'started_at'), plain('end', 'side', { cell: row => t(`console.${row.side}`) }), plain('carrier', 'route'),
       plain('from'), plain('to'), figures('seconds'), plain('cause'), { title: 'MOS', value: row => row.quality?.mos?.toFixed(1) ?? '', number: true },

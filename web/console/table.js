@@ -11,7 +11,7 @@ const ROWS_MAX = 20_000;
 
 /**
  * `columns`: `{ name, title, value(row) → text for CSV and search, cell(row) → node or text, number }`;
- * `filters`: `{ name, label, options: [[value, label]] }`; `load(query, after)` → `{ items, next }`.
+ * `filters`: `{ name, label, options: [[value, label]], rest: what it is called without }`; `load(query, after)` → `{ items, next }`.
  */
 export function table({ name, columns, filters = [], load, empty }) {
   let rows = [];
@@ -25,8 +25,8 @@ export function table({ name, columns, filters = [], load, empty }) {
   const more = button(t('console.more'), { onclick: () => grow(rows.length + 1, !next) });
   const search = el('input', { class: 'input', type: 'search', 'aria-label': t('console.filter'), placeholder: t('console.filter'), autocomplete: 'off', spellcheck: 'false' });
   search.addEventListener('input', onceAFrame(() => ask('q', search.value, { replace: true })));
-  const selects = filters.map(({ name: key, label, options }) => el('label', { class: 'filter' }, el('span', {}, label),
-    el('select', { class: 'input', dataset: { filter: key }, onchange: event => ask(key, event.target.value) }, [['', t('console.all')], ...options].map(([value, text]) => el('option', { value }, text)))));
+  const selects = filters.map(({ name: key, label, options, rest }) => el('label', { class: 'filter' }, el('span', {}, label),
+    el('select', { class: 'input', dataset: { filter: key }, onchange: event => ask(key, event.target.value) }, [['', rest ?? t('console.all')], ...options].map(([value, text]) => el('option', { value }, text)))));
   const head = el('tr', {}, columns.map(({ title, number }) => el('th', { scope: 'col', class: number ? 'number' : '' }, title)));
   const scroll = el('div', { class: 'table-scroll', tabindex: '0', role: 'region', 'aria-label': t(`console.${name}`) }, el('table', {}, el('thead', {}, head), body));
   const node = el('div', { class: 'table-frame' },
@@ -50,7 +50,7 @@ export function table({ name, columns, filters = [], load, empty }) {
     const none = words ? t('list.nothing', { query: words }) : Object.values(query()).some(Boolean) ? t('console.nothing') : empty ?? t('console.nothing');
     // A list that could not be read is not an empty one.
     note.textContent = fault ? explain(fault) : shown.length ? t(next ? 'console.rows_some' : 'console.rows', { n: shown.length }) : none;
-    setText(at, clock(new Date()));
+    setText(at, t('console.as_of', { at: clock(new Date()) }));
     scroll.hidden = !shown.length;
     if (stood < 0) return;
     const left = controls(body.rows[Math.min(stood, shown.length - 1)]);
