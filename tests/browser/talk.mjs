@@ -202,6 +202,9 @@ await journey('talk: the settings are kept by the server, and what it refuses is
   await form(1).locator('[type=submit]').click();
   await page.locator('[data-field=forward_to] .field-error', { hasText: 'Emergency' }).waitFor();
   await page.locator('[name=forward_to]').fill('+12025550142');
+  await form(1).locator('[type=submit]').click();
+  await page.locator('[data-field=forward_to] .field-error', { hasText: 'a verified number' }).waitFor();
+  await page.locator('[name=forward_to]').fill('');
   await saved(1);
   await page.locator('[name=greeting_text]').fill('Please leave a word.');
   await saved(2);
@@ -218,7 +221,7 @@ await journey('talk: the settings are kept by the server, and what it refuses is
   await page.reload();
   await form(0).waitFor();
   check(await page.locator('[name=screening]').isChecked() && await page.locator('[name=ring_seconds]').inputValue() === '15', 'who asks for names is kept');
-  check(await page.locator('[name=forward_to]').inputValue() === '+12025550142' && await page.locator('[name=greeting_text]').inputValue() === 'Please leave a word.', 'number and greeting are kept');
+  check(await page.locator('[name=forward_to]').inputValue() === '' && await page.locator('[name=greeting_text]').inputValue() === 'Please leave a word.', 'number and greeting are kept');
   await page.getByRole('button', { name: 'Remove the recorded greeting' }).waitFor();
 });
 
