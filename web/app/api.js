@@ -76,11 +76,9 @@ export function adopt(tokens) {
 
 /** A secret kept until the answer is here: the page may be left, or the network gone, before it arrives. */
 function attempt() {
-  const kept = recall('attempt');
-  if (kept) return kept;
-  const random = [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('');
-  keep('attempt', random);
-  return random;
+  const secret = recall('attempt') ?? uuid();
+  keep('attempt', secret);
+  return secret;
 }
 
 /** One renewal at a time in all tabs: a refresh token works once, and its second use would end the session. */

@@ -42,8 +42,7 @@ function lookUp() {
   if (lookAway) {
     lookAway();
     lookAway = null;
-  }
-  else {
+  } else {
     const over = new Promise(done => { lookAway = done; });
     navigator.locks?.request(LOOKS, { mode: 'shared' }, () => over);
   }
