@@ -39,6 +39,13 @@ pub fn list(db: &mut Db, account: AccountId) -> Result<Vec<Mobile>> {
     store::list_mobiles(db, account)
 }
 
+/// Those of them that are proved.
+pub fn list_verified(db: &mut Db, account: AccountId) -> Result<Vec<Mobile>> {
+    let mut mobiles = list(db, account)?;
+    mobiles.retain(|mobile| mobile.state == ProofState::Verified);
+    Ok(mobiles)
+}
+
 /// Whose verified mobile a number is.
 pub fn holder_of(db: &mut Db, number: &E164) -> Result<Option<AccountId>> {
     Ok(store::find_mobile_holder(db, number)?.map(|(account, _)| account))

@@ -7,7 +7,6 @@ use phonenumber::Type;
 use super::machine::State;
 use super::settings::{CallSettings, ForwardWhen, RingOrder};
 use super::{settings, store, voicemail};
-use crate::accounts::proofs::ProofState;
 use crate::accounts::{self, mobiles};
 use crate::clock::Timestamp;
 use crate::db::Db;
@@ -163,8 +162,7 @@ struct Situation {
 pub fn plan(db: &mut Db, now: Timestamp, callee: AccountId, contact: ContactId) -> Result<Plan> {
     let account = accounts::load(db, callee)?;
     let mut settings = settings::load(db, callee)?;
-    let mut mobiles = mobiles::list(db, callee)?;
-    mobiles.retain(|mobile| mobile.state == ProofState::Verified);
+    let mobiles = mobiles::list_verified(db, callee)?;
     // Again at each call: the phones for which it was allowed may be gone.
     let homes: Vec<String> = mobiles.iter().map(|mobile| mobile.number.region()).collect();
     settings.forward_to = settings.forward_to.filter(|to| check_forward(to, &homes).is_ok());

@@ -9,7 +9,6 @@ use diesel::prelude::*;
 use super::machine::Side;
 use super::view::CallQuality;
 use super::{Call, Leg, LegKind};
-use crate::accounts::proofs::ProofState;
 use crate::accounts::{self, mobiles};
 use crate::clock::Timestamp;
 use crate::db::Db;
@@ -114,8 +113,7 @@ fn known_network(name: &str) -> &'static str {
 /// Where an account is at home: the region of its verified phone, else that of its language when it is spoken in one
 /// only; none when nothing says so.
 pub fn home(db: &mut Db, account: AccountId) -> Result<Option<String>> {
-    let phone = mobiles::list(db, account)?.into_iter().find(|mobile| mobile.state == ProofState::Verified);
-    if let Some(phone) = phone {
+    if let Some(phone) = mobiles::list_verified(db, account)?.into_iter().next() {
         return Ok(Some(phone.number.region()));
     }
     match accounts::load(db, account) {

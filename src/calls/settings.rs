@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::policy;
 use super::{Sound, policy::Refused, sounds};
-use crate::accounts::proofs::ProofState;
 use crate::accounts::{mobiles, pins};
 use crate::clock::Timestamp;
 use crate::db::Db;
@@ -241,8 +240,7 @@ pub fn put(db: &mut Db, now: Timestamp, account: AccountId, wanted: &Wanted) -> 
         let detail = "A greeting has at most 300 characters.";
         return Err(Error::invalid("voicemail.greeting_text", "too_long", detail));
     }
-    let mobiles: Vec<_> =
-        mobiles::list(db, account)?.into_iter().filter(|m| m.state == ProofState::Verified).collect();
+    let mobiles = mobiles::list_verified(db, account)?;
     if let Some(chosen) = &settings.also_ring
         && chosen.iter().any(|id| mobiles.iter().all(|mobile| mobile.id != *id))
     {

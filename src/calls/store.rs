@@ -274,7 +274,7 @@ pub fn list_legs(db: &mut Db, calls: &[CallId]) -> Result<Vec<Leg>> {
     Ok(rows.into_iter().map(Leg::from).collect())
 }
 
-/// All legs that are over, newest first, older than `before`: the records.
+/// All legs that are over, the records, or those that are not (`open`); newest first, older than `before`.
 pub fn list_records(db: &mut Db, open: bool, before: Option<CallLegId>, limit: i64) -> Result<Vec<Leg>> {
     let rows: Vec<LegRow> = each!(db, |c| {
         let mut query = call_legs::table

@@ -14,12 +14,12 @@ use meari::phone::E164;
 use meari::worker;
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
 use crate::support::app::ADMIN_TOKEN;
 use crate::support::client::Client;
 use crate::support::database::TestDatabase;
 use crate::support::telnyx::Telnyx;
 use crate::support::wire::{Act, Fake, Vendor as _};
+use crate::support::{Person, TestApp};
 
 const US: &str = "US";
 
@@ -188,7 +188,11 @@ async fn a_budget_that_is_spent_raises_an_alarm(market: &Market) {
     assert!(alarms["items"][0]["detail"].as_str().unwrap().contains("budget"));
 }
 
-async fn a_number_goes_to_another_carrier_and_everybody_keeps_it(market: &Market) {
+/// What a phone user has in these stories.
+const PHONE: &str = "+12025550101";
+
+/// A pool of three numbers, Alice with her phone proved, and Bob, who does not know her yet.
+async fn a_phone_user_and_a_friend(market: &Market) -> (Person, Person) {
     let capabilities = Capabilities::parse("sms").unwrap();
     let number = |n: usize| E164::parse(&format!("+12025550{n:03}")).unwrap();
     let import = |n| Import { number: number(n), carrier_id: "main".to_owned(), capabilities };
@@ -197,13 +201,18 @@ async fn a_number_goes_to_another_carrier_and_everybody_keeps_it(market: &Market
     let write = move |db: &mut meari::db::Db| meari::numbers::import(db, now, &imports);
     market.app.app.db.write(Lane::Any, write).await.unwrap();
     let (alice, bob) = (market.app.person("alice").await, market.app.person("bob").await);
-    let asked = alice.post("/v1/me/mobiles", json!({ "number": "+12025550101" })).await.expect(201);
+    let asked = alice.post("/v1/me/mobiles", json!({ "number": PHONE })).await.expect(201);
     market.work().await;
     let text = market.main.sent().pop().unwrap().text;
     let code: String = text.chars().filter(char::is_ascii_digit).collect();
     let path = format!("/v1/me/mobiles/{}/verify", asked["id"].as_str().unwrap());
     alice.post(&path, json!({ "code": code })).await.expect(200);
     market.work().await;
+    (alice, bob)
+}
+
+async fn a_number_goes_to_another_carrier_and_everybody_keeps_it(market: &Market) {
+    let (alice, bob) = a_phone_user_and_a_friend(market).await;
     let (friend, contact) = alice.befriends(&bob).await;
     market.work().await;
     let shown = alice.get(&format!("/v1/contacts/{friend}")).await.expect(200)["number"].clone();
@@ -220,28 +229,15 @@ async fn a_number_goes_to_another_carrier_and_everybody_keeps_it(market: &Market
     assert_eq!(json!(sent.from), shown);
     assert_eq!(alice.get(&format!("/v1/contacts/{friend}")).await.expect(200)["number"], shown);
     // What a phone says to it comes in at the new carrier.
-    let body = Telnyx::inbound("in-1", "+12025550101", shown.as_str().unwrap(), "Still here");
+    let body = Telnyx::inbound("in-1", PHONE, shown.as_str().unwrap(), "Still here");
     assert_eq!(market.other.tells("messages", &body, market.app.app.now()).await, 200);
     let list = bob.get("/v1/conversations").await.expect(200);
     assert_eq!(list["items"][0]["last_message"]["text"], "Still here");
 }
 
 async fn stop_goes_with_a_number_that_changes_its_carrier(market: &Market) {
-    const PHONE: &str = "+12025550101";
-    let capabilities = Capabilities::parse("sms").unwrap();
-    let number = |n: usize| E164::parse(&format!("+12025550{n:03}")).unwrap();
-    let import = |n| Import { number: number(n), carrier_id: "main".to_owned(), capabilities };
-    let imports: Vec<Import> = (200..203).map(import).collect();
+    let (alice, bob) = a_phone_user_and_a_friend(market).await;
     let now = market.app.app.now();
-    let write = move |db: &mut meari::db::Db| meari::numbers::import(db, now, &imports);
-    market.app.app.db.write(Lane::Any, write).await.unwrap();
-    let (alice, bob) = (market.app.person("alice").await, market.app.person("bob").await);
-    let asked = alice.post("/v1/me/mobiles", json!({ "number": PHONE })).await.expect(201);
-    market.work().await;
-    let text = market.main.sent().pop().unwrap().text;
-    let code: String = text.chars().filter(char::is_ascii_digit).collect();
-    let path = format!("/v1/me/mobiles/{}/verify", asked["id"].as_str().unwrap());
-    alice.post(&path, json!({ "code": code })).await.expect(200);
     let (friend, contact) = alice.befriends(&bob).await;
     market.work().await;
     let shown = alice.get(&format!("/v1/contacts/{friend}")).await.expect(200)["number"].clone();
