@@ -169,7 +169,7 @@ impl Parts {
         match signal {
             Signal::Account { account, seq, .. } => self.hub.ring(*account, *seq),
             Signal::Jobs => self.jobs.notify_one(),
-            Signal::Pool => {}
+            Signal::Pool | Signal::News(_) => {}
         }
     }
 

@@ -10,15 +10,15 @@ use std::sync::Mutex;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Integer};
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, SmallInt};
 use tokio::sync::watch;
 
 use crate::clock::Timestamp;
 use crate::db::{Conn, Db, Keep, Signal, Topics};
-use crate::each;
 use crate::error::{Error, Result};
 use crate::ids::AccountId;
 use crate::schema::{account_counters, account_events};
+use crate::{each, written};
 
 /// What happened, as clients see it. The numbers are stored: never reuse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -137,7 +137,7 @@ pub fn bump(db: &mut Db, account: AccountId, count: i64) -> Result<i64> {
             let seq: Option<i64> = mine.select(account_counters::seq).first(c).optional()?;
             let next = seq.map(|seq| seq + count);
             if let Some(next) = next {
-                diesel::update(mine).set(account_counters::seq.eq(next)).kept().execute(c)?;
+                SetSeq { next, account }.execute(c)?;
             }
             next
         }
@@ -150,6 +150,13 @@ pub fn bump(db: &mut Db, account: AccountId, count: i64) -> Result<i64> {
             .optional()?,
     };
     row.ok_or_else(|| Error::not_found("account"))
+}
+
+written! {
+    struct SetSeq {
+        "UPDATE account_counters SET seq = " next: i64 => BigInt,
+        " WHERE account_id = " account: AccountId => Binary,
+    } ""
 }
 
 /// Accounts fall into so many parts; who begins to read waits for those that write for his part only.
@@ -258,24 +265,34 @@ pub fn append_many(
 ) -> Result<i64> {
     let count = i64::try_from(events.len()).unwrap_or(0);
     let last = bump(db, account, count)?;
-    let rows: Vec<NewEvent> = (last - count + 1..)
-        .zip(events)
-        .map(|(seq, (kind, subject))| {
-            let ref_id = subject.map(|s| s.to_vec());
-            NewEvent { account_id: account, seq, kind: *kind as i16, ref_id, at: now }
-        })
-        .collect();
-    match rows.as_slice() {
-        // By far the most frequent, and the only one whose statement both engines can keep prepared.
-        [row] => drop(each!(db, |c| diesel::insert_into(account_events::table).values(row).execute(c))?),
-        rows => {
-            for chunk in rows.chunks(CHUNK) {
-                each!(db, |c| diesel::insert_into(account_events::table).values(chunk).execute(c))?;
-            }
+    if let [(kind, subject)] = events {
+        let subject = subject.map(|s| s.to_vec());
+        let append = AppendEvent { account, seq: last, kind: *kind as i16, subject, at: now };
+        each!(db, |c| append.execute(c))?;
+    } else {
+        let rows: Vec<NewEvent> = (last - count + 1..)
+            .zip(events)
+            .map(|(seq, (kind, subject))| {
+                let ref_id = subject.map(|s| s.to_vec());
+                NewEvent { account_id: account, seq, kind: *kind as i16, ref_id, at: now }
+            })
+            .collect();
+        for chunk in rows.chunks(CHUNK) {
+            each!(db, |c| diesel::insert_into(account_events::table).values(chunk).execute(c))?;
         }
     }
     db.signal(Signal::Account { account, seq: last, topics });
     Ok(last)
+}
+
+written! {
+    struct AppendEvent {
+        "INSERT INTO account_events (account_id, seq, kind, ref, at) VALUES (" account: AccountId => Binary,
+        ", " seq: i64 => BigInt,
+        ", " kind: i16 => SmallInt,
+        ", " subject: Option<Vec<u8>> => Nullable<Binary>,
+        ", " at: Timestamp => BigInt,
+    } ")"
 }
 
 /// Appends events of many accounts, each account's in the order given. For changes that touch both sides of a

@@ -3,16 +3,16 @@
 use diesel::connection::DefaultLoadingMode;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable};
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 use diesel::upsert::excluded;
 
 use super::books::{AddressBook, AddressObject, Change, Fetch, Glimpse, KeptProperty, Listed, Standing};
 use crate::clock::Timestamp;
-use crate::db::{Db, Keep};
-use crate::each;
+use crate::db::{Conn, Db, Keep};
 use crate::error::Result;
 use crate::ids::{AccountId, AddressBookId, ContactId};
 use crate::schema::{address_books, address_objects, address_tombstones, card_fetches, dav_properties};
+use crate::{each, written};
 
 /// Bytes of whole objects that one read brings at most, beside the object with which it is full: two hundred cards with
 /// small pictures come at once, and nobody's cards fill the memory.
@@ -41,11 +41,16 @@ pub fn find_book(db: &mut Db, account: AccountId, book: AddressBookId) -> Result
         .optional())?)
 }
 
-/// All books of an account: which, how many objects, how many bytes.
-pub fn list_sums(db: &mut Db, account: AccountId) -> Result<Vec<(AddressBookId, i64, i64)>> {
+/// All books of an account: which, its counter, how many objects, how many bytes.
+pub fn list_sums(db: &mut Db, account: AccountId) -> Result<Vec<(AddressBookId, i64, i64, i64)>> {
     Ok(each!(db, |c| address_books::table
         .filter(address_books::account_id.eq(account))
-        .select((address_books::id, address_books::object_count, address_books::size_bytes))
+        .select((
+            address_books::id,
+            address_books::seq,
+            address_books::object_count,
+            address_books::size_bytes,
+        ))
         .load(c))?)
 }
 
@@ -105,17 +110,35 @@ pub fn touch_book(
     objects: i64,
     bytes: i64,
 ) -> Result<bool> {
-    let watched: Option<bool> = each!(db, |c| diesel::update(address_books::table.find((account, book)))
-        .set((
-            address_books::seq.eq(seq),
-            address_books::object_count.eq(address_books::object_count + objects),
-            address_books::size_bytes.eq(address_books::size_bytes + bytes),
-        ))
-        .returning(address_books::watched)
-        .kept()
-        .get_result(c)
-        .optional())?;
+    let touched = address_books::table.find((account, book));
+    let watched: Option<bool> = match db.conn() {
+        // RETURNING makes SQLite build a table in memory each time; its one writer can simply look.
+        Conn::Sqlite(c) => {
+            TouchBook { seq, objects, bytes, account, book }.execute(c)?;
+            touched.select(address_books::watched).first(c).optional()?
+        }
+        Conn::Pg(c) => diesel::update(touched)
+            .set((
+                address_books::seq.eq(seq),
+                address_books::object_count.eq(address_books::object_count + objects),
+                address_books::size_bytes.eq(address_books::size_bytes + bytes),
+            ))
+            .returning(address_books::watched)
+            .kept()
+            .get_result(c)
+            .optional()?,
+    };
     Ok(watched.unwrap_or(false))
+}
+
+written! {
+    struct TouchBook {
+        "UPDATE address_books SET seq = " seq: i64 => BigInt,
+        ", object_count = object_count + " objects: i64 => BigInt,
+        ", size_bytes = size_bytes + " bytes: i64 => BigInt,
+        " WHERE account_id = " account: AccountId => Binary,
+        " AND id = " book: AddressBookId => Binary,
+    } ""
 }
 
 pub fn set_watched(db: &mut Db, account: AccountId, book: AddressBookId, watched: bool) -> Result<()> {
@@ -385,21 +408,37 @@ pub fn insert_objects(db: &mut Db, objects: &[AddressObject]) -> Result<()> {
 }
 
 pub fn update_object(db: &mut Db, object: &AddressObject) -> Result<()> {
-    let key = (object.account_id, object.book_id, object.name.as_str());
-    each!(db, |c| diesel::update(address_objects::table.find(key))
-        .set((
-            address_objects::uid.eq(&object.uid),
-            address_objects::etag.eq(&object.etag),
-            address_objects::contact_id.eq(object.contact_id),
-            address_objects::size_bytes.eq(object.size_bytes),
-            address_objects::seq.eq(object.seq),
-            address_objects::updated_at.eq(object.updated_at),
-            address_objects::body.eq(&object.body),
-            address_objects::base.eq(&object.base),
-        ))
-        .kept()
-        .execute(c))?;
+    let update = UpdateObject {
+        uid: object.uid.clone(),
+        etag: object.etag.clone(),
+        contact: object.contact_id,
+        size: object.size_bytes,
+        seq: object.seq,
+        updated_at: object.updated_at,
+        body: object.body.clone(),
+        base: object.base.clone(),
+        account: object.account_id,
+        book: object.book_id,
+        name: object.name.clone(),
+    };
+    each!(db, |c| update.execute(c))?;
     Ok(())
+}
+
+written! {
+    struct UpdateObject {
+        "UPDATE address_objects SET uid = " uid: String => Text,
+        ", etag = " etag: String => Text,
+        ", contact_id = " contact: Option<ContactId> => Nullable<Binary>,
+        ", size_bytes = " size: i32 => Integer,
+        ", seq = " seq: i64 => BigInt,
+        ", updated_at = " updated_at: Timestamp => BigInt,
+        ", body = " body: Vec<u8> => Binary,
+        ", base = " base: Option<Vec<u8>> => Nullable<Binary>,
+        " WHERE account_id = " account: AccountId => Binary,
+        " AND book_id = " book: AddressBookId => Binary,
+        " AND name = " name: String => Text,
+    } ""
 }
 
 /// Takes an object away and leaves a tombstone.

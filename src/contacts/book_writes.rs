@@ -1,7 +1,7 @@
 //! Writing objects of address books: put, delete, copy and move, each checked and done in one transaction.
 
 use super::books::{
-    ACCOUNT_BYTES_MAX, AddressObject, KeptProperty, OBJECTS_MAX, PRUNE_EVERY, SHARED, Standing,
+    ACCOUNT_BYTES_MAX, AddressObject, CardChanged, KeptProperty, OBJECTS_MAX, PRUNE_EVERY, SHARED, Standing,
     TOMBSTONES_KEPT, etag_of, prune_tombstones,
 };
 use super::card_friends::Wish;
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::dav::EntityCondition;
-use crate::db::Db;
+use crate::db::{Db, News, Signal, Topics};
 use crate::error::Result;
 use crate::events;
 use crate::ids::{AccountId, AddressBookId, ContactId};
@@ -91,9 +91,10 @@ pub fn put(
     events::lock(db, &locked)?;
     let found = store::list_standing(db, account, book, put.name, put.uid)?;
     let before = found.iter().find(|o| o.name == put.name);
-    if let Some(refusal) = reason_against(db, account, book, &found, put)? {
-        return refused(refusal);
-    }
+    let last = match check(db, account, book, &found, put)? {
+        Ok(last) => last,
+        Err(refusal) => return refused(refusal),
+    };
     if before.is_none()
         && let Some((book, contact)) = hidden_cards::contact_at(db, account, book, put.name)?
     {
@@ -136,7 +137,7 @@ pub fn put(
         body,
         base,
     };
-    let written = write_object(db, now, before.map(|o| o.size_bytes), &object)?;
+    let written = write_object(db, now, before.map(|o| o.size_bytes), &object, Some(last))?;
     sharing::wake_members(db, account, book)?;
     match object.contact_id.filter(|_| object.is_kept_by_us()) {
         Some(contact) => follow_name(db, now, contact, &object, put, written),
@@ -166,34 +167,34 @@ fn person_meant(
     }
 }
 
-/// What stands against a write, when this is there already.
-fn reason_against(
+/// What stands against a write, when this is there already; the book's counter when nothing does.
+fn check(
     db: &mut Db,
     account: AccountId,
     book: AddressBookId,
     found: &[Standing],
     put: &Put<'_>,
-) -> Result<Option<Refusal>> {
+) -> Result<std::result::Result<i64, Refusal>> {
     let before = found.iter().find(|o| o.name == put.name);
     let books = store::list_sums(db, account)?;
-    let Some((_, count, _)) = books.iter().find(|(id, ..)| *id == book) else {
-        return Ok(Some(Refusal::Missing));
+    let Some((_, last, count, _)) = books.iter().find(|(id, ..)| *id == book) else {
+        return Ok(Err(Refusal::Missing));
     };
     if put.condition.check(before.map(|o| o.etag.as_str())).is_err() {
-        return Ok(Some(Refusal::Changed));
+        return Ok(Err(Refusal::Changed));
     }
     if let Some(holder) = found.iter().find(|o| o.uid == put.uid && o.name != put.name) {
-        return Ok(Some(Refusal::UidConflict { holder: holder.name.clone() }));
+        return Ok(Err(Refusal::UidConflict { holder: holder.name.clone() }));
     }
     if before.is_some_and(|o| o.uid != put.uid) {
-        return Ok(Some(Refusal::UidConflict { holder: put.name.to_owned() }));
+        return Ok(Err(Refusal::UidConflict { holder: put.name.to_owned() }));
     }
     let grows =
         i64::try_from(put.body.len()).unwrap_or(i64::MAX) - before.map_or(0, |o| i64::from(o.size_bytes));
-    let used: i64 = books.iter().map(|(_, _, bytes)| bytes).sum();
+    let used: i64 = books.iter().map(|(.., bytes)| bytes).sum();
     let full = before.is_none() && *count >= OBJECTS_MAX
         || grows > 0 && used.saturating_add(grows) > ACCOUNT_BYTES_MAX;
-    Ok(full.then_some(Refusal::Full))
+    Ok(if full { Err(Refusal::Full) } else { Ok(*last) })
 }
 
 /// What becomes of a card of the user's own.
@@ -275,12 +276,14 @@ pub(super) fn marked_etag(body: &[u8], seq: i64) -> String {
     format!("{}-{seq}\"", etag.trim_end_matches('"'))
 }
 
-/// Inserts, or updates what had `before` bytes, and moves the book's counter and sums on.
+/// Inserts, or updates what had `before` bytes, and moves the book's counter and sums on. Who knows where the book's
+/// counter stood (`last`) has memories told what changed, in place of having them forget the book.
 pub(super) fn write_object(
     db: &mut Db,
     now: Timestamp,
     before: Option<i32>,
     object: &AddressObject,
+    last: Option<i64>,
 ) -> Result<Written> {
     let grows = i64::from(object.size_bytes) - before.map_or(0, i64::from);
     match before {
@@ -288,8 +291,15 @@ pub(super) fn write_object(
         Some(_) => store::update_object(db, object)?,
     }
     let created = before.is_none();
-    let book = (object.account_id, object.book_id);
-    pushes::touched(db, now, book, object.seq, i64::from(created), grows)?;
+    let (book, objects) = ((object.account_id, object.book_id), i64::from(created));
+    let topics = match last {
+        Some(last) => {
+            db.signal(Signal::News(News::new(CardChanged::new(object, last, objects, grows))));
+            Topics::CARDS
+        }
+        None => Topics::BOOKS,
+    };
+    pushes::touched(db, now, book, (object.seq, topics), objects, grows)?;
     Ok(Written::Done { created, etag: Some(object.etag.clone()), seq: object.seq })
 }
 
@@ -331,7 +341,8 @@ pub(super) fn bury(db: &mut Db, now: Timestamp, account: AccountId, object: &Add
     hidden_cards::keep(db, object)?;
     let seq = events::bump(db, account, 1)?;
     store::bury_object(db, account, object.book_id, &object.name, seq)?;
-    pushes::touched(db, now, (account, object.book_id), seq, -1, -i64::from(object.size_bytes))?;
+    let shrinks = -i64::from(object.size_bytes);
+    pushes::touched(db, now, (account, object.book_id), (seq, Topics::BOOKS), -1, shrinks)?;
     if seq % PRUNE_EVERY == 0 {
         prune_tombstones(db, account, TOMBSTONES_KEPT)?;
     }
@@ -413,7 +424,7 @@ pub fn transfer(
         created_at: now,
         ..source
     };
-    let written = write_object(db, now, replaced.as_ref().map(|o| o.size_bytes), &object)?;
+    let written = write_object(db, now, replaced.as_ref().map(|o| o.size_bytes), &object, None)?;
     sharing::wake_members(db, account, book.id)?;
     if replaced.is_some() {
         // As if it had been deleted first (RFC 4918 9.8.4, 9.9.3).

@@ -194,6 +194,38 @@ pub struct Change {
     pub object: Option<Listed>,
 }
 
+/// A card that was written, for memories of its book ([`News`](crate::db::News)).
+#[derive(Debug, Clone)]
+pub struct CardChanged {
+    /// Whose book.
+    pub account: AccountId,
+    /// Which.
+    pub book: AddressBookId,
+    /// The book's counter before.
+    pub last: i64,
+    /// Objects more.
+    pub objects: i64,
+    /// Bytes more.
+    pub bytes: i64,
+    /// What became of it.
+    pub change: Change,
+}
+
+impl CardChanged {
+    pub(super) fn new(object: &AddressObject, last: i64, objects: i64, bytes: i64) -> CardChanged {
+        let listed = Listed {
+            name: object.name.clone(),
+            etag: object.etag.clone(),
+            size_bytes: object.size_bytes,
+            seq: object.seq,
+            created_at: object.created_at,
+            updated_at: object.updated_at,
+        };
+        let change = Change { seq: object.seq, name: object.name.clone(), object: Some(listed) };
+        CardChanged { account: object.account_id, book: object.book_id, last, objects, bytes, change }
+    }
+}
+
 /// A property that a client set and that means nothing to us.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct KeptProperty {

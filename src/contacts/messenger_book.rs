@@ -10,7 +10,7 @@ use super::messenger_card::{MessengerCard, render_messenger_card};
 use super::vcard::{self, Card};
 use super::{card_friends, hidden_cards, pushes};
 use crate::clock::Timestamp;
-use crate::db::Db;
+use crate::db::{Db, Topics};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::ids::{AccountId, AddressBookId, AppPasswordId, ContactId};
@@ -109,7 +109,14 @@ pub fn put_messenger_cards(
     for object in &changed {
         store::update_object(db, object)?;
     }
-    pushes::touched(db, now, (account, book.id), last, i64::try_from(new.len()).unwrap_or(0), bytes)
+    pushes::touched(
+        db,
+        now,
+        (account, book.id),
+        (last, Topics::BOOKS),
+        i64::try_from(new.len()).unwrap_or(0),
+        bytes,
+    )
 }
 
 /// A card of the user's own that has a friend's UID is an old copy of the friend's.
@@ -232,7 +239,7 @@ fn number_own_cards(
             body,
             ..own.clone()
         };
-        write_object(db, now, Some(own.size_bytes), &object)?;
+        write_object(db, now, Some(own.size_bytes), &object, None)?;
     }
     Ok(())
 }

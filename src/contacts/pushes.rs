@@ -9,14 +9,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::book_store as store;
-use super::books::{self, AddressBook, ring};
+use super::books::{self, AddressBook};
 use super::carddav::sync_token;
 use super::sharing;
 use crate::accounts;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::dav::push::{PushMessage, Triggers};
-use crate::db::Db;
+use crate::db::{Db, Signal, Topics};
 use crate::error::Result;
 use crate::events;
 use crate::ids::{AccountId, AddressBookId, AppPasswordId, PushRegistrationId};
@@ -124,12 +124,12 @@ pub fn register(
     Ok(id)
 }
 
-/// Moves a book's counter and sums on and tells whoever waits for it, here and by push.
+/// Moves a book's counter and sums on and tells whoever waits for it, here (of `topics`) and by push.
 pub(super) fn touched(
     db: &mut Db,
     now: Timestamp,
     (account, book): (AccountId, AddressBookId),
-    seq: i64,
+    (seq, topics): (i64, Topics),
     objects: i64,
     bytes: i64,
 ) -> Result<()> {
@@ -139,7 +139,7 @@ pub(super) fn touched(
             store::set_watched(db, account, book, false)?;
         }
     }
-    ring(db, account, seq);
+    db.signal(Signal::Account { account, seq, topics });
     Ok(())
 }
 

@@ -279,7 +279,7 @@ fn become_shared(db: &mut Db, now: Timestamp, book: &AddressBook) -> Result<()> 
             body,
             ..bound.clone()
         };
-        book_writes::write_object(db, now, Some(bound.size_bytes), &object)?;
+        book_writes::write_object(db, now, Some(bound.size_bytes), &object, None)?;
     }
     Ok(())
 }

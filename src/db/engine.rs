@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
 use tokio_postgres::config::SslMode;
 
-use super::{Db, Engine, Hush};
+use super::{Db, Engine, Hush, page_cache};
 use crate::error::{Error, Result};
 
 /// How long a connection waits for another one before it gives up.
@@ -150,10 +150,10 @@ fn open_sqlite(path: &Path, purpose: Purpose) -> Result<SqliteConnection> {
         std::fs::create_dir_all(folder)
             .map_err(|e| Error::caused(format!("making the folder {}", folder.display()), e))?;
     }
+    page_cache::install();
     let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(away)?;
     // Memory is taken only as it is used. The writer's pages stay good from one transaction to the next; a reader must
     // forget all of its pages after every commit of the writer, so it is given little.
-    // The writer's share is bounded, too: after a page was split, SQLite goes through all of them at the commit.
     let cache_kib = if purpose == Purpose::Write { 65_536 } else { 2_048 };
     // An answer to a carrier promises that the message outlives a power cut. The lane's commits are synced by a thread
     // of their own before anybody is answered (see `log`); all others sync themselves.

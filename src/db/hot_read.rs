@@ -1,14 +1,15 @@
 //! Hot reads: many questions of one kind, answered by one set-based function.
 //!
-//! Questions gather while all readers are busy; a reader that comes by takes them all. On PostgreSQL that makes one
-//! statement of dozens; on SQLite the function loops, which costs nothing there.
+//! Questions gather while a reader is on its way, and the next one takes them all. On PostgreSQL that makes one statement
+//! of dozens. On SQLite the function loops, and all of them share what a reader would otherwise fetch anew for each: it
+//! forgets its pages whenever the writer commits.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::{Database, Db};
+use super::{Database, Db, Engine};
 use crate::error::{Error, Result};
 
 /// Questions handed to the function at once: bounds the arrays of one statement.
@@ -21,10 +22,46 @@ struct Question<I, O> {
     reply: oneshot::Sender<Result<O>>,
 }
 
+struct Gathering<I, O> {
+    waiting: VecDeque<Question<I, O>>,
+    /// Readers on their way.
+    sent: usize,
+}
+
 struct Shared<I, O> {
     database: Database,
     run: Run<I, O>,
-    waiting: Mutex<VecDeque<Question<I, O>>>,
+    readers_max: usize,
+    gathering: Mutex<Gathering<I, O>>,
+}
+
+impl<I, O> Shared<I, O> {
+    fn lock(&self) -> MutexGuard<'_, Gathering<I, O>> {
+        self.gathering.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reader on his way. However he ends, the next one may be sent; if he never begins, there is none to be had.
+struct Errand<I: Send + 'static, O: Send + 'static> {
+    shared: Arc<Shared<I, O>>,
+    begun: bool,
+}
+
+impl<I: Send + 'static, O: Send + 'static> Drop for Errand<I, O> {
+    fn drop(&mut self) {
+        let more = {
+            let mut gathering = self.shared.lock();
+            gathering.sent = gathering.sent.saturating_sub(1);
+            if !self.begun {
+                gathering.waiting.clear();
+            }
+            !gathering.waiting.is_empty()
+        };
+        if more {
+            // Those whom no reader can be had for are told so by their questions' end.
+            let _ = send_reader(&self.shared);
+        }
+    }
 }
 
 /// A reading function over a slice of items, fed by single callers. One for each hot read.
@@ -33,50 +70,50 @@ pub struct HotRead<I, O>(Arc<Shared<I, O>>);
 impl<I: Send + 'static, O: Send + 'static> HotRead<I, O> {
     /// `run` answers each item at its place. When it fails for several, each is asked alone.
     pub fn new(database: &Database, run: Run<I, O>) -> Self {
-        HotRead(Arc::new(Shared { database: database.clone(), run, waiting: Mutex::default() }))
+        let readers_max = match database.engine() {
+            Engine::Sqlite => 1,
+            Engine::Postgres => 2,
+        };
+        let gathering = Mutex::new(Gathering { waiting: VecDeque::new(), sent: 0 });
+        HotRead(Arc::new(Shared { database: database.clone(), run, readers_max, gathering }))
     }
 
     /// Asks one question.
     pub async fn call(&self, item: I) -> Result<O> {
         let (reply, answer) = oneshot::channel();
-        let was_empty = {
-            let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.push_back(Question { item, reply });
-            waiting.len() == 1
-        };
-        if was_empty {
-            send_reader(&self.0)?;
-        }
+        self.0.lock().waiting.push_back(Question { item, reply });
+        send_reader(&self.0)?;
         answer.await.map_err(|_| Error::unavailable("busy", "Too much is waiting. Try again in a moment."))?
     }
 }
 
-/// Sends a reader to the questions. When none can be had, everybody who waits is answered with `busy`.
+/// Sends a reader to the questions unless enough are on their way. When none can be had, everybody who waits is answered
+/// with `busy`.
 fn send_reader<I: Send + 'static, O: Send + 'static>(shared: &Arc<Shared<I, O>>) -> Result<()> {
-    let all = shared.clone();
+    {
+        let mut gathering = shared.lock();
+        if gathering.sent >= shared.readers_max {
+            return Ok(());
+        }
+        gathering.sent += 1;
+    }
+    let mut errand = Errand { shared: shared.clone(), begun: false };
     let job = move |db: &mut Db| -> Box<dyn FnOnce() + Send> {
         let (items, replies): (Vec<I>, Vec<_>) = {
-            let mut waiting = all.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = waiting.len().min(ITEMS_MAX);
-            let taken = waiting.drain(..count).map(|question| (question.item, question.reply)).unzip();
-            // The next reader may begin before this one is done.
-            let more = !waiting.is_empty();
-            drop(waiting);
-            if more {
-                let _ = send_reader(&all);
-            }
-            taken
+            errand.begun = true;
+            let mut gathering = errand.shared.lock();
+            let count = gathering.waiting.len().min(ITEMS_MAX);
+            gathering.waiting.drain(..count).map(|question| (question.item, question.reply)).unzip()
         };
-        let answers = answer_all(db, all.run, &items);
+        let answers = answer_all(db, errand.shared.run, &items);
+        drop(errand);
         Box::new(move || {
             for (reply, answer) in replies.into_iter().zip(answers) {
                 let _ = reply.send(answer);
             }
         })
     };
-    shared.database.submit_read(Box::new(job)).inspect_err(|_| {
-        shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    })
+    shared.database.submit_read(Box::new(job))
 }
 
 fn answer_all<I, O>(db: &mut Db, run: Run<I, O>, items: &[I]) -> Vec<Result<O>> {

@@ -1,7 +1,8 @@
 //! Statements that are prepared once, although Diesel would prepare them each time.
 //!
 //! Diesel keeps no `UPDATE` and nothing with a literal of ours in its cache, because their text may differ from call to
-//! call. Where it does not, preparing is waste: a twelfth of SQLite's writer, and one more round trip on PostgreSQL.
+//! call. Where it does not, preparing is waste: one more round trip on PostgreSQL. On SQLite this holds for statements
+//! that answer rows; what only changes some is prepared anew all the same, unless it is [`written`](super::written) out.
 
 use diesel::backend::Backend;
 use diesel::prelude::*;

@@ -51,8 +51,19 @@ impl Default for Options {
 pub enum Lane {
     /// The account's own.
     Of(AccountId),
+    /// Of an account that only its transaction will know; the same for the same number.
+    Spread(u32),
     /// Touches no account.
     Any,
+}
+
+impl Lane {
+    /// For what is known by a word only.
+    pub fn of_word(word: &str) -> Lane {
+        Lane::Spread(
+            word.bytes().fold(0, |sum: u32, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))),
+        )
+    }
 }
 
 impl From<AccountId> for Lane {
@@ -230,6 +241,7 @@ impl Database {
     pub(super) fn lane_index(&self, lane: Lane) -> usize {
         match lane {
             Lane::Any => 0,
+            Lane::Spread(n) => n as usize % self.shared.lanes.len().max(1),
             Lane::Of(account) => {
                 // The last bytes of a UUIDv7 are random.
                 let tail =

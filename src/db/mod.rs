@@ -14,6 +14,8 @@ mod kept;
 mod lanes;
 mod log;
 mod migrate;
+mod page_cache;
+mod written;
 
 use engine::Io;
 pub use engine::{Conn, PgConn};
@@ -23,6 +25,7 @@ pub use kept::Keep;
 pub use lanes::{Database, Lane, Options};
 pub use migrate::{down as migrate_down, pending as pending_migrations, up as migrate_up};
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -56,6 +59,9 @@ impl Topics {
     pub const ROUTES: Topics = Topics(2);
     /// An address book changed.
     pub const BOOKS: Topics = Topics(4);
+    /// A card of an address book changed, and the [`News`] just before say how. Other nodes, which have no news, hear it
+    /// as [`Topics::BOOKS`].
+    pub const CARDS: Topics = Topics(8);
 
     /// Both.
     #[must_use]
@@ -85,7 +91,41 @@ pub enum Signal {
     Jobs,
     /// The pool of numbers changed.
     Pool,
+    /// How something changed, for memories of this node that would otherwise have to forget it. Comes before the signal
+    /// that tells of the same change.
+    News(News),
 }
+
+/// What an operation says to a memory of its own domain.
+#[derive(Clone)]
+pub struct News(Arc<dyn Any + Send + Sync>);
+
+impl News {
+    /// Wraps it.
+    pub fn new<T: Any + Send + Sync>(content: T) -> News {
+        News(Arc::new(content))
+    }
+
+    /// The content, for whoever knows such.
+    pub fn read<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+impl std::fmt::Debug for News {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("News")
+    }
+}
+
+/// The very same.
+impl PartialEq for News {
+    fn eq(&self, other: &News) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for News {}
 
 /// Who is not told of what an operation changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -40,11 +40,14 @@ impl Outbox {
                 if waiting.accounts.len() >= ACCOUNTS_MAX {
                     waiting.accounts.clear();
                 }
-                let entry = waiting.accounts.entry(*account).or_insert((*seq, *topics));
-                *entry = (entry.0.max(*seq), entry.1.and(*topics));
+                // Where there are no news, what they tell of must be read again.
+                let topics = if topics.has(Topics::CARDS) { topics.and(Topics::BOOKS) } else { *topics };
+                let entry = waiting.accounts.entry(*account).or_insert((*seq, topics));
+                *entry = (entry.0.max(*seq), entry.1.and(topics));
             }
             Signal::Jobs => waiting.jobs = true,
             Signal::Pool => waiting.pool = true,
+            Signal::News(_) => return,
         }
         drop(waiting);
         self.wake.notify_one();

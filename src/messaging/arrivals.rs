@@ -7,8 +7,9 @@ use moka::sync::Cache;
 
 use super::groups::{self, GroupText};
 use super::guard::{self, Means, Suspect, Verdict};
+use super::intake::{self, Coming, Taken, Whom};
 use super::outbox::{self, NewSms, Purpose};
-use super::receive::{self, Arrived, Received};
+use super::receive::{self, Received};
 use super::routes::{Meaning, Route, Routes, SmsLine, resolve_many, sms_line};
 use super::{bridge, consenting, reactions, receipts, receive_and_forward, rounds, tapbacks};
 use crate::accounts::limits::{self, Limit};
@@ -38,7 +39,7 @@ type Heard = (Timestamp, AccountId, HandsetId);
 pub struct Arrivals {
     routes: Arc<Routes>,
     resolve: HotRead<(E164, E164), Meaning>,
-    receive: HotOperation<Arrived, Received>,
+    receive: HotOperation<Coming, Taken>,
     heard: HotOperation<Heard, ()>,
     heard_lately: Cache<HandsetId, ()>,
 }
@@ -52,7 +53,7 @@ impl Arrivals {
         Arrivals {
             routes,
             resolve: HotRead::new(&app.db, resolve_many),
-            receive: HotOperation::new(&app.db, receive::receive),
+            receive: HotOperation::new(&app.db, intake::take),
             heard: HotOperation::new(&app.db, note_heard),
             heard_lately: Cache::builder().max_capacity(200_000).time_to_live(HEARD_EVERY).build(),
         }
@@ -86,9 +87,17 @@ impl Arrivals {
         if !sms.others.is_empty() && self.to_group(app, carrier_id, &sms, &from).await? {
             return Ok(());
         }
+        let known = self.routes.get(&from, &sms.to);
+        if known.is_none() && self.to_unknown(app, carrier_id, &sms, &from).await? {
+            return Ok(());
+        }
         // A route may be as old as a minute when another node changed it; the second look is fresh.
-        for attempt in 0..2 {
-            let meaning = self.meaning(&from, &sms.to, attempt > 0).await?;
+        let mut known = known.map(|route| Meaning::Contact(Box::new(route)));
+        for _ in 0..2 {
+            let meaning = match known.take() {
+                Some(meaning) => meaning,
+                None => self.meaning(&from, &sms.to).await?,
+            };
             let Meaning::Contact(route) = meaning else {
                 return self.lost(app, carrier_id, &sms, &from, meaning).await;
             };
@@ -104,10 +113,8 @@ impl Arrivals {
         ))
     }
 
-    async fn meaning(&self, from: &E164, to: &E164, fresh: bool) -> Result<Meaning> {
-        if let Some(route) = self.routes.get(from, to).filter(|_| !fresh) {
-            return Ok(Meaning::Contact(Box::new(route)));
-        }
+    /// What a pair means now.
+    async fn meaning(&self, from: &E164, to: &E164) -> Result<Meaning> {
         let stamp = self.routes.stamp();
         let meaning = self.resolve.call((from.clone(), to.clone())).await?;
         if let Meaning::Contact(route) = &meaning {
@@ -116,10 +123,29 @@ impl Arrivals {
         Ok(meaning)
     }
 
+    /// A text of which nothing is known but the two numbers; false when it wants a closer look.
+    async fn to_unknown(&self, app: &App, carrier_id: &str, sms: &InboundSms, from: &E164) -> Result<bool> {
+        if !sms.media.is_empty() || tapbacks::parse(&sms.text).is_some() {
+            return Ok(false);
+        }
+        let stamp = self.routes.stamp();
+        let origin = sms.origin.clone();
+        let whom = Whom::Pair { from: from.clone(), to: sms.to.clone(), origin };
+        let taken =
+            self.receive.call(Lane::of_word(from.as_str()), coming(app, carrier_id, sms, whom)).await?;
+        let Taken::Found(received, route) = taken else { return Ok(false) };
+        self.note_heard(app, route.account, route.handset);
+        self.routes.put(from, &sms.to, &route, stamp);
+        if matches!(received, Received::Stored(_)) {
+            app.metrics.message("inbound", "received");
+        }
+        Ok(received != Received::Stale)
+    }
+
     /// Takes a text of a group; false when it is an ordinary one for us: our number in it names nobody, or somebody
     /// who has no client and is reached by SMS.
     async fn to_group(&self, app: &App, carrier_id: &str, sms: &InboundSms, from: &E164) -> Result<bool> {
-        let meaning = self.meaning(from, &sms.to, true).await?;
+        let meaning = self.meaning(from, &sms.to).await?;
         let route = if let Meaning::Contact(route) = meaning { Some(*route) } else { None };
         if let Some(route) = &route {
             if route.onward.is_some() || !route.open {
@@ -167,19 +193,16 @@ impl Arrivals {
         }
         // With pictures it is not the hot path either: their rows and jobs belong into the same transaction.
         let (lane, alone) = (route.account, route.onward.is_some() || !sms.media.is_empty());
-        let arrived = Arrived {
-            now: app.now(),
-            carrier_id: carrier_id.to_owned(),
-            carrier_message_id: sms.carrier_message_id.clone(),
-            route,
-            text: bridge::normalize(&sms.text),
-            segment_count: i16::try_from(sms.segment_count).unwrap_or(i16::MAX),
-        };
         let received = if alone {
-            let media = sms.media.clone();
+            let whom = Whom::Known(Box::new(route.clone()));
+            let (arrived, media) = (coming(app, carrier_id, sms, whom).to(route), sms.media.clone());
             app.db.write(lane, move |db| receive_and_forward(db, &arrived, &media)).await?
         } else {
-            self.receive.call(lane, arrived).await?
+            let coming = coming(app, carrier_id, sms, Whom::Known(Box::new(route)));
+            match self.receive.call(lane, coming).await? {
+                Taken::Known(received) | Taken::Found(received, _) => received,
+                Taken::NotPlain => Received::Stale,
+            }
         };
         if matches!(received, Received::Stored(_)) {
             app.metrics.message("inbound", "received");
@@ -288,6 +311,17 @@ impl Arrivals {
             app.metrics.message("outbound", outbox::state_from_receipt(state).as_str());
         }
         Ok(())
+    }
+}
+
+fn coming(app: &App, carrier_id: &str, sms: &InboundSms, whom: Whom) -> Coming {
+    Coming {
+        now: app.now(),
+        carrier_id: carrier_id.to_owned(),
+        carrier_message_id: sms.carrier_message_id.clone(),
+        whom,
+        text: bridge::normalize(&sms.text),
+        segment_count: i16::try_from(sms.segment_count).unwrap_or(i16::MAX),
     }
 }
 

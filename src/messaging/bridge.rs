@@ -14,6 +14,9 @@ pub const TEXT_MAX: usize = 4_000;
 /// A message as we keep it: NFC (a decomposed é would make the SMS dearer), LF for line ends, no other control
 /// characters, nothing around it.
 pub fn normalize(text: &str) -> String {
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.trim_matches(' ').to_owned();
+    }
     let lines = text.replace("\r\n", "\n").replace('\r', "\n");
     let kept: String = lines.nfc().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect();
     kept.trim_matches(['\n', ' ', '\t']).to_owned()

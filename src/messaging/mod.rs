@@ -18,6 +18,7 @@ pub mod fetch;
 pub mod groups;
 pub mod guard;
 pub mod held;
+mod intake;
 pub mod jobs;
 pub mod ledger;
 pub mod links;

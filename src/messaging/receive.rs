@@ -10,7 +10,7 @@
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Binary, Bool, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, SmallInt, Text};
 
 use super::routes::Route;
 use super::{Message, MessageState, Source, Via, outbox, pushes, store, submit};
@@ -19,11 +19,11 @@ use crate::attachments::{self, Sides};
 use crate::carriers::InboundMedia;
 use crate::clock::Timestamp;
 use crate::db::{Conn, Db, Signal, Topics};
-use crate::each;
 use crate::error::{Error, Result};
 use crate::events::{self, EventKind};
 use crate::ids::{AccountId, MessageId};
 use crate::schema::carrier_callbacks;
+use crate::{each, written};
 
 /// What a row of `carrier_callbacks` claims. The numbers are stored: never reuse one.
 pub(super) const CLAIM_INBOUND: i16 = 1;
@@ -69,18 +69,26 @@ pub(super) fn claim(
     subject: Option<&[u8]>,
     now: Timestamp,
 ) -> Result<bool> {
-    let count = each!(db, |c| diesel::insert_into(carrier_callbacks::table)
-        .values((
-            carrier_callbacks::carrier_id.eq(carrier_id),
-            carrier_callbacks::kind.eq(kind),
-            carrier_callbacks::sid.eq(sid),
-            carrier_callbacks::status.eq(status),
-            carrier_callbacks::ref_id.eq(subject),
-            carrier_callbacks::at.eq(now),
-        ))
-        .on_conflict_do_nothing()
-        .execute(c))?;
-    Ok(count == 1)
+    let claim = Claim {
+        carrier: carrier_id.to_owned(),
+        kind,
+        sid: sid.to_owned(),
+        status: status.to_owned(),
+        subject: subject.map(<[u8]>::to_vec),
+        at: now,
+    };
+    Ok(each!(db, |c| claim.execute(c))? == 1)
+}
+
+written! {
+    struct Claim {
+        "INSERT INTO carrier_callbacks (carrier_id, kind, sid, status, ref, at) VALUES (" carrier: String => Text,
+        ", " kind: i16 => SmallInt,
+        ", " sid: String => Text,
+        ", " status: String => Text,
+        ", " subject: Option<Vec<u8>> => Nullable<Binary>,
+        ", " at: Timestamp => BigInt,
+    } ") ON CONFLICT DO NOTHING"
 }
 
 /// The ids that begin with `start` under which SMS were stored from `since` until `until`, oldest first.

@@ -221,12 +221,25 @@ type PlacedPairRow = (
 /// What many pairs of (handset, our number) mean, each at its place. On PostgreSQL the contacts among them, which is
 /// nearly all, are one statement.
 pub fn resolve_many(db: &mut Db, pairs: &[(E164, E164)]) -> Result<Vec<Meaning>> {
+    let found = find_contacts(db, pairs)?;
+    let mut meanings = Vec::with_capacity(pairs.len());
+    for ((from, to), route) in pairs.iter().zip(found) {
+        meanings.push(match route {
+            Some(route) => Meaning::Contact(Box::new(route)),
+            None => explain(db, from, to)?,
+        });
+    }
+    Ok(meanings)
+}
+
+/// The contacts that many pairs of (handset, our number) reach, each at its place. On PostgreSQL one statement.
+pub fn find_contacts(db: &mut Db, pairs: &[(E164, E164)]) -> Result<Vec<Option<Route>>> {
     let rows: Vec<PlacedPairRow> = match db.conn() {
         Conn::Pg(c) if pairs.len() > 1 => {
             let (from, to) = pairs.iter().map(|(f, t)| (f.to_string(), t.to_string())).unzip();
             FindPairs { from, to }.load(c)?
         }
-        _ => return pairs.iter().map(|(from, to)| resolve(db, from, to)).collect(),
+        _ => return pairs.iter().map(|(from, to)| find_contact(db, from, to)).collect(),
     };
     let mut found: Vec<Option<PairRow>> = pairs.iter().map(|_| None).collect();
     for (place, account, handset, contact, conversation, peer, state, theirs, peer_state, line, guard) in rows
@@ -237,14 +250,7 @@ pub fn resolve_many(db: &mut Db, pairs: &[(E164, E164)]) -> Result<Vec<Meaning>>
                 Some((account, handset, contact, conversation, peer, state, theirs, peer_state, line, guard));
         }
     }
-    let mut meanings = Vec::with_capacity(pairs.len());
-    for ((from, to), row) in pairs.iter().zip(found) {
-        meanings.push(match route_of(db, row)? {
-            Some(route) => Meaning::Contact(Box::new(route)),
-            None => explain(db, from, to)?,
-        });
-    }
-    Ok(meanings)
+    found.into_iter().map(|row| route_of(db, row)).collect()
 }
 
 /// The contact that a user's handset reaches behind a number, as long as both sides have each other.
@@ -430,7 +436,7 @@ impl Routes {
                 self.changes.fetch_add(1, Ordering::AcqRel);
                 self.entries.invalidate_all();
             }
-            Signal::Account { .. } | Signal::Jobs => {}
+            Signal::Account { .. } | Signal::Jobs | Signal::News(_) => {}
         }
     }
 }

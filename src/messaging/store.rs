@@ -1,16 +1,17 @@
 //! Queries of `messages`, `outbound_sms`, `carrier_callbacks` and the messaging half of `conversation_members`.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text};
 
 use super::{Message, MessageState, Source, Via};
 use crate::clock::Timestamp;
 use crate::db::{Db, Keep};
-use crate::each;
 use crate::error::Result;
 use crate::ids::{AccountId, ContactId, ConversationId, MessageId};
 use crate::schema::{
     accounts, carrier_callbacks, contacts, conversation_members, conversations, message_replies, messages,
 };
+use crate::{each, written};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = messages)]
@@ -51,23 +52,41 @@ impl From<MessageRow> for Message {
 }
 
 pub fn insert_message(db: &mut Db, message: &Message) -> QueryResult<usize> {
-    each!(db, |c| diesel::insert_into(messages::table)
-        .values((
-            messages::id.eq(message.id),
-            messages::conversation_id.eq(message.conversation),
-            messages::sender_account_id.eq(message.sender),
-            messages::recipient_account_id.eq(message.recipient),
-            messages::source.eq(message.source.as_str()),
-            messages::via.eq(message.via.as_str()),
-            messages::text.eq(&message.text),
-            messages::state.eq(message.state.as_str()),
-            messages::error_code.eq(message.error_code.as_deref()),
-            messages::segment_count.eq(message.segment_count),
-            messages::client_id.eq(message.client_id.as_deref()),
-            messages::sent_at.eq(message.sent_at),
-            messages::updated_at.eq(message.updated_at),
-        ))
-        .execute(c))
+    let insert = InsertMessage {
+        id: message.id,
+        conversation: message.conversation,
+        sender: message.sender,
+        recipient: message.recipient,
+        source: message.source.as_str(),
+        via: message.via.as_str(),
+        text: message.text.clone(),
+        state: message.state.as_str(),
+        error_code: message.error_code.clone(),
+        segment_count: message.segment_count,
+        client_id: message.client_id.clone(),
+        sent_at: message.sent_at,
+        updated_at: message.updated_at,
+    };
+    each!(db, |c| insert.execute(c))
+}
+
+written! {
+    struct InsertMessage {
+        "INSERT INTO messages (id, conversation_id, sender_account_id, recipient_account_id, source, via, text, state, \
+         error_code, segment_count, client_id, sent_at, updated_at) VALUES (" id: MessageId => Binary,
+        ", " conversation: ConversationId => Binary,
+        ", " sender: AccountId => Binary,
+        ", " recipient: AccountId => Binary,
+        ", " source: &'static str => Text,
+        ", " via: &'static str => Text,
+        ", " text: String => Text,
+        ", " state: &'static str => Text,
+        ", " error_code: Option<String> => Nullable<Text>,
+        ", " segment_count: Option<i16> => Nullable<SmallInt>,
+        ", " client_id: Option<String> => Nullable<Text>,
+        ", " sent_at: Timestamp => BigInt,
+        ", " updated_at: Timestamp => BigInt,
+    } ")"
 }
 
 pub fn find_message(db: &mut Db, id: MessageId) -> Result<Option<Message>> {
@@ -228,17 +247,18 @@ pub fn touch_member(
     at: Timestamp,
     unread: i64,
 ) -> Result<bool> {
-    let count = each!(db, |c| diesel::update(conversation_members::table)
-        .filter(conversation_members::account_id.eq(account))
-        .filter(conversation_members::conversation_id.eq(conversation))
-        .set((
-            conversation_members::last_message_id.eq(message),
-            conversation_members::last_message_at.eq(at),
-            conversation_members::unread_count.eq(conversation_members::unread_count + unread),
-        ))
-        .kept()
-        .execute(c))?;
-    Ok(count == 1)
+    let touch = TouchMember { message, at, unread, account, conversation };
+    Ok(each!(db, |c| touch.execute(c))? == 1)
+}
+
+written! {
+    struct TouchMember {
+        "UPDATE conversation_members SET last_message_id = " message: MessageId => Binary,
+        ", last_message_at = " at: Timestamp => BigInt,
+        ", unread_count = unread_count + " unread: i64 => BigInt,
+        " WHERE account_id = " account: AccountId => Binary,
+        " AND conversation_id = " conversation: ConversationId => Binary,
+    } ""
 }
 
 pub fn mark_read(

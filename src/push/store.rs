@@ -163,18 +163,25 @@ pub fn list_for(db: &mut Db, subject: &Subject) -> Result<Vec<Registration>> {
 /// Everything of a kind that these owners are registered for, kept from others until the transaction ends.
 pub fn list_for_owners(db: &mut Db, kind: &str, owners: &[AccountId]) -> Result<Vec<Registration>> {
     macro_rules! query {
-        () => {
+        ($whose:expr) => {
             table::table
-                .filter(table::owner_id.eq_any(owners))
+                .filter($whose)
                 .filter(table::kind.eq(kind))
                 .order((table::account_id.asc(), table::id.asc()))
                 .select(Registration::as_select())
         };
     }
-    Ok(match db.conn() {
-        Conn::Sqlite(c) => query!().load(c)?,
-        Conn::Pg(c) => query!().for_update().load(c)?,
-    })
+    match db.conn() {
+        // A list of owners would be another statement for each length; one alone is prepared once.
+        Conn::Sqlite(c) => {
+            let mut all = Vec::new();
+            for owner in owners {
+                all.extend(query!(table::owner_id.eq(owner)).load::<Registration>(c)?);
+            }
+            Ok(all)
+        }
+        Conn::Pg(c) => Ok(query!(table::owner_id.eq_any(owners)).for_update().load(c)?),
+    }
 }
 
 pub fn list(db: &mut Db, account: AccountId, kind: &str) -> Result<Vec<Registration>> {

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 
 use super::answer::{self, Stop};
 use super::place::Place;
-use super::scribe::{Asked, Scribe, answer_part, sync_part};
+use super::scribe::{Asked, Kept, Scribe, answer_part, sync_part};
 use super::search::Search;
 use super::shelf::Shelf;
 use super::{Call, CardDav, MISSING, principals, token, with_own_handle};
@@ -123,12 +123,10 @@ async fn sync(call: Call, wanted: Wanted, text: &str, limit: Option<usize>) -> R
     if call.depth(Depth::Zero)? != Depth::Zero && call.body_has_level() {
         return Err(Fault::malformed("Depth must be 0 for sync-collection.").into());
     }
-    let scribe = Scribe::new(&call, wanted)?;
+    let mut scribe = Scribe::new(&call, wanted)?;
     if !call.shelf.is_stale() {
         let book = call.shelf.book(slug).ok_or(MISSING)?;
-        if token::parse(book.id, text) == Some(book.state()) {
-            // Nothing has changed: known without a look at the database.
-            let body = scribe.ms.finish(Some(&token::render(book.id, book.state())));
+        if let Some(body) = known_delta(&call, &mut scribe, book, text, limit) {
             return Ok(answer::multistatus(call.keep_answer(body), call.preferences));
         }
     }
@@ -145,6 +143,38 @@ async fn sync(call: Call, wanted: Wanted, text: &str, limit: Option<usize>) -> R
     }
     let part = rest.map_or(Part::Nothing, |(book, changes)| Part::Changes(Box::new(book), changes));
     Writing::new(&call, scribe, part, Some(token)).respond(call.preferences).await
+}
+
+/// The answer to a sync that needs no look at the database: nothing has changed, or a few cards of which all that is
+/// asked is remembered.
+fn known_delta(
+    call: &Call,
+    scribe: &mut Scribe,
+    book: &AddressBook,
+    text: &str,
+    limit: Option<usize>,
+) -> Option<Vec<u8>> {
+    let since = token::parse(book.id, text)?;
+    if since != book.state() {
+        // What a device has seen of friends' cards is written down, and a listing in pages has a place of its own.
+        let is_plain = scribe.wanted.address_data.is_none()
+            && !scribe.needs_kept
+            && !book.is_messenger()
+            && since.seq == since.base
+            && since.seq < book.seq;
+        let changes = call.shelf.changes_since(book.id, since.seq).filter(|_| is_plain)?;
+        if limit.is_some_and(|limit| changes.len() > limit) {
+            return None;
+        }
+        for change in changes {
+            match &change.object {
+                Some(object) => scribe.brief(book, object, &Kept::new()),
+                None => scribe.gone(book, &change.name),
+            }
+        }
+    }
+    let spoken = std::mem::take(&mut scribe.ms);
+    Some(spoken.finish(Some(&token::render(book.id, book.state()))))
 }
 
 /// Must run in the snapshot in which the shelf was read.

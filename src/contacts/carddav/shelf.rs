@@ -1,7 +1,8 @@
 //! What most requests ask is whether something changed. The answer comes from memory: the books of an account as they
-//! stand, read once and forgotten the moment a commit touches them.
+//! stand, read once and forgotten the moment a commit touches them. A card that is written is not forgotten over but
+//! noted: the phone's next question is what has changed since.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use actix_web::web::Bytes;
 use crate::accounts;
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::contacts::books::{self, AddressBook, KeptProperty};
+use crate::contacts::books::{self, AddressBook, CardChanged, Change, KeptProperty};
 use crate::contacts::sharing::{self, Access, Right};
 use crate::db::{Database, Db, Signal, Topics};
 use crate::error::Result;
@@ -26,8 +27,20 @@ const SHARD_MAX: usize = 500;
 const ANSWERS_MAX: usize = 8;
 /// Bytes of an answer that is kept at most.
 const ANSWER_BYTES_MAX: usize = 4 * 1024;
+/// Cards that were written since a shelf was read and are remembered, at most; then the oldest is known no more.
+const RECENT_MAX: usize = 8;
 /// How long a shelf is believed: the longest that another node's change can stay unseen when its doorbell is lost.
 const BELIEF: Duration = Duration::from_secs(60);
+
+/// What was written into a book lately.
+#[derive(Debug, Clone)]
+struct Recent {
+    book: AddressBookId,
+    /// Every change since this counter is here.
+    since: i64,
+    /// In their order.
+    changes: VecDeque<Change>,
+}
 
 /// The books of one account.
 #[derive(Debug)]
@@ -49,6 +62,7 @@ pub struct Shelf {
     read_at: Timestamp,
     /// Turns true when something has changed since: addresses hold still, states do not.
     stale: AtomicBool,
+    recent: Vec<Recent>,
     answers: Mutex<HashMap<AnswerKey, Bytes>>,
 }
 
@@ -102,8 +116,55 @@ impl Shelf {
             words: words.clone(),
             read_at: now,
             stale: AtomicBool::new(false),
+            recent: Vec::new(),
             answers: Mutex::default(),
         }))
+    }
+
+    /// The same after a card was written; none when something else was done to that book before.
+    fn after(&self, card: &CardChanged) -> Option<Shelf> {
+        let mut books = self.books.clone();
+        let book = books.iter_mut().find(|b| b.id == card.book && b.seq == card.last)?;
+        book.seq = card.change.seq;
+        book.object_count += card.objects;
+        book.size_bytes += card.bytes;
+        let mut recent = self.recent.clone();
+        if !recent.iter().any(|r| r.book == card.book) {
+            recent.push(Recent { book: card.book, since: card.last, changes: VecDeque::new() });
+        }
+        let of_book = recent.iter_mut().find(|r| r.book == card.book)?;
+        of_book.changes.push_back(card.change.clone());
+        if of_book.changes.len() > RECENT_MAX {
+            of_book.since = of_book.changes.pop_front().map_or(card.change.seq, |c| c.seq);
+        }
+        Some(Shelf {
+            books,
+            kept: self.kept.clone(),
+            account: self.account,
+            shared: self.shared.clone(),
+            granted: self.granted.clone(),
+            display_name: self.display_name.clone(),
+            words: self.words.clone(),
+            read_at: self.read_at,
+            stale: AtomicBool::new(false),
+            recent,
+            answers: Mutex::default(),
+        })
+    }
+
+    /// What changed in a book since a counter, oldest first and each object once; none when that is not known.
+    pub fn changes_since(&self, book: AddressBookId, seq: i64) -> Option<Vec<&Change>> {
+        let recent = self.recent.iter().find(|r| r.book == book && r.since <= seq)?;
+        let mut seen = HashSet::new();
+        let newest_first = recent.changes.iter().rev().filter(|c| c.seq > seq);
+        let mut changes: Vec<&Change> = newest_first.filter(|c| seen.insert(c.name.as_str())).collect();
+        changes.reverse();
+        Some(changes)
+    }
+
+    /// Whether this change is in here already.
+    fn knows(&self, seq: i64) -> bool {
+        self.recent.iter().any(|r| r.changes.back().is_some_and(|c| c.seq == seq))
     }
 
     /// The book with this address.
@@ -187,10 +248,20 @@ impl Shelves {
         let shelves = Arc::new(Shelves { db: app.db.clone(), words: Arc::new(words), shards });
         let weak = Arc::downgrade(&shelves);
         app.on_signal(move |signal| {
-            if let (Some(shelves), Signal::Account { account, topics, .. }) = (weak.upgrade(), signal)
-                && topics.has(Topics::BOOKS)
-            {
-                shelves.forget(*account);
+            let Some(shelves) = weak.upgrade() else { return };
+            match signal {
+                Signal::Account { account, topics, .. } if topics.has(Topics::BOOKS) => {
+                    shelves.forget(*account)
+                }
+                Signal::Account { account, topics, seq } if topics.has(Topics::CARDS) => {
+                    shelves.forget_unless_known(*account, *seq);
+                }
+                Signal::News(news) => {
+                    if let Some(card) = news.read() {
+                        shelves.note(card);
+                    }
+                }
+                _ => {}
             }
         });
         shelves
@@ -207,6 +278,27 @@ impl Shelves {
                 shelf.stale.store(true, Ordering::Release);
             }
             shard.turn += 1;
+        }
+    }
+
+    fn forget_unless_known(&self, account: AccountId, seq: i64) {
+        let is_known = self
+            .shard(account)
+            .is_some_and(|shard| shard.shelves.get(&account).is_some_and(|shelf| shelf.knows(seq)));
+        if !is_known {
+            self.forget(account);
+        }
+    }
+
+    /// A card was written: the shelf is the one after it, if it was up to date.
+    fn note(&self, card: &CardChanged) {
+        let Some(mut shard) = self.shard(card.account) else { return };
+        shard.turn += 1;
+        let Some(shelf) = shard.shelves.get_mut(&card.account) else { return };
+        let next = if shelf.is_stale() { None } else { shelf.after(card) };
+        shelf.stale.store(true, Ordering::Release);
+        if let Some(next) = next {
+            *shelf = Arc::new(next);
         }
     }
 
