@@ -18,6 +18,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -337,7 +338,10 @@ impl Feed {
 
     fn pings(&self) -> tokio::time::Interval {
         let every = self.ping_every();
-        tokio::time::interval_at(tokio::time::Instant::now() + every, every)
+        let mut pings = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+        // Whoever was busy for longer than that owes one ping, not several at once that nobody could answer.
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pings
     }
 
     /// Whether whoever opened the door is still signed in.
@@ -534,6 +538,8 @@ async fn run_socket(
             Err(error) => tracing::warn!(reason = %error.report(), "the event log could not be read"),
         }
         tokio::select! {
+            // An answer that lies there unread counts before the next ping is missed.
+            biased;
             whisper = feed.wait() => {
                 // Signing out rings, too.
                 if !feed.is_allowed().await {
@@ -546,6 +552,12 @@ async fn run_socket(
                     return Ended::Unread;
                 }
             }
+            frame = frames.next() => {
+                is_there = true;
+                if let Some(ended) = hear(&mut socket, frame).await {
+                    return ended;
+                }
+            }
             _ = ping.tick() => {
                 if !feed.is_allowed().await {
                     let _ = socket.close(None).await;
@@ -555,12 +567,6 @@ async fn run_socket(
                     return Ended::Unread;
                 }
                 is_there = false;
-            }
-            frame = frames.next() => {
-                is_there = true;
-                if let Some(ended) = hear(&mut socket, frame).await {
-                    return ended;
-                }
             }
         }
     }

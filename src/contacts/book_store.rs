@@ -1,7 +1,7 @@
 //! Queries of address books, their objects, tombstones and kept properties. No decisions.
 
 use diesel::connection::DefaultLoadingMode;
-use diesel::dsl::{exists, not};
+use diesel::dsl::{exists, not, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 use diesel::upsert::excluded;
@@ -531,6 +531,9 @@ pub fn was_fetched(
     Ok(row.is_some())
 }
 
+/// What is told late, by another node or after a slow answer, says nothing new.
+const LATER: &str = "CASE WHEN excluded.seq > card_fetches.seq THEN excluded.seq ELSE card_fetches.seq END";
+
 pub fn upsert_fetches(db: &mut Db, now: Timestamp, fetches: &[Fetch]) -> Result<()> {
     for part in fetches.chunks(CHUNK) {
         let rows: Vec<_> = part
@@ -556,7 +559,7 @@ pub fn upsert_fetches(db: &mut Db, now: Timestamp, fetches: &[Fetch]) -> Result<
             ))
             .do_update()
             .set((
-                card_fetches::seq.eq(excluded(card_fetches::seq)),
+                card_fetches::seq.eq(sql::<BigInt>(LATER)),
                 card_fetches::at.eq(excluded(card_fetches::at))
             ))
             .execute(c))?;

@@ -30,6 +30,8 @@ pub enum Written {
         etag: Option<String>,
         /// The counter now.
         seq: i64,
+        /// Whether it has to do with a friend.
+        bound: bool,
     },
     /// It is not done.
     Refused(Refusal),
@@ -102,7 +104,8 @@ pub fn put(
     }
     if let Some(before) = before.filter(|o| o.etag == put.etag) {
         // The same once more: nothing changes, no phone need be woken.
-        return Ok(Written::Done { created: false, etag: Some(put.etag.to_owned()), seq: before.seq });
+        let (etag, bound) = (Some(put.etag.to_owned()), before.contact_id.is_some());
+        return Ok(Written::Done { created: false, etag, seq: before.seq, bound });
     }
     // What has to do with a friend is merged, for which more must be known.
     let is_friend = before.is_some_and(|o| o.contact_id.is_some());
@@ -265,7 +268,7 @@ fn follow_name(
 
 fn without_etag(written: Written) -> Written {
     match written {
-        Written::Done { created, seq, .. } => Written::Done { created, etag: None, seq },
+        Written::Done { created, seq, bound, .. } => Written::Done { created, etag: None, seq, bound },
         refused @ Written::Refused(_) => refused,
     }
 }
@@ -300,7 +303,8 @@ pub(super) fn write_object(
         None => Topics::BOOKS,
     };
     pushes::touched(db, now, book, (object.seq, topics), objects, grows)?;
-    Ok(Written::Done { created, etag: Some(object.etag.clone()), seq: object.seq })
+    let (etag, bound) = (Some(object.etag.clone()), object.contact_id.is_some());
+    Ok(Written::Done { created, etag, seq: object.seq, bound })
 }
 
 fn is_full(db: &mut Db, account: AccountId, grows: i64) -> Result<bool> {
@@ -333,7 +337,8 @@ pub fn delete(
     if let Some(contact) = object.contact_id.filter(|_| object.is_kept_by_us()) {
         numbering::hide_on_phone(db, now, account, contact)?;
     }
-    Ok(Written::Done { created: false, etag: None, seq })
+    let bound = object.contact_id.is_some();
+    Ok(Written::Done { created: false, etag: None, seq, bound })
 }
 
 /// Takes an object away and leaves a tombstone. What the user made of a friend's card is kept for its return.
@@ -400,7 +405,7 @@ pub fn transfer(
         return refused(Refusal::Full);
     }
     let kept = store::list_properties(db, source.account_id, source.book_id, Some(&source.name))?;
-    if !stays_here && !books::have_room(db, account, books::bytes_of(&kept))? {
+    if !stays_here && !have_room_at(db, target, replaced.is_some(), &kept)? {
         return refused(Refusal::Full);
     }
     if target.moves {
@@ -432,6 +437,15 @@ pub fn transfer(
     }
     copy_properties(db, account, book.id, target.name, kept)?;
     Ok(written)
+}
+
+/// Whether these kept properties have room at the target, where what is replaced takes its own along.
+fn have_room_at(db: &mut Db, target: &Target<'_>, replaces: bool, kept: &[KeptProperty]) -> Result<bool> {
+    let goes = match replaces {
+        true => store::list_properties(db, target.account, target.book, Some(target.name))?,
+        false => Vec::new(),
+    };
+    books::have_room(db, target.account, books::bytes_of(kept) - books::bytes_of(&goes))
 }
 
 /// What stands against a copy or a move.

@@ -14,6 +14,8 @@ const LISTS: [&str; 2] = ["CATEGORIES", "NICKNAME"];
 pub const WORK_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// What it takes to fold a character, against what it takes to look at it.
 const FOLDING: u64 = 16;
+/// What it takes to look at a value that has no characters at all.
+const GLANCE: u64 = 64;
 
 /// What is left of the work that a query may make; once it is used up nothing matches any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +72,7 @@ impl<'a> Folding<'a> {
         let Some(cell) = self.values.get(collation as usize) else { return &[] };
         cell.get_or_init(|| {
             let values = values_of(self.line);
-            work.spend(values.iter().map(|v| v.len() as u64 * FOLDING).sum());
+            work.spend(values.iter().map(|v| GLANCE + v.len() as u64 * FOLDING).sum());
             values.iter().map(|value| collation.fold(value)).collect()
         })
     }
@@ -81,7 +83,7 @@ impl<'a> Folding<'a> {
             let all = self.line.parameters.iter();
             let all = all.flat_map(|p| p.values.iter().map(|value| (p.name.as_str(), value)));
             all.map(|(name, value)| {
-                work.spend(value.len() as u64 * FOLDING);
+                work.spend(GLANCE + value.len() as u64 * FOLDING);
                 (name, collation.fold(value))
             })
             .collect()
@@ -99,6 +101,7 @@ fn property_matches(card: &[Folding<'_>], filter: &PropertyFilter, work: &mut Wo
             let forbidden: Vec<bool> =
                 texts.iter().map(|t| !t.is_negated() || text_matches(t, &lines, work)).collect();
             lines.iter().any(|line| {
+                work.spend(GLANCE);
                 if work.is_spent() {
                     return false;
                 }
@@ -133,12 +136,20 @@ fn values_of(line: &Line) -> Vec<String> {
 }
 
 fn text_matches(text: &TextMatch, lines: &[&Folding<'_>], work: &mut Work) -> bool {
+    work.spend(GLANCE * lines.len() as u64);
+    if work.is_spent() {
+        return false;
+    }
     let values: Vec<&String> = lines.iter().flat_map(|l| l.values(text.collation(), work)).collect();
-    work.spend(values.iter().map(|value| value.len() as u64).sum());
+    work.spend(values.iter().map(|value| GLANCE + value.len() as u64).sum());
     text.holds(values.into_iter().map(String::as_str))
 }
 
 fn parameter_matches(line: &Folding<'_>, filter: &ParameterFilter, work: &mut Work) -> bool {
+    work.spend(GLANCE);
+    if work.is_spent() {
+        return false;
+    }
     let is_there = line.line.parameters.iter().any(|p| p.name == filter.name && !p.values.is_empty());
     match &filter.condition {
         ParameterCondition::NotDefined => !is_there,
@@ -150,7 +161,7 @@ fn parameter_matches(line: &Folding<'_>, filter: &ParameterFilter, work: &mut Wo
                 .filter(|(name, _)| *name == filter.name)
                 .map(|(_, value)| value.as_str())
                 .collect();
-            work.spend(values.iter().map(|value| value.len() as u64).sum());
+            work.spend(values.iter().map(|value| GLANCE + value.len() as u64).sum());
             is_there && text.holds(values.into_iter())
         }
     }
@@ -225,6 +236,29 @@ mod tests {
         let two = text("FN", "", "åsa") + &text("FN", "", "nobody");
         assert!(found("anyof", &two));
         assert!(!found("allof", &two));
+    }
+
+    #[test]
+    fn lines_without_a_character_cost_too() {
+        let card = CARD.replace("NOTE:one\\, two", &["X-A:"; 20_000].join("\r\n"));
+        let card = Card::parse(card.as_bytes()).unwrap();
+        let texts = |n: usize| "<C:text-match>q</C:text-match>".repeat(n);
+        let filter = |n: usize| {
+            let body = format!(
+                "<C:filter xmlns:C='urn:ietf:params:xml:ns:carddav'><C:prop-filter name='X-A'>{}</C:prop-filter></C:filter>",
+                texts(n)
+            );
+            Filter::parse(&xml::parse(body.as_bytes()).unwrap())
+        };
+        let (filter, too_many) = (filter(199).unwrap(), filter(200));
+        assert!(too_many.is_err(), "a text is a condition");
+        let mut work = Work::new();
+        let mut cards = 0;
+        while !work.is_spent() {
+            assert!(!matches(&card, &filter, &mut work));
+            cards += 1;
+        }
+        assert!(cards <= 6, "{cards} cards with four million looks each");
     }
 
     #[test]

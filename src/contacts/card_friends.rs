@@ -59,9 +59,11 @@ impl Wish {
     /// How it stands to what the card said before.
     fn compared_with(&self, before: &Card) -> Compared {
         let Some(before) = Wish::on(before, &self.host) else { return Compared::Other };
-        match self.address == before.address {
-            true if self.emails == before.emails => Compared::Same,
-            true if before.emails.iter().all(|email| self.emails.contains(email)) => Compared::More,
+        match (&self.address, &before.address) {
+            // A messenger address goes before all others: what becomes of those changes nothing.
+            (Some(address), Some(was)) if address == was => Compared::Same,
+            (None, None) if self.emails == before.emails => Compared::Same,
+            (None, None) => Compared::Emails,
             _ => Compared::Other,
         }
     }
@@ -69,8 +71,8 @@ impl Wish {
 
 enum Compared {
     Same,
-    /// E-mail addresses have been added.
-    More,
+    /// It goes by e-mail addresses, and they are others in part.
+    Emails,
     Other,
 }
 
@@ -127,12 +129,14 @@ pub fn still_wished(
         return person_on(db, account, wish);
     }
     let found = wished(db, now, account, wish)?;
-    if found.is_some() || !matches!(compared, Compared::More) {
+    if found.is_some() || !matches!(compared, Compared::Emails) {
         return Ok(found);
     }
-    // Nothing was taken off, so the bond stays, though the rest may be beyond the limit.
+    // Beyond the limit nobody else is looked for, but whoever it was stays it while his address is on the card.
     let peer = store::find(db, account, friend)?.and_then(|contact| contact.peer_account_id);
-    peer.map_or(Ok(None), |peer| store::find_person(db, peer))
+    let Some(peer) = peer else { return Ok(None) };
+    let is_his = emails::holders(db, &wish.emails)?.iter().any(|(holder, _)| *holder == peer);
+    if is_his && store::are_friends(db, account, peer)? { store::find_person(db, peer) } else { Ok(None) }
 }
 
 /// Whom a card means; none when it means nobody that can be asked. A messenger address goes before e-mail addresses.

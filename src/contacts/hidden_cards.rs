@@ -142,14 +142,19 @@ pub fn bring_back(
     numbering::show_on_phone(db, now, account, contact.id)?;
     let Some(mut object) = book_store::find_object(db, account, book.id, put.name)? else {
         // He waits for a number; the card comes with it.
-        return Ok(Written::Done { created: true, etag: None, seq: events::newest(db, account)? });
+        return Ok(Written::Done {
+            created: true,
+            etag: None,
+            seq: events::newest(db, account)?,
+            bound: true,
+        });
     };
     if object.body == put.body {
-        return Ok(Written::Done { created: true, etag: Some(object.etag), seq: object.seq });
+        return Ok(Written::Done { created: true, etag: Some(object.etag), seq: object.seq, bound: true });
     }
     object.etag = marked_etag(&object.body, object.seq);
     book_store::update_object(db, &object)?;
-    Ok(Written::Done { created: true, etag: None, seq: object.seq })
+    Ok(Written::Done { created: true, etag: None, seq: object.seq, bound: true })
 }
 
 fn upsert(db: &mut Db, card: &HiddenCard) -> Result<()> {

@@ -109,14 +109,8 @@ pub fn put_messenger_cards(
     for object in &changed {
         store::update_object(db, object)?;
     }
-    pushes::touched(
-        db,
-        now,
-        (account, book.id),
-        (last, Topics::BOOKS),
-        i64::try_from(new.len()).unwrap_or(0),
-        bytes,
-    )
+    let objects = i64::try_from(new.len()).unwrap_or(0);
+    pushes::touched(db, now, (account, book.id), (last, Topics::BOOKS), objects, bytes)
 }
 
 /// A card of the user's own that has a friend's UID is an old copy of the friend's.

@@ -453,13 +453,25 @@ pub fn list_fetches(
     Ok(rows.into_iter().map(|(name, seq, at)| (name, (seq, at))).collect())
 }
 
-/// Devices of an account that have signed in, or were set up, since `alive`.
-fn list_alive(db: &mut Db, account: AccountId, alive: Timestamp) -> Result<Vec<AppPasswordId>> {
-    Ok(each!(db, |c| app_passwords::table
-        .filter(app_passwords::account_id.eq(account))
-        .filter(app_passwords::last_used_at.ge(alive).or(app_passwords::created_at.ge(alive)))
-        .select(app_passwords::id)
-        .load(c))?)
+/// The devices of an account, and when each was heard of last.
+struct Devices(HashMap<AppPasswordId, Timestamp>);
+
+impl Devices {
+    fn of(db: &mut Db, account: AccountId) -> Result<Devices> {
+        let rows: Vec<(AppPasswordId, Option<Timestamp>, Timestamp)> = each!(db, |c| app_passwords::table
+            .filter(app_passwords::account_id.eq(account))
+            .select((app_passwords::id, app_passwords::last_used_at, app_passwords::created_at))
+            .load(c))?;
+        let heard =
+            rows.into_iter().map(|(id, used, created)| (id, used.map_or(created, |at| at.max(created))));
+        Ok(Devices(heard.collect()))
+    }
+
+    /// Whether a device that was handed something at `handed` may still be in use. One whose password was taken away
+    /// shows what it has all the same.
+    fn is_alive(&self, device: AppPasswordId, handed: Timestamp, alive: Timestamp) -> bool {
+        *self.0.get(&device).unwrap_or(&handed) >= alive
+    }
 }
 
 /// Whether a device has been handed an older revision of an object than `seq`, and none since.
@@ -470,33 +482,33 @@ pub fn has_older_card(
     seq: i64,
     alive: Timestamp,
 ) -> Result<bool> {
-    let devices: Vec<AppPasswordId> = each!(db, |c| card_fetches::table
+    let handed: Vec<(AppPasswordId, Timestamp)> = each!(db, |c| card_fetches::table
         .filter(card_fetches::account_id.eq(account))
         .filter(card_fetches::book_id.eq(book))
         .filter(card_fetches::name.eq(name))
         .filter(card_fetches::seq.lt(seq))
-        .select(card_fetches::app_password_id)
+        .select((card_fetches::app_password_id, card_fetches::at))
         .load(c))?;
-    if devices.is_empty() {
+    if handed.is_empty() {
         return Ok(false);
     }
-    let alive = list_alive(db, account, alive)?;
-    Ok(devices.iter().any(|device| alive.contains(device)))
+    let devices = Devices::of(db, account)?;
+    Ok(handed.into_iter().any(|(device, at)| devices.is_alive(device, at, alive)))
 }
 
 /// Whether a device may still have a card that is gone: it has been handed the card, ever, and has not listed that book
 /// after the card's end.
 pub fn gone_card_lingers(db: &mut Db, account: AccountId, name: &str, alive: Timestamp) -> Result<bool> {
-    let mut devices: Vec<(AppPasswordId, AddressBookId)> = each!(db, |c| card_fetches::table
+    let mut handed: Vec<(AppPasswordId, AddressBookId, Timestamp)> = each!(db, |c| card_fetches::table
         .filter(card_fetches::account_id.eq(account))
         .filter(card_fetches::name.eq(name))
-        .select((card_fetches::app_password_id, card_fetches::book_id))
+        .select((card_fetches::app_password_id, card_fetches::book_id, card_fetches::at))
         .load(c))?;
-    if !devices.is_empty() {
-        let alive = list_alive(db, account, alive)?;
-        devices.retain(|(device, _)| alive.contains(device));
+    if !handed.is_empty() {
+        let devices = Devices::of(db, account)?;
+        handed.retain(|(device, _, at)| devices.is_alive(*device, *at, alive));
     }
-    for (device, book) in devices {
+    for (device, book, _) in handed {
         let ended: Option<i64> = each!(db, |c| address_tombstones::table
             .filter(address_tombstones::account_id.eq(account))
             .filter(address_tombstones::book_id.eq(book))

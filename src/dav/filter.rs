@@ -236,7 +236,7 @@ fn property_filter(element: &Element, count: &mut usize) -> Result<PropertyFilte
         if child.is_carddav("is-not-defined") {
             not_defined = true;
         } else if child.is_carddav("text-match") {
-            *count += 1;
+            one_more(count)?;
             texts.push(TextMatch::parse(child)?);
         } else if child.is_carddav("param-filter") {
             parameters.push(parameter_filter(child, count)?);
@@ -262,6 +262,7 @@ fn parameter_filter(element: &Element, count: &mut usize) -> Result<ParameterFil
         condition = if child.is_carddav("is-not-defined") {
             ParameterCondition::NotDefined
         } else if child.is_carddav("text-match") {
+            one_more(count)?;
             ParameterCondition::Matches(TextMatch::parse(child)?)
         } else {
             return Err(bad_filter("The filter has an unknown part."));
@@ -270,11 +271,13 @@ fn parameter_filter(element: &Element, count: &mut usize) -> Result<ParameterFil
     Ok(ParameterFilter { name, condition })
 }
 
-fn name_of(element: &Element, count: &mut usize) -> Result<String, Fault> {
+fn one_more(count: &mut usize) -> Result<(), Fault> {
     *count += 1;
-    if *count > CONDITIONS_MAX {
-        return Err(bad_filter("The filter has too many parts."));
-    }
+    if *count > CONDITIONS_MAX { Err(bad_filter("The filter has too many parts.")) } else { Ok(()) }
+}
+
+fn name_of(element: &Element, count: &mut usize) -> Result<String, Fault> {
+    one_more(count)?;
     match element.attribute("name") {
         Some(name) if !name.is_empty() => Ok(name.to_ascii_uppercase()),
         _ => Err(Fault::malformed("A part of the filter has no name.")),

@@ -137,14 +137,20 @@ story! {
         let set: String = (0..100).map(|p| format!("<p{p} xmlns='urn:x'>{value}</p{p}>")).collect();
         let set = format!("<propertyupdate {NAMESPACES}><set><prop>{set}</prop></set></propertyupdate>");
         let set_on = async |n: usize| phone.send("PROPPATCH", &path(n), &[], set.as_bytes()).await;
-        for n in 0..5 {
+        for n in 0..4 {
             set_on(n).await.expect(207);
         }
+        // A copy has them too, and a copy over a copy makes no more of them.
+        let copy = format!("{}copy.vcf", phone.book("messenger"));
+        for status in [201, 204] {
+            phone.send("COPY", &path(0), &[("destination", &copy)], b"").await.expect(status);
+        }
+        phone.delete(&copy, &[]).await.expect(204);
+        set_on(4).await.expect(207);
         let full = Name::dav("quota-not-exceeded");
         set_on(5).await.refused(507, &full);
         let asked = phone.propfind(&path(5), "0", "<p1 xmlns='urn:x'/>").await.expect(207);
         assert!(asked.item(&path(5)).prop(200, &Name::from_clark("{urn:x}p1").unwrap()).is_none(), "all or nothing");
-        let copy = format!("{}copy.vcf", phone.book("messenger"));
         phone.send("COPY", &path(0), &[("destination", &copy)], b"").await.refused(507, &full);
         phone.get(&copy).await.expect(404);
         // What is set anew, moved or taken away makes no more of them.
@@ -152,6 +158,26 @@ story! {
         phone.send("MOVE", &path(4), &[("destination", &copy)], b"").await.expect(201);
         phone.delete(&path(0), &[]).await.expect(204);
         set_on(5).await.expect(207);
+    }
+
+    async fn who_has_a_card_already_is_told_so_and_not_a_byte_more(app) {
+        app.pool(3).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        app.verify_mobile(&alice, "+12025550101").await;
+        alice.befriends(&bob).await;
+        app.settle().await;
+        let phone = device(&alice, "phone").await;
+        let listed = phone.propfind(&phone.book("messenger"), "1", "<getetag/>").await.expect(207);
+        let path = listed.items().iter().map(|i| i.href.clone()).find(|href| href.ends_with(".vcf")).unwrap();
+        let etag = phone.get(&path).await.expect(200).header("etag").unwrap().to_owned();
+        // A second phone that has the card from elsewhere: nothing is known of it, and it is written down now.
+        let second = device(&alice, "second").await;
+        let known = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{}If-None-Match: {etag}\r\n\r\n", authorization(&second));
+        let more = format!("OPTIONS {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let (status, text) = raw(&app, &(known + &more)).await;
+        assert_eq!(status, 304, "{text}");
+        let (_, rest) = text.split_once("\r\n\r\n").unwrap();
+        assert!(rest.starts_with("HTTP/1.1 200"), "{text}");
     }
 
     async fn xml_cannot_blow_up_or_reach_out(app) {

@@ -265,7 +265,7 @@ story! {
         app.settle().await;
         let text = phone.get(&format!("{book}bob.vcf")).await.body;
         assert!(text.contains("TEL;TYPE=CELL:+1202"), "{text}");
-        for more in ["NOTE:x\r\n", "EMAIL:bob@example.org\r\n"] {
+        for more in ["NOTE:x\r\n", "EMAIL:bob@example.org\r\n", ""] {
             put("bob", &format!("IMPP:meari:bob\r\n{more}")).await.expect(204);
             let text = phone.get(&format!("{book}bob.vcf")).await.body;
             assert!(text.contains("TEL;TYPE=CELL:+1202"), "{text}");

@@ -3,7 +3,7 @@
 use meari::dav::Name;
 use serde_json::{Value, json};
 
-use crate::support::dav::{Device, card, device};
+use crate::support::dav::{Device, NAMESPACES, card, device};
 use crate::support::{Person, TestApp};
 
 fn text(value: &Value) -> String {
@@ -54,6 +54,10 @@ story! {
         let answer = many(&at_bob.home()).await.expect(207);
         assert_eq!((answer.present(), answer.gone()), (vec![format!("{mine}own.vcf")], vec![format!("{shared}aunt.vcf")]));
         assert!(!many(&shared).await.body.contains("Aunt"));
+        let everywhere = [("depth", "infinity")];
+        let search = format!("<C:addressbook-query {NAMESPACES}><prop><getetag/></prop><C:filter/></C:addressbook-query>");
+        let found = at_bob.send("REPORT", &at_bob.home(), &everywhere, search.as_bytes()).await.expect(207);
+        assert!(found.body.contains("own.vcf") && !found.body.contains("aunt.vcf"), "{}", found.body);
         at_bob.sync(&shared, &token, "").await.expect(404);
         at_bob.report(&shared, "C:addressbook-query", "<prop><C:address-data/></prop><C:filter/>").await.expect(404);
         at_bob.get(&format!("{shared}aunt.vcf")).await.expect(404);

@@ -32,6 +32,45 @@ async fn listing(phone: &Device, book: &str) -> BTreeMap<String, String> {
 }
 
 story! {
+    async fn a_token_of_any_age_tells_what_changed_since_and_how_it_is_now(app) {
+        let alice = app.person("alice").await;
+        let (phone, other) = (device(&alice, "phone").await, device(&alice, "other").await);
+        let book = phone.book("personal");
+        let path = |n: usize| format!("{book}{n}.vcf");
+        let mut known = vec![(other.sync(&book, "", "").await.expect(207).token(), BTreeMap::new())];
+        // Twelve writes, some of the same card, and a deletion and a move between: more than anybody remembers.
+        for step in 0..14 {
+            match step {
+                7 => drop(phone.delete(&path(1), &[]).await.expect(204)),
+                10 => drop(phone.send("MOVE", &path(2), &[("destination", &path(90))], b"").await.expect(201)),
+                _ => drop(phone.put(&path(step % 5), &card(&format!("u{}", step % 5), &format!("x{step}"), ""), &[]).await),
+            }
+            let now = listing(&other, &book).await;
+            for (token, picture) in &known {
+                let delta = other.sync(&book, token, "").await.expect(207);
+                let mut picture = picture.clone();
+                take(&mut picture, &delta);
+                assert_eq!(picture, now, "after {step}");
+                let unique: std::collections::BTreeSet<_> = delta.items().into_iter().map(|i| i.href).collect();
+                assert_eq!(unique.len(), delta.items().len(), "each once");
+                let again = other.sync(&book, &delta.token(), "").await.expect(207);
+                assert!(again.items().is_empty());
+                // In pages it is the same.
+                let (mut picture, mut token) = (known.iter().find(|(t, _)| t == token).unwrap().1.clone(), token.clone());
+                loop {
+                    let part = other.sync(&book, &token, LIMIT).await.expect(207);
+                    take(&mut picture, &part);
+                    token = part.token();
+                    if part.items().iter().all(|i| i.status != Some(507)) {
+                        break;
+                    }
+                }
+                assert_eq!(picture, now, "in pages, after {step}");
+            }
+            known.push((other.sync(&book, &known[0].0, "").await.token(), now));
+        }
+    }
+
     async fn a_phone_hears_of_every_change_once(app) {
         let phone = device(&app.person("alice").await, "phone").await;
         let book = phone.book("personal");

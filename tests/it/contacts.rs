@@ -409,10 +409,40 @@ story! {
             let now = app.app.now();
             app.app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, 10)).await.unwrap()
         };
-        app.advance(contacts::REST_MAX - Duration::from_secs(3600));
+        // A phone whose password is taken away shows what it has all the same.
+        app.advance(contacts::REST + Duration::from_secs(3600));
+        let alice = alice.signs_in_again().await;
+        let id = alice.get("/v1/me/app-passwords").await.expect(200)["items"][0]["id"].as_str().unwrap().to_owned();
+        alice.delete(&format!("/v1/me/app-passwords/{id}")).await.expect(204);
+        assert_eq!(free().await, 0);
+        app.advance(contacts::REST_MAX - contacts::REST - Duration::from_secs(2 * 3600));
         assert_eq!(free().await, 0);
         app.advance(Duration::from_secs(25 * 3600));
         assert_eq!(free().await, 1);
+    }
+
+    async fn what_a_phone_wrote_itself_it_has(app) {
+        app.pool(3).await;
+        let (alice, bob) = (app.person("alice").await, app.person("bob").await);
+        app.verify_mobile(&alice, "+12025550101").await;
+        let phone = crate::support::dav::device(&alice, "phone").await;
+        let own = phone.book("personal") + "bob.vcf";
+        let (at_alice, _) = alice.befriends(&bob).await;
+        phone.put(&own, &crate::support::dav::card("b", "Bob", "IMPP:meari:bob\r\n"), &[]).await.expect(201);
+        app.settle().await;
+        phone.report(&phone.book("messenger"), "C:addressbook-query", "<prop><C:address-data/></prop><C:filter/>").await.expect(207);
+        alice.delete(&format!("/v1/contacts/{at_alice}")).await.expect(204);
+        app.settle().await;
+        let without = phone.get(&own).await.expect(200);
+        assert!(!without.body.contains("TEL"));
+        phone.sync(&phone.book("messenger"), "", "").await.expect(207);
+        // The phone's own next edit is stored exactly: it never reads that again.
+        let edited = without.body.replace("END:VCARD", "NOTE:mine\r\nEND:VCARD");
+        let etag = without.header("etag").unwrap().to_owned();
+        assert!(phone.put(&own, &edited, &[("if-match", &etag)]).await.expect(204).header("etag").is_some());
+        app.advance(contacts::REST + Duration::from_secs(3600));
+        let now = app.app.now();
+        assert_eq!(app.app.db.write(Lane::Any, move |db| contacts::free_rested(db, now, 10)).await.unwrap(), 1);
     }
 
     async fn a_request_can_be_declined_and_taken_back(app) {

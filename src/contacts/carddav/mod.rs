@@ -273,7 +273,8 @@ async fn respond(
         true => dav.shelves.of_late(now, login.account).await?,
         false => dav.shelves.of(now, login.account).await?,
     };
-    let answer_key = (asks && body.len() <= KEYED_MAX).then(|| answer_key(&request, &preferences, &body));
+    let answer_key =
+        (asks && body.len() <= KEYED_MAX).then(|| answer_key(&request, &login, &preferences, &body));
     if let Some(known) = answer_key.filter(|_| !shelf.is_stale()).and_then(|key| shelf.known_answer(&key)) {
         return Ok(answer::multistatus(known, preferences));
     }
@@ -312,11 +313,19 @@ fn query_of(request: &HttpRequest) -> String {
 const KEYED_MAX: usize = 4_096;
 
 /// All that an answer from the books depends on.
-fn answer_key(request: &HttpRequest, preferences: &Preferences, body: &[u8]) -> AnswerKey {
+fn answer_key(
+    request: &HttpRequest,
+    login: &PhoneLogin,
+    preferences: &Preferences,
+    body: &[u8],
+) -> AnswerKey {
     let mut hasher = blake3::Hasher::new();
     let depth = request.headers().get("depth").map_or(&b""[..], |v| v.as_bytes());
     let flags = [preferences.minimal, preferences.no_root].map(u8::from);
-    for part in [request.method().as_str().as_bytes(), request.uri().path().as_bytes(), depth, &flags, body] {
+    // Each device for itself: what it has been handed is written down.
+    let device = login.app_password.as_bytes().as_slice();
+    let (method, path) = (request.method().as_str().as_bytes(), request.uri().path().as_bytes());
+    for part in [device, method, path, depth, &flags, body] {
         hasher.update(&part.len().to_le_bytes());
         hasher.update(part);
     }

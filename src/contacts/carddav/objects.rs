@@ -40,6 +40,11 @@ pub async fn get(call: Call) -> Result<HttpResponse, Stop> {
             let response = show(&call, &object)?;
             if is_about_a_friend && call.request.method() == actix_web::http::Method::GET {
                 let fetch = call.fetch(id, &object.name, object.seq);
+                if response.status() == StatusCode::NOT_MODIFIED {
+                    // It has the card already, and an answer without a body has no end to wait for.
+                    call.dav.told(call.now, account, vec![fetch]).await;
+                    return Ok(response);
+                }
                 return Ok(call.dav.tell(call.now, call.account(), vec![fetch], response));
             }
             Ok(response)
@@ -293,11 +298,11 @@ async fn write(call: Call, slug: &str, name: &str, location: Option<String>) -> 
         })
         .await?
         .ok_or(NOT_SO)?;
-    let (created, etag, seq) = match written {
-        Written::Done { created, etag, seq } => (created, etag, seq),
+    let (created, etag, seq, bound) = match written {
+        Written::Done { created, etag, seq, bound } => (created, etag, seq, bound),
         Written::Refused(refusal) => return refused(&call, slug, name, refusal).await,
     };
-    if messenger && etag.is_some() {
+    if (messenger || bound) && etag.is_some() {
         // Who has sent exactly what is stored has the card.
         call.dav.note_fetches(now, account, vec![call.fetch(id, name, seq)]).await?;
     }

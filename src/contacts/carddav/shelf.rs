@@ -24,7 +24,7 @@ const SHARDS: usize = 64;
 /// Accounts of one shard at most; a full shard starts anew.
 const SHARD_MAX: usize = 500;
 /// Answers kept with a shelf at most: an account's devices ask few different things.
-const ANSWERS_MAX: usize = 8;
+const ANSWERS_MAX: usize = 16;
 /// Bytes of an answer that is kept at most.
 const ANSWER_BYTES_MAX: usize = 4 * 1024;
 /// Cards that were written since a shelf was read and are remembered, at most; then the oldest is known no more.
