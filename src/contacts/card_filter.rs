@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn lines_without_a_character_cost_too() {
-        let card = CARD.replace("NOTE:one\\, two", &["X-A:"; 20_000].join("\r\n"));
+        let card = CARD.replace("NOTE:one\\, two", &["X-A:"; 19_000].join("\r\n"));
         let card = Card::parse(card.as_bytes()).unwrap();
         let texts = |n: usize| "<C:text-match>q</C:text-match>".repeat(n);
         let filter = |n: usize| {
@@ -253,12 +253,8 @@ mod tests {
         let (filter, too_many) = (filter(199).unwrap(), filter(200));
         assert!(too_many.is_err(), "a text is a condition");
         let mut work = Work::new();
-        let mut cards = 0;
-        while !work.is_spent() {
-            assert!(!matches(&card, &filter, &mut work));
-            cards += 1;
-        }
-        assert!(cards <= 6, "{cards} cards with four million looks each");
+        assert!(!matches(&card, &filter, &mut work));
+        assert!(work.since(Work::new()) > WORK_MAX / 6, "four million looks: {work:?}");
     }
 
     #[test]

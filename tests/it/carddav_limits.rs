@@ -174,7 +174,7 @@ story! {
         let second = device(&alice, "second").await;
         let known = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{}If-None-Match: {etag}\r\n\r\n", authorization(&second));
         let more = format!("OPTIONS {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        let (status, text) = raw(&app, &(known + &more)).await;
+        let (status, text) = raw(app, &(known + &more)).await;
         assert_eq!(status, 304, "{text}");
         let (_, rest) = text.split_once("\r\n\r\n").unwrap();
         assert!(rest.starts_with("HTTP/1.1 200"), "{text}");
