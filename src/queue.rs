@@ -56,6 +56,14 @@ pub enum Next {
         /// Why, for the operator.
         why: String,
     },
+    /// The same, and it is no attempt: nothing was tried, or the handler counts for itself. [`ATTEMPTS_MAX`] is for what
+    /// goes wrong, and whoever has waited for long has as many attempts left as before.
+    Waits {
+        /// Until when.
+        until: Timestamp,
+        /// For what, for the operator.
+        why: String,
+    },
     /// The handler has parked the job.
     Parked,
 }
@@ -170,6 +178,18 @@ pub fn retry(db: &mut Db, id: JobId, run_at: Timestamp, error: &str) -> Result<(
             jobs::locked_until.eq(None::<Timestamp>),
             jobs::last_error.eq(&error),
         ))
+        .kept()
+        .execute(c))?;
+    Ok(())
+}
+
+/// The job waits until `run_at`; the run that found out is no attempt.
+pub fn put_off(db: &mut Db, id: JobId, run_at: Timestamp, why: &str) -> Result<()> {
+    retry(db, id, run_at, why)?;
+    each!(db, |c| diesel::update(jobs::table)
+        .filter(jobs::id.eq(id))
+        .filter(jobs::attempts.gt(0))
+        .set(jobs::attempts.eq(jobs::attempts - 1))
         .kept()
         .execute(c))?;
     Ok(())

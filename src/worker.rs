@@ -57,6 +57,7 @@ async fn perform(app: App, job: Claimed) {
         .write(Lane::Any, move |db| match &outcome {
             Ok(Next::Done) => queue::finish(db, id),
             Ok(Next::Again { at, why }) => queue::retry(db, id, *at, why),
+            Ok(Next::Waits { until, why }) => queue::put_off(db, id, *until, why),
             Ok(Next::Parked) => Ok(()),
             Err(error) if error.is_retryable() && attempts + 1 < queue::ATTEMPTS_MAX => {
                 queue::retry(db, id, now.plus(queue::backoff(attempts)), &error.report())

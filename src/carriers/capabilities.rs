@@ -100,6 +100,8 @@ pub struct Capabilities {
     pub outbound_group_max: usize,
     /// It tells what became of a message.
     pub delivery_receipts: bool,
+    /// Of a text in several segments each is told of by itself, under an id of its own.
+    pub receipts_by_segment: bool,
     /// [`super::Carrier::find`] can tell more than [`super::Found::CannotTell`].
     pub settles_unknown: bool,
     /// Calls.
@@ -127,6 +129,7 @@ impl Capabilities {
         inbound_groups: false,
         outbound_group_max: 0,
         delivery_receipts: false,
+        receipts_by_segment: false,
         settles_unknown: false,
         voice: false,
         text_chars_max: 1_600,

@@ -43,6 +43,7 @@ pub use self::goods::{
     Features, NumberKind, NumberOrder, NumberQuery, OfferedNumber, OrderState, Ordered, OwnedNumber,
     OwnedNumbers,
 };
+use self::in_flight::Request;
 pub use self::link::{EventSink, LinkEvent};
 pub use self::outgoing::{Accepted, Found, GroupToSend, Retry, SendError, SentQuery, SmsToSend};
 pub use self::receipt::ReceiptState;
@@ -111,6 +112,13 @@ pub trait Carrier: Send + Sync {
 
     /// Hands over one SMS or MMS.
     async fn send(&self, sms: &SmsToSend) -> Result<Accepted, SendError>;
+
+    /// Hands over one SMS or MMS, and notes with `request` while an answer of the carrier is awaited. Adapters override it
+    /// that let a send wait for a turn of ours first: that is no slowness of the carrier.
+    async fn send_in_turn(&self, sms: &SmsToSend, request: &Request<'_>) -> Result<Accepted, SendError> {
+        let _asked = request.asks();
+        self.send(sms).await
+    }
 
     /// Hands over one MMS to a group, within [`Capabilities::outbound_group_max`]. Every phone is a part of it with an id of
     /// its own ([`outgoing::part_id`]).

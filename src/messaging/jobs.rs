@@ -24,6 +24,9 @@ const ASK_MAX: i32 = 7;
 /// How long a sender waits at least when the whole carrier refuses us.
 const CARRIER_PAUSE: Duration = Duration::from_secs(60);
 
+/// When a message is looked at again whose pictures are still on their way in.
+const PICTURES_PAUSE: Duration = Duration::from_secs(2);
+
 /// When a message is looked at again whose carrier leaves many others without an answer.
 const STUCK_PAUSE: Duration = Duration::from_secs(5);
 
@@ -42,7 +45,7 @@ async fn wait_for_number(app: &App, job: &SmsJob, now: Timestamp) -> Result<Opti
     Ok(match app.db.write(lane(job), move |db| place_waiting(db, now, id, message)).await? {
         Waited::Placed => None,
         Waited::Gone => Some(Next::Done),
-        Waited::Still => Some(Next::Again { at: now.plus(NUMBER_PAUSE), why: "no number yet".to_owned() }),
+        Waited::Still => Some(Next::Waits { until: now.plus(NUMBER_PAUSE), why: "no number yet".to_owned() }),
     })
 }
 
@@ -55,8 +58,8 @@ async fn before_leaving(app: &App, claimed: &Claimed, job: &SmsJob) -> Result<Op
     match wanted {
         Move::None => {}
         Move::Wait => {
-            return Ok(Some(Next::Again {
-                at: now.plus(NUMBER_PAUSE),
+            return Ok(Some(Next::Waits {
+                until: now.plus(NUMBER_PAUSE),
                 why: "no number any more".to_owned(),
             }));
         }
@@ -65,16 +68,17 @@ async fn before_leaving(app: &App, claimed: &Claimed, job: &SmsJob) -> Result<Op
             app.db.write(lane(job), move |db| moving::move_to(db, now, id, &line)).await?;
         }
     }
-    if !claimed.granted && sms.state == "queued" && app.in_flight.is_stuck(&sms.carrier_id) {
+    if claimed.granted || sms.state != "queued" {
+        return Ok(None);
+    }
+    let is_stuck = app.in_flight.is_stuck(&sms.carrier_id);
+    let rates = app.carriers.rates(&sms.carrier_id, now);
+    if rates == Rates::NONE {
         let jitter = STUCK_PAUSE.mul_f64(f64::from(rand::random::<u8>()) / 255.0);
-        return Ok(Some(Next::Again {
-            at: now.plus(STUCK_PAUSE + jitter),
+        return Ok(is_stuck.then(|| Next::Waits {
+            until: now.plus(STUCK_PAUSE + jitter),
             why: "the carrier does not answer".to_owned(),
         }));
-    }
-    let rates = app.carriers.rates(&sms.carrier_id, now);
-    if claimed.granted || rates == Rates::NONE || sms.state != "queued" {
-        return Ok(None);
     }
     let asks = pace::Asks {
         job: claimed.id,
@@ -84,6 +88,7 @@ async fn before_leaving(app: &App, claimed: &Claimed, job: &SmsJob) -> Result<Op
         rank: i16::from(job.is_patient),
         share: job.by.map_or_else(String::new, |account| account.to_string()),
         segments: sms.segment_count.max(1),
+        is_stuck,
     };
     let granted = app.db.write(Lane::Any, move |db| pace::ask(db, now, rates, &asks)).await?;
     Ok((!granted).then_some(Next::Parked))
@@ -100,8 +105,8 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
         return Ok(next);
     }
     let Some(parcel) = parcel_of(app, &job).await? else {
-        let at = app.now().plus(queue::backoff(claimed.attempts));
-        return Ok(Next::Again { at, why: "its pictures are still on their way in".to_owned() });
+        let until = app.now().plus(PICTURES_PAUSE);
+        return Ok(Next::Waits { until, why: "its pictures are still on their way in".to_owned() });
     };
     let media_urls = parcel.media_urls.clone();
     let turn = take_in_hand(app, &job, parcel).await?;
@@ -127,8 +132,9 @@ pub async fn send_sms(app: &App, claimed: &Claimed) -> Result<Next> {
     };
     let request = app.in_flight.begin(&sms.carrier_id);
     let outcome = if job.group.is_empty() {
-        carrier.send(&outgoing).await
+        carrier.send_in_turn(&outgoing, &request).await
     } else {
+        let _asked = request.asks();
         carrier.send_group(&GroupToSend { sms: outgoing, others: job.group.clone() }).await
     };
     drop(request);
@@ -225,7 +231,8 @@ async fn after_refusal(app: &App, job: &SmsJob, sms: OutboundSms, error: SendErr
             let jitter = pause.mul_f64(f64::from(rand::random::<u8>()) / 1020.0);
             let why = error.code.clone();
             app.db.write(lane(job), move |db| outbox::put_back(db, now, id)).await?;
-            Ok(Next::Again { at: now.plus(pause + jitter), why })
+            // The outbox counts these; the patience above is their end.
+            Ok(Next::Waits { until: now.plus(pause + jitter), why })
         }
         None => {
             let scope =

@@ -213,6 +213,8 @@ impl Links {
         ends: Option<(E164, E164)>,
         text_start: Option<String>,
     ) -> Result<()> {
+        let by_segment =
+            self.app.carriers.get(carrier_id).is_some_and(|c| c.capabilities().receipts_by_segment);
         for _ in 0..LOOKS {
             let (carrier, sid) = (carrier_id.to_owned(), receipt.carrier_message_id.clone());
             let (line, start) = (ends.clone(), text_start.clone());
@@ -223,7 +225,7 @@ impl Links {
                 Awaited::Known | Awaited::Nobody => break,
                 Awaited::Unknown { id, is_long } => {
                     receipt.reference = Some(id);
-                    if is_long {
+                    if is_long && by_segment {
                         receipt.whole = Some(with_unknown_rest(&receipt.carrier_message_id));
                     }
                     break;

@@ -676,7 +676,7 @@ pub enum Awaited {
     Unknown {
         /// Which.
         id: OutboundSmsId,
-        /// Whether it went out in parts, so that the receipt may be about one of them only.
+        /// Whether it has several segments, so that the receipt may be about one of them only.
         is_long: bool,
     },
     /// No SMS fits.

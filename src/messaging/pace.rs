@@ -84,6 +84,8 @@ pub struct Asks {
     pub share: String,
     /// What it costs.
     pub segments: i16,
+    /// The carrier does not answer: it waits its turn until [`release`] is told otherwise.
+    pub is_stuck: bool,
 }
 
 /// Campaigns (10DLC) are about texts from a long code of the North American plan to a phone there.
@@ -129,7 +131,8 @@ fn number_bucket(gate: &Gate, rates: Rates, in_campaign: bool) -> Bucket {
 pub fn ask(db: &mut Db, now: Timestamp, rates: Rates, asks: &Asks) -> Result<bool> {
     let number = asks.number.as_str();
     let mut gates = Gates::lock(db, &asks.carrier_id, &[ACCOUNT, CAMPAIGN, DAY, number])?;
-    let is_free = gates.are_open(rates, now, number, asks.in_campaign)
+    let is_free = !asks.is_stuck
+        && gates.are_open(rates, now, number, asks.in_campaign)
         && gates.get(number).waiting == 0
         && !others_could_go(db, &gates, rates, now)?;
     if is_free {

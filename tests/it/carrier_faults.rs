@@ -205,3 +205,33 @@ async fn every_message_ends_in_one_right_state_on_postgres() {
 async fn every_one_of_100_000_messages_ends_in_one_right_state() {
     five_bad_hours(TestDatabase::sqlite(), 20_001).await;
 }
+
+/// For half an hour the carrier has too much to do. What waits for it is tried again and again, and that is no failure of
+/// its job: whatever breaks here for a moment afterwards does not end it.
+async fn waiting_for_a_carrier_uses_no_attempt_up(database: TestDatabase) {
+    let mut run = Run::up(database).await;
+    let (busy, _) = Telnyx::busy();
+    run.fake.state().always =
+        Some(Act::Refuse { status: 429, header: Some(("retry-after", "60")), body: busy });
+    run.write(1, 0).await;
+    run.minutes(30).await;
+    assert!(run.fake.state().seen.len() >= 12, "it was tried often");
+    let jobs = run.app.app.db.read(|db| meari::queue::list(db, None, None, 10)).await.unwrap();
+    let seen: Vec<(&str, i32)> = jobs.iter().map(|job| (job.state.as_str(), job.attempts)).collect();
+    assert_eq!(seen, [("ready", 0)]);
+    run.fake.state().always = None;
+    run.minutes(3).await;
+    assert_eq!(run.state(run.messages[0].0).await, "sent");
+    run.app.finish().await;
+    run.fake.down().await;
+}
+
+#[actix_web::test]
+async fn waiting_for_a_carrier_uses_no_attempt_up_on_sqlite() {
+    waiting_for_a_carrier_uses_no_attempt_up(TestDatabase::sqlite()).await;
+}
+
+#[actix_web::test]
+async fn waiting_for_a_carrier_uses_no_attempt_up_on_postgres() {
+    waiting_for_a_carrier_uses_no_attempt_up(TestDatabase::postgres()).await;
+}

@@ -11,6 +11,8 @@ use meari::config::{CarrierSettings, Settings};
 use meari::db::Lane;
 use meari::keys::Keys;
 use meari::messaging::links::Links;
+use meari::messaging::outbox::{self, NewSms, Purpose};
+use meari::messaging::routes::SmsLine;
 use meari::numbers::{Capabilities, Import};
 use meari::phone::{E164, RemoteParty};
 use meari::router::Edges;
@@ -19,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::support::app::{ADMIN_TOKEN, TestApp};
+use crate::support::calling::eventually;
 use crate::support::client::Person;
 use crate::support::database::TestDatabase;
 use crate::support::smsc::{FIXTURES, Receipts, Smsc, Submitted, mobile_originated};
@@ -305,6 +308,55 @@ stories! {
         story.smsc.receipt(&parts[0], "UNDELIV");
         story.settle().await;
         assert_eq!(bob.sees(&said).await["state"], "undelivered");
+    }
+
+    async fn a_long_text_that_went_out_whole_has_one_receipt(story, [("long_messages", "payload"), ("response_timeout_seconds", "1")]) {
+        let people = story.people(&["bob"]).await;
+        let bob = &people.friends[0];
+        let before = story.smsc.submitted().len();
+        story.smsc.set(|faults| {
+            faults.stat = None;
+            faults.silent = true;
+        });
+        let said = bob.writes(&"All work and no play. ".repeat(20)).await;
+        worker::drain(&story.app.app).await;
+        let whole = story.smsc.submitted().split_off(before);
+        assert_eq!((whole.len(), bob.sees(&said).await["state"].as_str()), (1, Some("unknown")));
+        story.smsc.receipt(&whole[0], "DELIVRD");
+        story.settle().await;
+        assert_eq!(bob.sees(&said).await["state"], "delivered", "there is no second one to come");
+    }
+
+    async fn who_waits_for_our_own_rate_does_not_make_the_carrier_look_silent(story, [("submits_per_second", "10")]) {
+        story.smsc.bound(1).await;
+        let now = story.app.app.now();
+        let write = async |text: &'static str, which: std::ops::Range<usize>| {
+            let sms = move |n: usize| NewSms {
+                account: None,
+                by: None,
+                message: None,
+                purpose: Purpose::Message,
+                order_key: format!("rate:{n}"),
+                line: SmsLine {
+                    carrier_id: CARRIER.to_owned(),
+                    from: E164::parse("+12025550200").unwrap(),
+                    to: E164::parse(&format!("+1303555{n:04}")).unwrap(),
+                },
+                text: text.to_owned(),
+            };
+            let enqueue = move |db: &mut meari::db::Db| which.clone().try_for_each(|n| outbox::enqueue(db, now, &sms(n)).map(drop));
+            story.app.app.db.write(Lane::Any, enqueue).await.unwrap();
+        };
+        write("Many", 0..60).await;
+        let stop = watch::channel(false);
+        let working = tokio::spawn(worker::work(story.app.app.clone(), stop.1));
+        eventually("more than two seconds' worth has left", async || story.smsc.submitted().len() >= 30).await;
+        assert_eq!(story.app.app.in_flight.stuck(), Vec::<String>::new(), "it answers at once");
+        write("One more", 60..61).await;
+        // Nobody moves the clock: whoever was put off would never leave.
+        eventually("the one who came last leaves too", async || story.smsc.submitted().iter().any(|one| one.text == "One more")).await;
+        stop.0.send_replace(true);
+        working.await.unwrap();
     }
 
     async fn a_receipt_that_fits_several_settles_none_of_them(story, [("response_timeout_seconds", "1")]) {

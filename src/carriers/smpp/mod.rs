@@ -26,6 +26,8 @@ use self::keeper::Links;
 use self::pdu::{Address, Frame, Message, Pdu, Query};
 use self::session::Lost;
 use self::settings::Settings;
+use self::text::LongMessages;
+use super::in_flight::Request;
 use super::{
     Accepted, BadSignature, CallbackRequest, Capabilities, Carrier, CarrierEvent, CarrierSettings, Door,
     EventSink, Found, ParseError, ReceiptState, Retry, SendError, SentQuery, SmsToSend,
@@ -77,12 +79,19 @@ impl Smpp {
     }
 
     /// Submits one part, slowing down when asked to. Answers their id of it. Nothing is written after `until`.
-    async fn submit(&self, message: &Message, mark: u64, until: Instant) -> Result<String, SendError> {
+    async fn submit(
+        &self,
+        message: &Message,
+        mark: u64,
+        until: Instant,
+        request: Option<&Request<'_>>,
+    ) -> Result<String, SendError> {
         let mut slowed = 0;
         loop {
             if !self.links.throttle.turn(until).await {
                 return Err(status::busy("its turn would not come in time"));
             }
+            let _asked = request.map(Request::asks);
             let patience = SENDER_PATIENCE.min(until.saturating_duration_since(Instant::now()));
             let session = self.links.sender(patience).await;
             let session = session.ok_or_else(|| status::away(&self.links.fault()))?;
@@ -115,14 +124,19 @@ impl Smpp {
 
     /// Submits all parts of a text. As soon as one of them is out, those that were refused for now are submitted again
     /// here, and they alone: the text must not begin anew, for each part is billed and its receipt awaited.
-    async fn submit_all(&self, parts: &[Message], mark: u64) -> Result<Vec<String>, SendError> {
+    async fn submit_all(
+        &self,
+        parts: &[Message],
+        mark: u64,
+        request: Option<&Request<'_>>,
+    ) -> Result<Vec<String>, SendError> {
         let until = Instant::now() + SEND_PATIENCE;
         let mut outcomes: Vec<Option<Result<String, SendError>>> = vec![None; parts.len()];
         let mut pause = FIRST_ROUND_AFTER;
         for round in 1..=ROUNDS_MAX {
             let missing = parts.iter().zip(&mut outcomes).filter(|(_, outcome)| is_missing(outcome));
             join_all(missing.map(async |(part, outcome)| {
-                *outcome = Some(self.submit(part, mark, until).await);
+                *outcome = Some(self.submit(part, mark, until, request).await);
             }))
             .await;
             let is_out = |outcome: &Option<Result<String, SendError>>| matches!(outcome, Some(Ok(_)));
@@ -138,6 +152,27 @@ impl Smpp {
             pause *= 2;
         }
         settle(outcomes.into_iter().flatten().collect())
+    }
+
+    async fn hand_over(&self, sms: &SmsToSend, request: Option<&Request<'_>>) -> Result<Accepted, SendError> {
+        let reference = self.references.fetch_add(1, Ordering::Relaxed);
+        let pieces = text::divide(&sms.text, &self.settings.style, reference);
+        let count = u16::try_from(pieces.len()).ok();
+        let mark = if pieces.len() == 1 { mark(sms.id) } else { 0 };
+        let to_message = |piece: text::Piece| Message {
+            service_type: self.settings.service_type.clone(),
+            source: self.address(&sms.from, self.settings.source),
+            destination: self.address(&sms.to, self.settings.destination),
+            esm_class: piece.esm_class,
+            data_coding: piece.data_coding,
+            registered_delivery: u8::from(!sms.status_callback.is_empty()),
+            body: piece.body,
+            tlvs: piece.tlvs,
+            ..Message::default()
+        };
+        let parts: Vec<Message> = pieces.into_iter().map(to_message).collect();
+        let ids = self.submit_all(&parts, mark, request).await?;
+        Ok(Accepted { carrier_message_id: ids.join(" "), state: ReceiptState::Sent, segment_count: count })
     }
 
     /// Asks for the state of a message by their id.
@@ -198,6 +233,8 @@ impl Carrier for Smpp {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             delivery_receipts: true,
+            // What is handed over whole has one id.
+            receipts_by_segment: self.settings.style.long_messages != LongMessages::Payload,
             settles_unknown: true,
             text_chars_max: TEXT_CHARS_MAX,
             rates: self.settings.rates(),
@@ -235,24 +272,11 @@ impl Carrier for Smpp {
     }
 
     async fn send(&self, sms: &SmsToSend) -> Result<Accepted, SendError> {
-        let reference = self.references.fetch_add(1, Ordering::Relaxed);
-        let pieces = text::divide(&sms.text, &self.settings.style, reference);
-        let count = u16::try_from(pieces.len()).ok();
-        let mark = if pieces.len() == 1 { mark(sms.id) } else { 0 };
-        let to_message = |piece: text::Piece| Message {
-            service_type: self.settings.service_type.clone(),
-            source: self.address(&sms.from, self.settings.source),
-            destination: self.address(&sms.to, self.settings.destination),
-            esm_class: piece.esm_class,
-            data_coding: piece.data_coding,
-            registered_delivery: u8::from(!sms.status_callback.is_empty()),
-            body: piece.body,
-            tlvs: piece.tlvs,
-            ..Message::default()
-        };
-        let parts: Vec<Message> = pieces.into_iter().map(to_message).collect();
-        let ids = self.submit_all(&parts, mark).await?;
-        Ok(Accepted { carrier_message_id: ids.join(" "), state: ReceiptState::Sent, segment_count: count })
+        self.hand_over(sms, None).await
+    }
+
+    async fn send_in_turn(&self, sms: &SmsToSend, request: &Request<'_>) -> Result<Accepted, SendError> {
+        self.hand_over(sms, Some(request)).await
     }
 
     async fn find(&self, query: &SentQuery) -> Result<Found, SendError> {
