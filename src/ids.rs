@@ -62,6 +62,12 @@ macro_rules! id {
                 $name(Uuid::from_u64_pair(at.unix_millis() << 16, 0))
             }
 
+            /// When it was made, to the millisecond.
+            pub fn made_at(&self) -> Timestamp {
+                let (high, _) = self.0.as_u64_pair();
+                Timestamp(i64::try_from(high >> 16).unwrap_or_default() * 1_000)
+            }
+
             /// The 16 bytes as stored.
             pub fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()

@@ -127,22 +127,44 @@ pub struct Line<'a> {
     pub carrier_id: &'a str,
 }
 
-/// These telephones reach by `to` whom they have reached by `from`: which of them has said STOP there has said it here.
+/// These telephones reach by `to` whom they have reached by `from` since a time, until it was somebody else's: which of
+/// them has said STOP there in that time has said it here.
 pub fn carry_over(
     db: &mut Db,
     now: Timestamp,
     handsets: &[E164],
-    from: Line<'_>,
+    (from, since, until): (Line<'_>, Timestamp, Option<Timestamp>),
     to: Line<'_>,
 ) -> Result<()> {
     for handset in handsets {
-        if is_stopped(db, handset, from.number, from.carrier_id)?
+        if was_stopped(db, handset, from, since, until)?
             && !is_stopped(db, handset, to.number, to.carrier_id)?
         {
             carry(db, now, handset, to)?;
         }
     }
     Ok(())
+}
+
+/// Whether STOP, said to this number since a time or to all of its carrier's, and before another one, still holds.
+fn was_stopped(
+    db: &mut Db,
+    handset: &E164,
+    line: Line<'_>,
+    since: Timestamp,
+    until: Option<Timestamp>,
+) -> Result<bool> {
+    let all = format!("{ALL_OF}{}", line.carrier_id);
+    let said: Vec<(String, Timestamp)> = each!(db, |c| consents::table
+        .filter(consents::handset.eq(handset))
+        .filter(consents::number.eq_any([line.number.as_str(), all.as_str()]))
+        .filter(consents::state.eq("stopped"))
+        .select((consents::number, consents::updated_at))
+        .load(c))?;
+    let is_meant = |(subject, at): &(String, Timestamp)| {
+        (*subject == all || *at >= since) && until.is_none_or(|until| *at < until)
+    };
+    Ok(said.iter().any(is_meant))
 }
 
 /// A number was ported away from `from_carrier`: those who reach somebody by it and have said STOP to all numbers of

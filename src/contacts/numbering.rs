@@ -71,20 +71,20 @@ pub(super) fn assign_numbers(
 
 /// Who said STOP to a contact's former number has said it to the contact, and so to its new number.
 fn carry_consent(db: &mut Db, now: Timestamp, account: AccountId, given: &[numbers::Outcome]) -> Result<()> {
-    let moved: Vec<(NumberId, NumberId)> =
+    let moved: Vec<(numbers::Former, NumberId)> =
         given.iter().filter_map(|o| Some((o.before?, o.number.as_ref()?.0))).collect();
     if moved.is_empty() {
         return Ok(());
     }
-    let ids: Vec<NumberId> = moved.iter().flat_map(|(before, after)| [*before, *after]).collect();
+    let ids: Vec<NumberId> = moved.iter().flat_map(|(before, after)| [before.number, *after]).collect();
     let known: BTreeMap<NumberId, numbers::Number> =
         numbers::list_by_ids(db, &ids)?.into_iter().map(|number| (number.id, number)).collect();
     let handsets: Vec<E164> = mobiles::list(db, account)?.into_iter().map(|mobile| mobile.number).collect();
-    for (before, after) in &moved {
-        let (Some(before), Some(after)) = (known.get(before), known.get(after)) else { continue };
+    for (former, after) in &moved {
+        let (Some(before), Some(after)) = (known.get(&former.number), known.get(after)) else { continue };
         let from = consent::Line { number: &before.number, carrier_id: &before.carrier_id };
         let to = consent::Line { number: &after.number, carrier_id: &after.carrier_id };
-        consent::carry_over(db, now, &handsets, from, to)?;
+        consent::carry_over(db, now, &handsets, (from, former.since, former.until), to)?;
     }
     Ok(())
 }

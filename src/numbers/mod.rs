@@ -164,8 +164,19 @@ pub struct Outcome {
     pub contact: ContactId,
     /// Its number; `None` when the pool has run out for this account.
     pub number: Option<(NumberId, E164)>,
-    /// The number that it had before, when that is another one.
-    pub before: Option<NumberId>,
+    /// The number that it had before, when another one was chosen for it just now.
+    pub before: Option<Former>,
+}
+
+/// A number that a contact had, and when its account reached the contact by it, and nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Former {
+    /// Which.
+    pub number: NumberId,
+    /// From when on.
+    pub since: Timestamp,
+    /// Until it was given to another contact of the account, if it was.
+    pub until: Option<Timestamp>,
 }
 
 /// A number an SMS of our own can come from.
@@ -215,6 +226,31 @@ impl Held {
     }
 }
 
+/// When a number meant this contact, by the account's assignments in the order in which they were made.
+fn former(rows: &[store::AssignmentRow], contact: ContactId, number: NumberId) -> Option<Former> {
+    let mut found: Option<Former> = None;
+    for row in rows.iter().filter(|row| row.number_id == number) {
+        let at = row.id.made_at();
+        found = match found {
+            _ if row.contact_id != contact => found.map(|of| Former { until: of.until.or(Some(at)), ..of }),
+            Some(of) if of.until.is_none() => Some(of),
+            _ => Some(Former { number, since: at, until: None }),
+        };
+    }
+    found
+}
+
+/// What a contact had before its fresh number. Who keeps his, or gets back the one that rested, has nothing to take along.
+fn replaced(
+    rows: &[store::AssignmentRow],
+    fresh: &[store::NewAssignment],
+    contact: ContactId,
+    before: NumberId,
+) -> Option<Former> {
+    let now = fresh.iter().find(|assignment| assignment.contact_id == contact)?;
+    (now.number_id != before).then(|| former(rows, contact, before))?
+}
+
 /// Gives each wanted contact a number local to `near`. A contact that has one already keeps it.
 ///
 /// The caller writes contacts, cards and events in the same transaction and leaves the `ROUTES` signal.
@@ -236,7 +272,8 @@ pub fn assign(
         }
     }
 
-    let Held { mut active, resting, past, used } = Held::sort(&store::list_assignments(db, account)?);
+    let rows = store::list_assignments(db, account)?;
+    let Held { mut active, resting, past, used } = Held::sort(&rows);
     let mut choice = Choice::new(&candidates, near.area(), |id| used.contains(&id));
 
     let mut back = Vec::new();
@@ -282,7 +319,7 @@ pub fn assign(
     let had = |contact: &ContactId| resting.get(contact).map(|(_, id)| *id).or(past.get(contact).copied());
     let to_outcome = |(contact, number): (ContactId, Option<NumberId>)| Outcome {
         contact,
-        before: had(&contact).filter(|before| number.is_some_and(|number| number != *before)),
+        before: had(&contact).and_then(|before| replaced(&rows, &fresh, contact, before)),
         number: number.and_then(|id| numbers.get(&id).map(|e164| (id, e164.clone()))),
     };
     Ok(chosen.into_iter().map(to_outcome).collect())
@@ -497,6 +534,28 @@ pub fn erase(db: &mut Db, account: AccountId) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_meant_a_contact_until_it_was_given_to_another() {
+        let (one, other, number) =
+            (ContactId::new(Timestamp(1)), ContactId::new(Timestamp(2)), NumberId::new(Timestamp(3)));
+        let row = |seconds: i64, contact_id: ContactId| store::AssignmentRow {
+            id: AssignmentId::new(Timestamp(seconds * 1_000_000)),
+            number_id: number,
+            contact_id,
+            state: "past".to_owned(),
+        };
+        let at = |seconds: i64| Timestamp(seconds * 1_000_000);
+        let since =
+            |since: i64, until: Option<i64>| Some(Former { number, since: at(since), until: until.map(at) });
+        assert_eq!(former(&[], one, number), None);
+        assert_eq!(former(&[row(5, one)], one, number), since(5, None));
+        let mut rows = vec![row(1, other), row(5, one), row(7, one), row(9, other), row(11, other)];
+        assert_eq!(former(&rows, one, number), since(5, Some(9)));
+        rows.push(row(13, one));
+        assert_eq!(former(&rows, one, number), since(13, None));
+        assert_eq!(former(&rows, one, NumberId::new(Timestamp(4))), None);
+    }
 
     #[test]
     fn capabilities_are_read_as_people_write_them() {

@@ -127,14 +127,13 @@ pub(super) fn count_open(db: &mut Db, region: &str) -> Result<i64> {
         .get_result(c))?)
 }
 
-/// Whether an order of this reference may still be made: there is none, or only what a dry run has planned.
-pub(super) fn is_free(db: &mut Db, reference: &str, is_dry: bool) -> Result<bool> {
-    let state: Option<String> = each!(db, |c| number_orders::table
+/// Where the order of this reference stands, if there is one.
+pub(super) fn find_state(db: &mut Db, reference: &str) -> Result<Option<String>> {
+    Ok(each!(db, |c| number_orders::table
         .filter(number_orders::reference.eq(reference))
         .select(number_orders::state)
         .first(c)
-        .optional())?;
-    Ok(state.is_none_or(|state| state == PLANNED && !is_dry))
+        .optional())?)
 }
 
 /// Notes an order before it is made, in the place of what a dry run has planned; false when there is one of this

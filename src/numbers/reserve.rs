@@ -33,9 +33,9 @@ pub struct Stock {
     pub pending: i64,
 }
 
-/// How many numbers are to be ordered now.
+/// How many numbers are missing.
 pub fn missing(wish: &Wish, stock: Stock) -> i64 {
-    (wish.spare - (stock.available - stock.held) - stock.pending).clamp(0, ORDERS_PER_ROUND)
+    (wish.spare - (stock.available - stock.held) - stock.pending).max(0)
 }
 
 /// What an offer costs within the first month; `None` when the carrier does not say.
@@ -111,22 +111,29 @@ async fn fill(app: &App, wish: &Wish, count: i64) -> Result<bool> {
         Err(error) => return short(app, wish, &format!("the search failed: {}", error.code)).await,
     };
     let is_dry = app.settings.number_reserve_dry_run;
-    let (mut has_grown, mut ordered) = (false, 0);
+    // What a dry run has planned and is still offered counts as if it were there: in number and in money.
+    let (mut has_grown, mut ordered, mut planned, mut planned_micros) = (false, 0, 0, 0_i64);
     for offer in offers {
-        if ordered == count {
+        if ordered + planned >= count || ordered == ORDERS_PER_ROUND {
             break;
         }
         let now = app.now();
         let reference = format!("reserve-{}-{}", wish.region, offer.number.digits());
         let asked = reference.clone();
         let read =
-            move |db: &mut Db| Ok((orders::is_free(db, &asked, is_dry)?, orders::spent(db, month_of(now))?));
-        let (is_free, spent) = app.db.read(read).await?;
-        if !is_free {
-            continue;
-        }
+            move |db: &mut Db| Ok((orders::find_state(db, &asked)?, orders::spent(db, month_of(now))?));
+        let (state, spent) = app.db.read(read).await?;
         let cost = cost_of(&offer);
-        if !is_affordable(cost, spent, app.settings.number_reserve_budget) {
+        match state.as_deref() {
+            Some(orders::PLANNED) if is_dry => {
+                planned += 1;
+                planned_micros = planned_micros.saturating_add(cost.map_or(0, |cost| cost.micros));
+                continue;
+            }
+            None | Some(orders::PLANNED) => {}
+            Some(_) => continue,
+        }
+        if !is_affordable(cost, spent.saturating_add(planned_micros), app.settings.number_reserve_budget) {
             return short(app, wish, "the budget of the month does not allow it").await.map(|_| has_grown);
         }
         let order = Order {
@@ -145,6 +152,9 @@ async fn fill(app: &App, wish: &Wish, count: i64) -> Result<bool> {
             continue;
         }
         ordered += 1;
+        if is_dry {
+            planned_micros = planned_micros.saturating_add(order.cost_micros);
+        }
         tracing::info!(number = %order.number.masked(), region = %wish.region, dry_run = is_dry,
             "a number for the reserve");
         if !is_dry {
@@ -170,10 +180,10 @@ mod tests {
     use crate::money::Currency;
 
     #[test]
-    fn what_is_missing_is_ordered_a_few_at_a_time() {
+    fn what_is_missing_follows_from_wish_and_stock() {
         let wish = Wish { region: "US".to_owned(), spare: 20 };
         let table =
-            [((100, 80, 0), 0), ((100, 85, 0), 5), ((100, 85, 5), 0), ((100, 85, 3), 2), ((0, 0, 0), 10)];
+            [((100, 80, 0), 0), ((100, 85, 0), 5), ((100, 85, 5), 0), ((100, 85, 3), 2), ((0, 0, 0), 20)];
         for ((available, held, pending), wanted) in table {
             assert_eq!(
                 missing(&wish, Stock { available, held, pending }),

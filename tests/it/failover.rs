@@ -141,6 +141,7 @@ failover_story! {
     connected_but_dead_is_found_by_messages_to_ourselves
     codes_are_not_pumped_into_a_range
     codes_go_to_countries_that_are_served_and_never_to_premium_numbers
+    stop_is_not_carried_to_whom_it_was_not_said
 }
 
 async fn codes_leave_by_another_carrier_while_theirs_is_down(two: &Two) {
@@ -269,6 +270,51 @@ async fn stop_goes_with_a_friend_whose_number_is_replaced(two: &Two) {
     write("Good to see you").await;
     two.work().await;
     assert!(two.spare.sent().pop().unwrap().text.ends_with("Good to see you"));
+    // Asked for once more, nothing is replaced, and START stays said.
+    let (account, id) = (alice.id.parse().unwrap(), friend.parse().unwrap());
+    let now = two.app.app.now();
+    let again = move |db: &mut meari::db::Db| meari::contacts::replace_numbers(db, now, account, &[id]);
+    two.app.app.db.write(account, again).await.unwrap();
+    assert_eq!(number().await, new);
+    assert_eq!(state(&write("Still here?").await).await.0, "queued");
+    two.work().await;
+    assert!(two.spare.sent().pop().unwrap().text.ends_with("Still here?"));
+}
+
+async fn stop_is_not_carried_to_whom_it_was_not_said(two: &Two) {
+    const PHONE: &str = "+12025550101";
+    two.import("main", 200, 1).await;
+    let (alice, bob) = (two.app.person("alice").await, two.app.person("bob").await);
+    two.prove(&alice, PHONE).await;
+    let (to_bob, _) = alice.befriends(&bob).await;
+    two.work().await;
+    let bobs = format!("/v1/contacts/{to_bob}");
+    let first = alice.get(&bobs).await.expect(200)["number"].as_str().unwrap().to_owned();
+    // Bob's number rests, is free, and becomes Carol's, to whom Alice says STOP.
+    alice.patch(&bobs, json!({ "hidden_on_phone": true })).await.expect(200);
+    two.app.advance(meari::contacts::REST + Duration::from_secs(60));
+    worker::sweep(&two.app.app).await.unwrap();
+    let (alice, carol) = (alice.signs_in_again().await, two.app.person("carol").await);
+    let (to_carol, _) = alice.befriends(&carol).await;
+    two.work().await;
+    let carols = format!("/v1/contacts/{to_carol}");
+    assert_eq!(alice.get(&carols).await.expect(200)["number"], first.as_str());
+    two.app.advance(Duration::from_secs(60));
+    let stop = Telnyx::inbound("stop", PHONE, &first, "STOP");
+    assert_eq!(two.main.tells("messages", &stop, two.app.app.now()).await, 200);
+    two.work().await;
+    // Bob comes back, with another number.
+    two.import("spare", 300, 1).await;
+    let shown = alice.patch(&bobs, json!({ "hidden_on_phone": false })).await.expect(200);
+    assert_eq!(shown["number"], "+12025550300");
+    two.work().await;
+    let log = two.operator.get("/v1/admin/consents").await.expect(200);
+    assert_eq!(log["items"].as_array().unwrap().len(), 1, "{}", log.text);
+    let bob = bob.signs_in_again().await;
+    let back = bob.get("/v1/contacts").await.expect(200)["items"][0]["id"].as_str().unwrap().to_owned();
+    bob.post(&format!("/v1/contacts/{back}/messages"), json!({ "text": "Back again" })).await.expect(201);
+    two.work().await;
+    assert!(two.spare.sent().pop().unwrap().text.ends_with("Back again"));
 }
 
 async fn a_carrier_that_does_not_answer_holds_nobody_else_up(two: &Two) {

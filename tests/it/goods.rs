@@ -108,6 +108,8 @@ market_story! {
     a_reserve_is_ordered_once_and_fills_the_pool("20.00", false)
     a_dry_run_says_what_it_would_order("20.00", true)
     what_a_dry_run_has_planned_is_ordered_afterwards("20.00", true)
+    a_dry_run_ends_where_nothing_is_missing("20.00", true)
+    a_dry_run_keeps_to_the_budget("2.00", true)
     what_was_refused_does_not_stand_in_the_way("20.00", false)
     a_budget_that_is_spent_raises_an_alarm("1.00", false)
     a_number_goes_to_another_carrier_and_everybody_keeps_it("0.00", false)
@@ -156,6 +158,34 @@ async fn what_a_dry_run_has_planned_is_ordered_afterwards(market: &Market) {
     let pool = market.pool().await;
     assert_eq!((pool.len(), &pool[0]["capabilities"]), (1, &json!(["sms", "mms", "voice"])));
     market.work().await;
+}
+
+async fn a_dry_run_ends_where_nothing_is_missing(market: &Market) {
+    market.main.state().more_offers = 30;
+    for _ in 0..3 {
+        market.round().await;
+        assert_eq!(market.orders().await.len(), 2, "two are missing, in whatever hour one looks");
+    }
+    let settings = Settings {
+        number_reserve: vec![Wish { region: US.to_owned(), spare: 15 }],
+        ..market.app.app.settings.clone()
+    };
+    let again = App::open(settings, market.app.app.clock.clone(), Keys::from_secret(&[7; 32])).unwrap();
+    for wanted in [12, 13, 13] {
+        market.app.advance(Duration::from_secs(3_600));
+        rounds::look_after_numbers(&again).await.unwrap();
+        assert_eq!(market.orders().await.len(), wanted, "ten an hour, and as many as 20.00 USD pay for");
+    }
+}
+
+async fn a_dry_run_keeps_to_the_budget(market: &Market) {
+    market.main.state().more_offers = 5;
+    for _ in 0..2 {
+        market.round().await;
+        assert_eq!(market.orders().await.len(), 1);
+    }
+    let alarms = market.operator.get("/v1/admin/alarms").await.expect(200);
+    assert_eq!(alarms["items"][0]["kind"], "reserve_short");
 }
 
 async fn what_was_refused_does_not_stand_in_the_way(market: &Market) {

@@ -208,14 +208,15 @@ impl Vendor for Telnyx {
                 let area = area.unwrap_or("202");
                 let features = json!([{"name": "sms"}, {"name": "mms"}, {"name": "voice"}]);
                 let cost = json!({"monthly_cost": "1.00", "upfront_cost": "0.50", "currency": "USD"});
-                Reply::json(
-                    200,
-                    json!({"data": [
-                        {"phone_number": format!("+1{area}5550142"), "features": features, "cost_information": cost,
-                            "region_information": [{"region_type": "location", "region_name": "WASHINGTON"}]},
-                        {"phone_number": format!("+1{area}5550143"), "features": [{"name": "voice"}]},
-                    ]}),
-                )
+                let mut offers = vec![
+                    json!({"phone_number": format!("+1{area}5550142"), "features": features, "cost_information": cost,
+                        "region_information": [{"region_type": "location", "region_name": "WASHINGTON"}]}),
+                    json!({"phone_number": format!("+1{area}5550143"), "features": [{"name": "voice"}]}),
+                ];
+                offers.extend((150..150 + state.more_offers).map(|n| {
+                    json!({"phone_number": format!("+1{area}5550{n:03}"), "features": features, "cost_information": cost})
+                }));
+                Reply::json(200, json!({"data": offers}))
             }
             ("GET" | "POST", "/v2/number_orders") => Telnyx::order(state, seen),
             ("GET", "/v2/phone_numbers") => Telnyx::owned(state, seen),

@@ -85,6 +85,8 @@ pub struct State {
     pub numbers: Vec<String>,
     /// (reference, number)
     pub orders: Vec<(String, String)>,
+    /// Numbers that it offers beside the one that it always does.
+    pub more_offers: usize,
     /// How many tokens were given; only the last is good.
     pub tokens: usize,
     /// The address that is entered at the carrier, up to the carrier's id.
