@@ -314,9 +314,14 @@ pub fn browser_leg(db: &mut Db, call: &Call, account: AccountId) -> Result<Optio
 
 /// Throws away what an account has recorded of a call; the other side keeps its own.
 pub fn delete_recording(db: &mut Db, now: Timestamp, account: AccountId, id: CallId) -> Result<()> {
-    find(db, account, id)?;
+    let call = find(db, account, id)?;
     if !sounds::delete_recording(db, account, id)? {
         return Err(Error::not_found("recording"));
+    }
+    // What the conversation says of the call offers it no longer.
+    if let Some(message) = call.message {
+        let subject = Some(message.as_bytes());
+        events::append(db, now, account, EventKind::MessageUpdated, subject, Topics::EVENTS)?;
     }
     events::append(db, now, account, EventKind::CallChanged, Some(id.as_bytes()), Topics::EVENTS).map(drop)
 }
@@ -347,8 +352,12 @@ pub fn list_due(db: &mut Db, now: Timestamp) -> Result<Vec<CallId>> {
     Ok(due)
 }
 
-/// Ends a call that nobody takes care of any more; false when it was over before.
+/// Ends a call that nobody takes care of any more; false when it was over before, or its node has said meanwhile that it
+/// lives.
 pub fn sweep(db: &mut Db, now: Timestamp, id: CallId) -> Result<bool> {
+    if !store::hold_due(db, id, now, now.minus(CALL_MAX))? {
+        return Ok(false);
+    }
     match apply(db, now, id, Event::Swept(EndReason::Lost)) {
         Ok(_) => Ok(true),
         Err(error) if is_late(&error) => Ok(false),

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 
 use super::machine::Side;
 use super::view::CallQuality;
-use super::{Call, Leg, LegKind};
+use super::{Call, Leg, LegKind, changes};
 use crate::accounts::{self, mobiles};
 use crate::clock::Timestamp;
 use crate::db::Db;
@@ -179,7 +179,8 @@ pub fn keep(db: &mut Db, now: Timestamp, call: &Call, leg: &Leg, measured: &Meas
         loss_ppm: whole(measured.loss * 1_000_000.0),
         jitter_ms: whole(measured.jitter_ms),
         rtt_ms: measured.rtt_ms.map(whole),
-        account_id: Some(account),
+        // What is told after an account was deleted is about nobody.
+        account_id: changes::living_sides(db, call)?.contains(&account).then_some(account),
     };
     each!(db, |c| diesel::insert_into(call_quality::table)
         .values(&row)

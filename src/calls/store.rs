@@ -173,6 +173,17 @@ pub fn list_endless(db: &mut Db, before: Timestamp, limit: i64) -> Result<Vec<Ca
 }
 
 /// The node still takes care of these.
+/// Whether an open call is still due, looked at anew; until the transaction ends nobody says that it lives after all.
+pub fn hold_due(db: &mut Db, id: CallId, now: Timestamp, before: Timestamp) -> Result<bool> {
+    let held = each!(db, |c| diesel::update(calls::table)
+        .filter(calls::id.eq(id))
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(OPEN))
+        .filter(calls::alive_until.lt(now).or(calls::created_at.lt(before)))
+        .set(calls::alive_until.eq(calls::alive_until))
+        .execute(c))?;
+    Ok(held > 0)
+}
+
 pub fn keep_alive(db: &mut Db, ids: &[CallId], until: Timestamp) -> Result<()> {
     each!(db, |c| diesel::update(calls::table)
         .filter(calls::id.eq_any(ids))

@@ -1,7 +1,7 @@
 //! Messages that are more than words: a call that was, a voicemail. The slice that knows what it is writes the note;
 //! here it is kept beside the message and shown with it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 use serde_json::Value;
@@ -13,8 +13,8 @@ use crate::db::Db;
 use crate::each;
 use crate::error::Result;
 use crate::events::EventKind;
-use crate::ids::{AccountId, ConversationId, MessageId};
-use crate::schema::message_notes;
+use crate::ids::{AccountId, CallId, ConversationId, MessageId};
+use crate::schema::{call_sounds, message_notes};
 
 /// Something that happened between two people and stands in their conversation.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +92,17 @@ pub fn rewrite(db: &mut Db, now: Timestamp, id: MessageId, change: impl FnOnce(&
         .set(message_notes::data.eq(&data))
         .execute(c))?;
     announce(db, now, EventKind::MessageUpdated, id, message.sender, message.recipient)
+}
+
+/// Those of some calls of which the account still has what was recorded.
+pub(super) fn recorded(db: &mut Db, account: AccountId, calls: &[CallId]) -> Result<HashSet<CallId>> {
+    let found: Vec<Option<CallId>> = each!(db, |c| call_sounds::table
+        .filter(call_sounds::account_id.eq(account))
+        .filter(call_sounds::call_id.eq_any(calls))
+        .filter(call_sounds::purpose.eq("recording"))
+        .select(call_sounds::call_id)
+        .load(c))?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// The notes among some messages: kind and data.

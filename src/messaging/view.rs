@@ -16,7 +16,7 @@ use crate::attachments::view::{self as files, MediaView};
 use crate::db::Db;
 use crate::each;
 use crate::error::{Error, Result};
-use crate::ids::{AccountId, ContactId, ConversationId, MessageId};
+use crate::ids::{AccountId, CallId, ContactId, ConversationId, MessageId};
 use crate::schema::{accounts, contacts};
 
 /// Why a message did not arrive.
@@ -287,7 +287,7 @@ fn show_named(
         show_group_senders(db, viewer, &mut views)?;
     }
     if extras.notes {
-        show_notes(db, &ids, &mut views)?;
+        show_notes(db, viewer, &ids, &mut views)?;
     }
     Ok(views)
 }
@@ -300,9 +300,9 @@ fn handles(db: &mut Db, of: &[AccountId]) -> Result<HashMap<AccountId, String>> 
     Ok(rows.into_iter().collect())
 }
 
-fn show_notes(db: &mut Db, ids: &[MessageId], views: &mut [MessageView]) -> Result<()> {
+fn show_notes(db: &mut Db, viewer: AccountId, ids: &[MessageId], views: &mut [MessageView]) -> Result<()> {
     let mut notes = notes::of_messages(db, ids)?;
-    for view in views {
+    for view in &mut *views {
         let Some((kind, data)) = notes.remove(&view.id) else { continue };
         match kind.as_str() {
             "voicemail" if !view.mine => view.voicemail = serde_json::from_value(data)?,
@@ -314,6 +314,21 @@ fn show_notes(db: &mut Db, ids: &[MessageId], views: &mut [MessageView]) -> Resu
             }
         }
         view.kind = kind;
+    }
+    // Each side deletes its own, and in time both are forgotten.
+    let call_of = |view: &MessageView| {
+        view.call.as_ref().filter(|call| call.recording.is_some()).and_then(|call| call.id.parse().ok())
+    };
+    let calls: Vec<CallId> = views.iter().filter_map(call_of).collect();
+    if calls.is_empty() {
+        return Ok(());
+    }
+    let recorded = notes::recorded(db, viewer, &calls)?;
+    for view in views {
+        let is_gone = call_of(view).is_some_and(|id: CallId| !recorded.contains(&id));
+        if let Some(call) = view.call.as_mut().filter(|_| is_gone) {
+            call.recording = None;
+        }
     }
     Ok(())
 }

@@ -93,6 +93,34 @@ story! {
         app.calls_are_over().await;
     }
 
+    async fn what_is_measured_after_an_account_is_deleted_is_about_nobody(app) {
+        let Pair { alice, bob, contact, .. } = app.alice_and_bob().await;
+        let (call, browser) = bob.calls(&contact, BROWSER_HZ).await;
+        let ringing = alice.call_is(app, &["ringing"]).await;
+        let there = alice.accepts(&ringing, BROWSER_HZ).await;
+        browser.ear.hears(BROWSER_HZ).await;
+        there.ear.hears(BROWSER_HZ).await;
+        let body = json!({ "password": crate::support::client::PASSWORD });
+        bob.call(reqwest::Method::DELETE, "/v1/me", Some(&body)).await.expect(204);
+        app.calls_are_over().await;
+        // The node that had the sound says only now what it has measured.
+        let id: CallId = call["id"].as_str().unwrap().parse().unwrap();
+        let (now, his, hers): (_, AccountId, AccountId) = (app.app.now(), bob.id.parse().unwrap(), alice.id.parse().unwrap());
+        let late = move |db: &mut meari::db::Db| {
+            use meari::calls::quality::{Measured, keep};
+            let measured = Measured { mos: 4.0, loss: 0.0, jitter_ms: 1.0, rtt_ms: None, network: None };
+            let call = meari::calls::find(db, hers, id)?;
+            for account in [his, hers] {
+                let leg = meari::calls::browser_leg(db, &call, account)?.unwrap();
+                keep(db, now, &call, &leg, &measured)?;
+            }
+            Ok(())
+        };
+        app.app.db.write(meari::db::Lane::Any, late).await.unwrap();
+        assert_eq!(kept(app, &bob.id).await, []);
+        assert_eq!(kept(app, &alice.id).await.len(), 1);
+    }
+
     async fn what_a_client_tells_has_a_time_and_a_limit(app) {
         let Pair { bob, contact, .. } = app.alice_and_bob().await;
         let (call, _browser) = bob.calls(&contact, BROWSER_HZ).await;

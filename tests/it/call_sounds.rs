@@ -117,8 +117,17 @@ story! {
         app.calls_are_over().await;
 
         // Each throws away his own.
+        let offered = async |person: &Person| {
+            let chats = person.get("/v1/conversations").await.expect(200);
+            chats["items"][0]["last_message"]["call"]["recording"].clone()
+        };
+        assert_eq!(offered(&bob).await["url"], path.as_str());
+        let mut events = crate::live::open(app, &bob, None).await;
         app.stranger().delete(&path).await.expect(401);
         bob.delete(&path).await.expect(204);
+        assert_eq!(crate::live::next_of(&mut events, "message.updated").await["data"]["call"]["recording"], Value::Null);
+        assert_eq!(offered(&bob).await, Value::Null, "the conversation does not offer what is gone");
+        assert_eq!(offered(&alice).await["url"], path.as_str());
         bob.delete(&path).await.refused(404, "not_found");
         assert_eq!(fetched(&bob, &path, None).await.0, 404);
         assert_eq!(bob.call_is(app, &["ended"]).await["recorded"], Value::Null);

@@ -185,6 +185,16 @@ async fn calls_of_a_node_that_died_are_ended_by_the_next() {
     bob.to_call(&ringing, "restart", json!({ "offer": offer })).await.refused(409, "answered_elsewhere");
     bob.to_call(&ringing, "move", json!({ "offer": offer })).await.refused(503, "other_node");
     app.advance(Duration::from_secs(61));
+    // Its node was only slow: it says that it lives after somebody has looked for the dead, and before he has ended any.
+    let now = app.app.now();
+    let late = move |db: &mut meari::db::Db| {
+        let due = meari::calls::list_due(db, now)?;
+        meari::calls::keep_alive(db, now, &due)?;
+        Ok((due.len(), meari::calls::sweep(db, now, due[0])?))
+    };
+    assert_eq!(app.app.db.write(meari::db::Lane::Any, late).await.unwrap(), (1, false));
+    assert_eq!(bob.call_is(&app, &["in_progress"]).await["id"], ringing["id"]);
+    app.advance(Duration::from_secs(61));
     app.edges.calls.look_after().await.unwrap();
     app.settle().await;
     assert_eq!(bob.call_is(&app, &["ended"]).await["end_reason"], "lost");

@@ -168,7 +168,8 @@ story! {
 
     async fn a_client_leaves_a_message_and_hangs_up(app) {
         let Pair { alice, bob, contact, .. } = app.alice_and_bob().await;
-        for end in ["hang-up", "digits", "closes"] {
+        for end in ["hang-up", "digits", "closes", "killed"] {
+            let events = crate::live::open(app, &bob, None).await;
             let (call, browser) = bob.calls(&contact, BROWSER_HZ).await;
             bob.to_call(&call, "digits", json!({ "digits": "#" })).await.refused(409, "not_now");
             browser.ear.hears(440.0).await;
@@ -184,7 +185,11 @@ story! {
                     bob.to_call(&call, "digits", json!({ "digits": "1" })).await.refused(409, "not_now");
                     bob.to_call(&call, "digits", json!({ "digits": "#" })).await.expect(204);
                 }
-                _ => browser.closes(),
+                "closes" => browser.closes(),
+                _ => {
+                    browser.vanishes();
+                    drop(events);
+                }
             }
             let over = alice.call_is(app, &["ended"]).await;
             assert_eq!((&over["id"], &over["end_reason"]), (&call["id"], &json!("voicemail")), "{end}");

@@ -70,15 +70,29 @@ impl Switchboard {
     /// its sound: the other side is told, and the engine gives the leg up when it stays away. When its client is gone,
     /// too, the call is over at once.
     async fn wavers(&self, call: CallId, leg: LegId, on: bool) -> Result<()> {
-        let event = {
+        let (side, left) = {
             let mut calls = self.calls();
             let ends = calls.get_mut(&call).map(|live| live.ends.iter_mut()).into_iter().flatten();
             let mut mine = ends.filter(|joined| joined.leg == leg && joined.kind == LegKind::Browser);
             let Some(joined) = mine.next() else { return Ok(()) };
             joined.silent = on;
-            if on && joined.left { Event::Loses(joined.side) } else { Event::Wavers(joined.side, on) }
+            (joined.side, joined.left)
         };
-        self.tell(call, event).await
+        if on && left { self.loses(call, side).await } else { self.tell(call, Event::Wavers(side, on)).await }
+    }
+
+    /// A client is gone without a word. Who was speaking after the beep has said what he has said, as if he had hung up.
+    async fn loses(&self, call: CallId, side: Side) -> Result<()> {
+        let speaks =
+            side == Side::Caller && self.calls().get(&call).is_some_and(|live| live.stage == Stage::Message);
+        if !speaks {
+            return self.tell(call, Event::Loses(side)).await;
+        }
+        let now = self.app.now();
+        let left =
+            self.app.db.write(Lane::Any, move |db| changes::hang_up(db, now, call, Side::Caller)).await;
+        self.settle(call).await;
+        left.map(drop).or_else(changes::unless_late)
     }
 
     /// A client listens to its account's events.
@@ -115,7 +129,7 @@ impl Switchboard {
                 .find(|(_, live)| live.ends.iter().any(|j| j.leg == leg))
                 .map(|(id, _)| *id);
             if let Some(call) = call
-                && let Err(error) = self.tell(call, Event::Loses(side)).await
+                && let Err(error) = self.loses(call, side).await
             {
                 tracing::warn!(call.id = %call, reason = %error.report(), "a call that was left is not ended");
             }
