@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::outbox::{self, NewSms, Purpose};
 use super::receive::{self, Arrived, CLAIM_INBOUND};
 use super::routes::{self, Meaning, Route, SmsLine};
-use super::{bridge, groups, held, reactions, receive_and_forward, store, tapbacks};
+use super::{bridge, groups, held, reactions, store, tapbacks};
 use crate::accounts::limits::{self, Limit};
 use crate::accounts::proofs::ProofState;
 use crate::accounts::{self, emails, mobiles, pins};
@@ -286,7 +286,7 @@ pub fn release(db: &mut Db, now: Timestamp, account: AccountId, handset: Option<
             text: bridge::normalize(&text.text),
             segment_count: text.segment_count,
         };
-        receive_and_forward(db, &arrived, &text.media)?;
+        receive::receive_released(db, &arrived, &text.media)?;
         count += 1;
     }
     let mut trusted: Vec<HandsetId> = texts.iter().map(|text| text.handset).chain(handset).collect();

@@ -134,6 +134,16 @@ pub fn receive(db: &mut Db, items: &[Arrived]) -> Result<Vec<Received>> {
 /// Stores one and, when the other side is a phone user too, sends it on from the number the sender has over there.
 /// Its pictures and files are fetched by jobs, and what goes on waits for them.
 pub fn receive_and_forward(db: &mut Db, item: &Arrived, media: &[InboundMedia]) -> Result<Received> {
+    forward(db, item, media, false)
+}
+
+/// The same for a text that has waited for its owner's word ([`super::held`]): it counts like any other, and is never one
+/// too many, for he has said that it is his, and no more of them wait than [`super::held::HELD_MAX`].
+pub(super) fn receive_released(db: &mut Db, item: &Arrived, media: &[InboundMedia]) -> Result<Received> {
+    forward(db, item, media, true)
+}
+
+fn forward(db: &mut Db, item: &Arrived, media: &[InboundMedia], is_vouched: bool) -> Result<Received> {
     events::lock(db, &[item.route.account, item.route.peer])?;
     let received = receive_one(db, item)?;
     let Received::Stored(message) = received else { return Ok(received) };
@@ -143,7 +153,7 @@ pub fn receive_and_forward(db: &mut Db, item: &Arrived, media: &[InboundMedia]) 
         pushes::message_came(db, item.now, &[item.route.peer])?;
         return Ok(received);
     };
-    if !submit::try_limits(db, item.now, item.route.account)? {
+    if !submit::try_limits(db, item.now, item.route.account)? && !is_vouched {
         // Two phones that answer each other by themselves would never end, and a forged sender costs him nothing. It is
         // stored, so the carrier need not say it again.
         let (now, sender, reader) = (item.now, item.route.account, item.route.peer);

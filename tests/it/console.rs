@@ -1,5 +1,8 @@
 //! What operators see: SMS on their way and how they travelled, carriers, traffic, jobs, how long the pool will do.
 
+use meari::messaging::outbox::{self, NewSms, Purpose};
+use meari::messaging::routes::SmsLine;
+use meari::phone::E164;
 use meari::simulator::{AfterAccept, Behaviour};
 use serde_json::{Value, json};
 
@@ -79,6 +82,49 @@ story! {
         for one in &said {
             assert_eq!(pair.as_bob_sees(one).await["state"], "failed");
         }
+        app.settle().await;
+    }
+
+    async fn what_an_operator_has_decided_is_done_though_his_connection_breaks(app) {
+        let now = app.app.now();
+        let sms = |n: usize| NewSms {
+            account: None,
+            by: None,
+            message: None,
+            purpose: Purpose::Notice,
+            order_key: format!("lost:{n}"),
+            line: SmsLine {
+                carrier_id: crate::support::app::CARRIER.to_owned(),
+                from: E164::parse("+12025550199").unwrap(),
+                to: E164::parse(&format!("+1303555{n:04}")).unwrap(),
+            },
+            text: "Hello".to_owned(),
+        };
+        let lose = move |db: &mut meari::db::Db| {
+            for n in 0..80 {
+                let id = outbox::enqueue(db, now, &sms(n))?;
+                outbox::begin_sending(db, now, id)?;
+                outbox::unknown(db, now, id, "timed_out")?;
+            }
+            Ok(())
+        };
+        app.app.db.write(meari::db::Lane::Any, lose).await.unwrap();
+        let count = async |state: &str| {
+            let list = operator(app).get(&format!("/v1/admin/messages?state={state}&limit=100")).await.expect(200);
+            list["items"].as_array().unwrap().len()
+        };
+        assert_eq!(count("unknown").await, 80);
+        let body = json!({ "state": "failed" }).to_string();
+        let request = format!(
+            "POST /v1/admin/messages/decide HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            crate::support::app::ADMIN_TOKEN,
+            body.len()
+        );
+        let mut socket = tokio::net::TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut socket, request.as_bytes()).await.unwrap();
+        crate::support::eventually("the first is decided", async || count("failed").await > 0).await;
+        drop(socket);
+        crate::support::eventually("all are", async || count("failed").await == 80).await;
         app.settle().await;
     }
 

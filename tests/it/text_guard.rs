@@ -71,6 +71,31 @@ story! {
         assert_eq!(waiting(&alice).await[0]["text"], "Four");
     }
 
+    async fn whatever_the_owner_releases_goes_on_to_the_other_phone(app) {
+        let Pair { alice, phone, .. } = app.alice_and_bob().await;
+        let carol = app.person("carol").await;
+        let hers = app.verify_mobile(&carol, "+12025550103").await;
+        let (friend, _) = alice.befriends(&carol).await;
+        app.settle().await;
+        let shown = alice.get(&format!("/v1/contacts/{friend}")).await.expect(200);
+        let number = shown["number"].as_str().unwrap();
+        the_network_says(app, "TN-Validation-Passed-C");
+        for n in 0..95 {
+            app.phone_texts(&phone, number, &format!("Text {n}")).await;
+        }
+        let held = waiting(&alice).await;
+        let before = app.texts(&hers).len();
+        assert_eq!((held.len(), before), (95, 1), "the code that proved her phone");
+        let mine = json!({ "mobile_id": held[0]["mobile_id"], "mine": true });
+        assert_eq!(alice.post("/v1/me/text-guard/decide", mine).await.expect(200)["count"], 95);
+        for _ in 0..10 {
+            app.settle().await;
+            app.advance(Duration::from_secs(20));
+        }
+        app.settle().await;
+        assert_eq!(app.texts(&hers).len(), before + 95, "none of them is one too many");
+    }
+
     async fn guesses_end_and_whoever_is_signed_in_decides(app) {
         let Pair { alice, bob, phone, number, .. } = app.alice_and_bob().await;
         set_pin(&alice).await;

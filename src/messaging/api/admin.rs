@@ -13,7 +13,7 @@ use crate::carriers::CarrierSettings;
 use crate::clock::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Page, Paging, Problems};
-use crate::ids::{JobId, MessageId, OutboundSmsId};
+use crate::ids::{AccountId, JobId, MessageId, OutboundSmsId};
 use crate::messaging::ledger::{self, Entry, Filter, Traffic, Word};
 use crate::messaging::price::Price;
 use crate::queue;
@@ -252,17 +252,34 @@ pub(super) async fn decide_many_sms(
     let page = usize::try_from(limit).unwrap_or_default();
     let more = ids.len() > page;
     ids.truncate(page);
+    let (app, by) = (app.get_ref().clone(), admin.account);
+    // To the end also when whoever has asked is gone: what was asked for is done, and said of each in the log.
+    let deciding = actix_web::rt::spawn(async move { decide_each(&app, by, ids, arrived).await });
+    let broken = |error| Error::internal("not all SMS were decided").with_source(error);
+    let count = deciding.await.map_err(broken)??;
+    Ok(web::Json(DecidedView { count, more }))
+}
+
+/// Each by itself: a carrier's word may settle one of them meanwhile, and it takes both its sides' locks.
+async fn decide_each(
+    app: &App,
+    by: Option<AccountId>,
+    ids: Vec<OutboundSmsId>,
+    arrived: bool,
+) -> Result<usize> {
     let (now, mut count) = (app.now(), 0);
-    // Each by itself: a carrier's word may settle one of them meanwhile, and it takes both its sides' locks.
     for id in ids {
         match app.db.write(crate::db::Lane::Any, move |db| ledger::decide(db, now, id, arrived)).await {
-            Ok(_) => count += 1,
+            Ok(_) => {
+                count += 1;
+                tracing::info!(sms.id = %id, ?by, arrived, "an operator decided on an SMS");
+            }
             Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {}
             Err(error) => return Err(error),
         }
     }
-    tracing::info!(by = ?admin.account, arrived, count, "an operator decided on many SMS");
-    Ok(web::Json(DecidedView { count, more }))
+    tracing::info!(?by, arrived, count, "an operator decided on many SMS");
+    Ok(count)
 }
 
 fn decision(state: &str) -> Result<bool> {
