@@ -172,7 +172,6 @@ pub fn list_endless(db: &mut Db, before: Timestamp, limit: i64) -> Result<Vec<Ca
         .load(c))?)
 }
 
-/// The node still takes care of these.
 /// Whether an open call is still due, looked at anew; until the transaction ends nobody says that it lives after all.
 pub fn hold_due(db: &mut Db, id: CallId, now: Timestamp, before: Timestamp) -> Result<bool> {
     let held = each!(db, |c| diesel::update(calls::table)
@@ -184,6 +183,7 @@ pub fn hold_due(db: &mut Db, id: CallId, now: Timestamp, before: Timestamp) -> R
     Ok(held > 0)
 }
 
+/// The node still takes care of these.
 pub fn keep_alive(db: &mut Db, ids: &[CallId], until: Timestamp) -> Result<()> {
     each!(db, |c| diesel::update(calls::table)
         .filter(calls::id.eq_any(ids))
