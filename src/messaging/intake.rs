@@ -74,26 +74,25 @@ pub enum Taken {
 /// Takes many at once, each at its place.
 pub fn take(db: &mut Db, items: &[Coming]) -> Result<Vec<Taken>> {
     let mut found = find_unknown(db, items)?.into_iter();
-    let mut ways: Vec<Option<(Route, bool)>> = Vec::with_capacity(items.len());
+    // Of each whether its way is new; none has no way.
+    let mut ways: Vec<Option<bool>> = Vec::with_capacity(items.len());
+    let mut arrived: Vec<Arrived> = Vec::with_capacity(items.len());
     for item in items {
-        ways.push(match &item.whom {
-            Whom::Known(route) => Some((route.as_ref().clone(), false)),
+        let (route, is_new) = match &item.whom {
+            Whom::Known(route) => (Some(route.as_ref().clone()), false),
             Whom::Pair { origin, .. } => {
-                let route = found.next().flatten();
-                route.filter(|route| is_plain(item, route, origin)).map(|route| (route, true))
+                (found.next().flatten().filter(|route| is_plain(item, route, origin)), true)
             }
-        });
+        };
+        ways.push(route.is_some().then_some(is_new));
+        arrived.extend(route.map(|route| item.to(route)));
     }
-    let on_their_way = items.iter().zip(&ways);
-    let arrived: Vec<Arrived> =
-        on_their_way.filter_map(|(item, way)| Some(item.to(way.as_ref()?.0.clone()))).collect();
-    let mut received = receive::receive(db, &arrived)?.into_iter();
-    let answer = |way: Option<(Route, bool)>| match way {
+    let received = receive::receive(db, &arrived)?;
+    let mut done = received.into_iter().zip(arrived);
+    let answer = |way: Option<bool>| match way.and_then(|is_new| Some((is_new, done.next()?))) {
         None => Taken::NotPlain,
-        Some((route, is_new)) => {
-            let received = received.next().unwrap_or(Received::Stale);
-            if is_new { Taken::Found(received, Box::new(route)) } else { Taken::Known(received) }
-        }
+        Some((true, (received, arrived))) => Taken::Found(received, Box::new(arrived.route)),
+        Some((false, (received, _))) => Taken::Known(received),
     };
     Ok(ways.into_iter().map(answer).collect())
 }
