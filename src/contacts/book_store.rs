@@ -3,23 +3,19 @@
 use diesel::connection::DefaultLoadingMode;
 use diesel::dsl::{exists, not, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text};
 use diesel::upsert::excluded;
 
-use super::books::{AddressBook, AddressObject, Change, Fetch, Glimpse, KeptProperty, Listed, Standing};
+use super::books::{
+    AddressBook, AddressObject, BookSums, Change, Fetch, Glimpse, KeptProperty, ObjectText, READ_BYTES_MAX,
+    Standing, Traits,
+};
 use crate::clock::Timestamp;
 use crate::db::{Conn, Db, Keep};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{AccountId, AddressBookId, ContactId};
 use crate::schema::{address_books, address_objects, address_tombstones, card_fetches, dav_properties};
 use crate::{each, written};
-
-/// Bytes of whole objects that one read brings at most, beside the object with which it is full: two hundred cards with
-/// small pictures come at once, and nobody's cards fill the memory.
-pub const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Whole objects as far as they came, and whether these are all.
-pub type SomeObjects = (Vec<AddressObject>, bool);
 
 /// Rows of one statement at most: eleven parameters each must stay under the engines' limits.
 const CHUNK: usize = 500;
@@ -41,16 +37,11 @@ pub fn find_book(db: &mut Db, account: AccountId, book: AddressBookId) -> Result
         .optional())?)
 }
 
-/// All books of an account: which, its counter, how many objects, how many bytes.
-pub fn list_sums(db: &mut Db, account: AccountId) -> Result<Vec<(AddressBookId, i64, i64, i64)>> {
+/// All books of an account, as far as a write asks.
+pub fn list_sums(db: &mut Db, account: AccountId) -> Result<Vec<BookSums>> {
     Ok(each!(db, |c| address_books::table
         .filter(address_books::account_id.eq(account))
-        .select((
-            address_books::id,
-            address_books::seq,
-            address_books::object_count,
-            address_books::size_bytes,
-        ))
+        .select(BookSums::as_select())
         .load(c))?)
 }
 
@@ -101,21 +92,24 @@ pub fn list_cards(
     Ok(rows.into_iter().filter_map(|(contact, name, seq)| Some((contact?, name, seq))).collect())
 }
 
-/// Moves a book's counter on and keeps its sums; says whether anybody wants a push for it.
+/// Moves a book's counter on and keeps its sums; says whether anybody wants a push for it, which who has just read the
+/// book knows.
 pub fn touch_book(
     db: &mut Db,
-    account: AccountId,
-    book: AddressBookId,
+    (account, book): (AccountId, AddressBookId),
     seq: i64,
-    objects: i64,
-    bytes: i64,
+    (objects, bytes): (i64, i64),
+    known: Option<bool>,
 ) -> Result<bool> {
     let touched = address_books::table.find((account, book));
     let watched: Option<bool> = match db.conn() {
         // RETURNING makes SQLite build a table in memory each time; its one writer can simply look.
         Conn::Sqlite(c) => {
             TouchBook { seq, objects, bytes, account, book }.execute(c)?;
-            touched.select(address_books::watched).first(c).optional()?
+            match known {
+                Some(watched) => Some(watched),
+                None => touched.select(address_books::watched).first(c).optional()?,
+            }
         }
         Conn::Pg(c) => diesel::update(touched)
             .set((
@@ -278,66 +272,116 @@ pub fn list_by_names(
     Ok(rows)
 }
 
-/// Takes rows until they are [`READ_BYTES_MAX`]; the rest is never read.
-fn take_some(rows: impl Iterator<Item = QueryResult<AddressObject>>) -> QueryResult<SomeObjects> {
-    let (mut found, mut bytes) = (Vec::new(), 0);
+/// Takes rows until their texts are [`READ_BYTES_MAX`]; the rest is never read. Whether these are all.
+fn take_some<T>(
+    rows: impl Iterator<Item = QueryResult<T>>,
+    mut take: impl FnMut(T) -> usize,
+) -> QueryResult<bool> {
+    let mut bytes = 0;
     for row in rows {
-        let row = row?;
-        bytes += row.body.len() + row.base.as_ref().map_or(0, Vec::len);
-        found.push(row);
+        bytes += take(row?);
         if bytes >= READ_BYTES_MAX {
-            return Ok((found, false));
+            return Ok(false);
         }
     }
-    Ok((found, true))
+    Ok(true)
 }
 
-/// The objects with these names, at most [`CHUNK`] names, as far as they fit into one read.
-pub fn list_some_by_names(
+/// What [`ByNames`] answers of each object: the place of its name among those asked for, and the object.
+type Placed = (BigInt, (Text, Text, Nullable<Binary>, Integer, BigInt, BigInt, BigInt, Binary));
+
+written! {
+    struct ByNames -> Placed {
+        "SELECT w.key, o.name, o.etag, o.contact_id, o.size_bytes, o.seq, o.created_at, o.updated_at, o.body \
+         FROM json_each(" names: String => Text,
+        ") AS w CROSS JOIN address_objects AS o WHERE o.account_id = " account: AccountId => Binary,
+        " AND o.book_id = " book: AddressBookId => Binary,
+    } " AND o.name = w.value"
+}
+
+written! {
+    struct ByNamesPg -> Placed {
+        "SELECT w.place - 1, o.name, o.etag, o.contact_id, o.size_bytes, o.seq, o.created_at, o.updated_at, o.body \
+         FROM unnest(" names: Vec<String> => Array<Text>,
+        ") WITH ORDINALITY AS w (name, place) JOIN address_objects AS o ON o.name = w.name AND o.account_id = "
+        account: AccountId => Binary,
+        " AND o.book_id = " book: AddressBookId => Binary,
+    } ""
+}
+
+/// Hands over the objects with these names one by one, each with the place of its name, as far as they fit into one
+/// read; whether these are all there are. Nothing is kept of an object that was handed over.
+pub fn visit_by_names(
     db: &mut Db,
     account: AccountId,
     book: AddressBookId,
     names: &[&str],
-) -> Result<SomeObjects> {
-    Ok(each!(db, |c| take_some(
-        address_objects::table
-            .filter(address_objects::account_id.eq(account))
-            .filter(address_objects::book_id.eq(book))
-            .filter(address_objects::name.eq_any(names.iter().copied()))
-            .select(AddressObject::as_select())
-            .load_iter::<AddressObject, DefaultLoadingMode>(c)?
-    ))?)
+    mut visit: impl FnMut(usize, ObjectText),
+) -> Result<bool> {
+    if names.is_empty() {
+        return Ok(true);
+    }
+    let take = |(place, object): (i64, ObjectText)| {
+        let bytes = object.body.len();
+        visit(usize::try_from(place).unwrap_or(usize::MAX), object);
+        bytes
+    };
+    Ok(match db.conn() {
+        Conn::Sqlite(c) => {
+            // One text, so that the statement is the same for any number of names and stays prepared.
+            let names =
+                serde_json::to_string(names).map_err(|e| Error::caused("writing names as JSON", e))?;
+            take_some(ByNames { names, account, book }.load_iter::<_, DefaultLoadingMode>(c)?, take)?
+        }
+        Conn::Pg(c) => {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            take_some(ByNamesPg { names, account, book }.load_iter::<_, DefaultLoadingMode>(c)?, take)?
+        }
+    })
 }
 
-/// A page of whole objects in the order of their counters, after `after`; a shorter one when they are large.
+/// A page of objects in the order of their counters, after `after`; a shorter one when they are large.
 pub fn page_after(
     db: &mut Db,
     account: AccountId,
     book: AddressBookId,
     after: i64,
     limit: i64,
-) -> Result<Vec<AddressObject>> {
-    let (page, _) = each!(db, |c| take_some(
+) -> Result<Vec<ObjectText>> {
+    let mut page = Vec::new();
+    let take = |object: ObjectText| {
+        let bytes = object.body.len();
+        page.push(object);
+        bytes
+    };
+    each!(db, |c| take_some(
         address_objects::table
             .filter(address_objects::account_id.eq(account))
             .filter(address_objects::book_id.eq(book))
             .filter(address_objects::seq.gt(after))
             .order(address_objects::seq.asc())
             .limit(limit)
-            .select(AddressObject::as_select())
-            .load_iter::<AddressObject, DefaultLoadingMode>(c)?
+            .select(ObjectText::as_select())
+            .load_iter::<ObjectText, DefaultLoadingMode>(c)?,
+        take,
     ))?;
     Ok(page)
 }
 
-/// Whole objects whose counters are above `after` and at most `until`, as far as they fit into one read.
-pub fn list_between(
+/// Hands over the objects whose counters are above `after` and at most `until` one by one, in their order, as far as
+/// they fit into one read; whether these are all there are.
+pub fn visit_between(
     db: &mut Db,
     account: AccountId,
     book: AddressBookId,
-    after: i64,
-    until: i64,
-) -> Result<SomeObjects> {
+    (after, until): (i64, i64),
+    mut visit: impl FnMut(ObjectText),
+) -> Result<bool> {
+    let take = |object: ObjectText| {
+        let bytes = object.body.len();
+        visit(object);
+        bytes
+    };
     Ok(each!(db, |c| take_some(
         address_objects::table
             .filter(address_objects::account_id.eq(account))
@@ -345,26 +389,33 @@ pub fn list_between(
             .filter(address_objects::seq.gt(after))
             .filter(address_objects::seq.le(until))
             .order(address_objects::seq.asc())
-            .select(AddressObject::as_select())
-            .load_iter::<AddressObject, DefaultLoadingMode>(c)?
+            .select(ObjectText::as_select())
+            .load_iter::<ObjectText, DefaultLoadingMode>(c)?,
+        take,
     ))?)
 }
 
+/// What is in a book, in the order of the counters.
 pub fn list_objects(
     db: &mut Db,
     account: AccountId,
     book: AddressBookId,
     after: i64,
     limit: i64,
-) -> Result<Vec<Listed>> {
+) -> Result<Vec<Change>> {
+    let to_change = |row: QueryResult<(i64, String, Traits)>| {
+        row.map(|(seq, name, traits)| Change { seq, name, object: Some(traits) })
+    };
     Ok(each!(db, |c| address_objects::table
         .filter(address_objects::account_id.eq(account))
         .filter(address_objects::book_id.eq(book))
         .filter(address_objects::seq.gt(after))
         .order(address_objects::seq.asc())
         .limit(limit)
-        .select(Listed::as_select())
-        .load(c))?)
+        .select((address_objects::seq, address_objects::name, Traits::as_select()))
+        .load_iter::<_, DefaultLoadingMode>(c)?
+        .map(to_change)
+        .collect::<QueryResult<Vec<Change>>>())?)
 }
 
 /// What is gone since `after` and has not come back.

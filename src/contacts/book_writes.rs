@@ -1,8 +1,8 @@
 //! Writing objects of address books: put, delete, copy and move, each checked and done in one transaction.
 
 use super::books::{
-    ACCOUNT_BYTES_MAX, AddressObject, CardChanged, KeptProperty, OBJECTS_MAX, PRUNE_EVERY, SHARED, Standing,
-    TOMBSTONES_KEPT, etag_of, prune_tombstones,
+    ACCOUNT_BYTES_MAX, AddressObject, BookSums, CardChanged, KeptProperty, OBJECTS_MAX, PRUNE_EVERY, SHARED,
+    Standing, TOMBSTONES_KEPT, etag_of, prune_tombstones,
 };
 use super::card_friends::Wish;
 use super::store::Person;
@@ -93,8 +93,8 @@ pub fn put(
     events::lock(db, &locked)?;
     let found = store::list_standing(db, account, book, put.name, put.uid)?;
     let before = found.iter().find(|o| o.name == put.name);
-    let last = match check(db, account, book, &found, put)? {
-        Ok(last) => last,
+    let stood = match check(db, account, book, &found, put)? {
+        Ok(stood) => stood,
         Err(refusal) => return refused(refusal),
     };
     if before.is_none()
@@ -140,8 +140,10 @@ pub fn put(
         body,
         base,
     };
-    let written = write_object(db, now, before.map(|o| o.size_bytes), &object, Some(last))?;
-    sharing::wake_members(db, account, book)?;
+    let written = write_object(db, now, before.map(|o| o.size_bytes), &object, Some(&stood))?;
+    if stood.kind == SHARED {
+        sharing::wake_members(db, account, book)?;
+    }
     match object.contact_id.filter(|_| object.is_kept_by_us()) {
         Some(contact) => follow_name(db, now, contact, &object, put, written),
         None => Ok(if object.body == put.body { written } else { without_etag(written) }),
@@ -170,19 +172,19 @@ fn person_meant(
     }
 }
 
-/// What stands against a write, when this is there already; the book's counter when nothing does.
+/// What stands against a write, when this is there already; the book when nothing does.
 fn check(
     db: &mut Db,
     account: AccountId,
     book: AddressBookId,
     found: &[Standing],
     put: &Put<'_>,
-) -> Result<std::result::Result<i64, Refusal>> {
+) -> Result<std::result::Result<BookSums, Refusal>> {
     let before = found.iter().find(|o| o.name == put.name);
-    let books = store::list_sums(db, account)?;
-    let Some((_, last, count, _)) = books.iter().find(|(id, ..)| *id == book) else {
-        return Ok(Err(Refusal::Missing));
-    };
+    let mut books = store::list_sums(db, account)?;
+    let used: i64 = books.iter().map(|b| b.size_bytes).sum();
+    let Some(at) = books.iter().position(|b| b.id == book) else { return Ok(Err(Refusal::Missing)) };
+    let stood = books.swap_remove(at);
     if put.condition.check(before.map(|o| o.etag.as_str())).is_err() {
         return Ok(Err(Refusal::Changed));
     }
@@ -194,10 +196,9 @@ fn check(
     }
     let grows =
         i64::try_from(put.body.len()).unwrap_or(i64::MAX) - before.map_or(0, |o| i64::from(o.size_bytes));
-    let used: i64 = books.iter().map(|(.., bytes)| bytes).sum();
-    let full = before.is_none() && *count >= OBJECTS_MAX
+    let full = before.is_none() && stood.object_count >= OBJECTS_MAX
         || grows > 0 && used.saturating_add(grows) > ACCOUNT_BYTES_MAX;
-    Ok(if full { Err(Refusal::Full) } else { Ok(*last) })
+    Ok(if full { Err(Refusal::Full) } else { Ok(stood) })
 }
 
 /// What becomes of a card of the user's own.
@@ -279,14 +280,14 @@ pub(super) fn marked_etag(body: &[u8], seq: i64) -> String {
     format!("{}-{seq}\"", etag.trim_end_matches('"'))
 }
 
-/// Inserts, or updates what had `before` bytes, and moves the book's counter and sums on. Who knows where the book's
-/// counter stood (`last`) has memories told what changed, in place of having them forget the book.
+/// Inserts, or updates what had `before` bytes, and moves the book's counter and sums on. Who knows how the book stood
+/// before has memories told what changed, in place of having them forget the book.
 pub(super) fn write_object(
     db: &mut Db,
     now: Timestamp,
     before: Option<i32>,
     object: &AddressObject,
-    last: Option<i64>,
+    stood: Option<&BookSums>,
 ) -> Result<Written> {
     let grows = i64::from(object.size_bytes) - before.map_or(0, i64::from);
     match before {
@@ -295,14 +296,14 @@ pub(super) fn write_object(
     }
     let created = before.is_none();
     let (book, objects) = ((object.account_id, object.book_id), i64::from(created));
-    let topics = match last {
-        Some(last) => {
-            db.signal(Signal::News(News::new(CardChanged::new(object, last, objects, grows))));
+    let topics = match stood {
+        Some(stood) => {
+            db.signal(Signal::News(News::new(CardChanged::new(object, stood.seq, objects, grows))));
             Topics::CARDS
         }
         None => Topics::BOOKS,
     };
-    pushes::touched(db, now, book, (object.seq, topics), objects, grows)?;
+    pushes::touched(db, now, book, (object.seq, topics), (objects, grows), stood.map(|b| b.watched))?;
     let (etag, bound) = (Some(object.etag.clone()), object.contact_id.is_some());
     Ok(Written::Done { created, etag, seq: object.seq, bound })
 }
@@ -347,7 +348,7 @@ pub(super) fn bury(db: &mut Db, now: Timestamp, account: AccountId, object: &Add
     let seq = events::bump(db, account, 1)?;
     store::bury_object(db, account, object.book_id, &object.name, seq)?;
     let shrinks = -i64::from(object.size_bytes);
-    pushes::touched(db, now, (account, object.book_id), (seq, Topics::BOOKS), -1, shrinks)?;
+    pushes::touched(db, now, (account, object.book_id), (seq, Topics::BOOKS), (-1, shrinks), None)?;
     if seq % PRUNE_EVERY == 0 {
         prune_tombstones(db, account, TOMBSTONES_KEPT)?;
     }

@@ -35,6 +35,9 @@ pub const PROPERTIES_MAX: usize = 100;
 pub const PROPERTY_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of all kept properties of an account at most: they are for marks and colours, not for files.
 pub const KEPT_BYTES_MAX: i64 = 8 * 1024 * 1024;
+/// Bytes of whole objects that one read brings at most, beside the object with which it is full: two hundred cards with
+/// small pictures come at once, and nobody's cards fill the memory.
+pub const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Objects that are asked for by name in one read at most.
 pub const NAMES_MAX: usize = 200;
 /// Tombstones kept for each book; phones that were away for longer list everything anew.
@@ -165,14 +168,16 @@ pub struct Glimpse {
     pub contact_id: Option<ContactId>,
 }
 
-/// An object without its text.
+/// An object with its text, and nothing that only a write needs.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = address_objects)]
-pub struct Listed {
+pub struct ObjectText {
     /// The last segment of its address, decoded.
     pub name: String,
     /// Its tag.
     pub etag: String,
+    /// The messenger contact it stands for or names.
+    pub contact_id: Option<ContactId>,
     /// Its size.
     pub size_bytes: i32,
     /// The counter at its last change.
@@ -181,6 +186,55 @@ pub struct Listed {
     pub created_at: Timestamp,
     /// When it changed last.
     pub updated_at: Timestamp,
+    /// The exact text.
+    pub body: Vec<u8>,
+}
+
+impl From<AddressObject> for ObjectText {
+    fn from(o: AddressObject) -> Self {
+        ObjectText {
+            name: o.name,
+            etag: o.etag,
+            contact_id: o.contact_id,
+            size_bytes: o.size_bytes,
+            seq: o.seq,
+            created_at: o.created_at,
+            updated_at: o.updated_at,
+            body: o.body,
+        }
+    }
+}
+
+/// What properties tell of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = address_objects)]
+pub struct Traits {
+    /// Its tag.
+    pub etag: String,
+    /// Its size.
+    pub size_bytes: i32,
+    /// When it came to be.
+    pub created_at: Timestamp,
+    /// When it changed last.
+    pub updated_at: Timestamp,
+}
+
+/// A book as far as a write asks.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = crate::schema::address_books)]
+pub struct BookSums {
+    /// Which.
+    pub id: AddressBookId,
+    /// Its kind.
+    pub kind: String,
+    /// Its counter.
+    pub seq: i64,
+    /// How many objects are in it.
+    pub object_count: i64,
+    /// Their bytes.
+    pub size_bytes: i64,
+    /// Whether somebody may want a push when it changes.
+    pub watched: bool,
 }
 
 /// One line of a delta.
@@ -191,7 +245,7 @@ pub struct Change {
     /// Which object.
     pub name: String,
     /// The object as it is now; none when it is gone.
-    pub object: Option<Listed>,
+    pub object: Option<Traits>,
 }
 
 /// A card that was written, for memories of its book ([`News`](crate::db::News)).
@@ -213,15 +267,13 @@ pub struct CardChanged {
 
 impl CardChanged {
     pub(super) fn new(object: &AddressObject, last: i64, objects: i64, bytes: i64) -> CardChanged {
-        let listed = Listed {
-            name: object.name.clone(),
+        let traits = Traits {
             etag: object.etag.clone(),
             size_bytes: object.size_bytes,
-            seq: object.seq,
             created_at: object.created_at,
             updated_at: object.updated_at,
         };
-        let change = Change { seq: object.seq, name: object.name.clone(), object: Some(listed) };
+        let change = Change { seq: object.seq, name: object.name.clone(), object: Some(traits) };
         CardChanged { account: object.account_id, book: object.book_id, last, objects, bytes, change }
     }
 }
@@ -497,15 +549,28 @@ pub fn find(
     store::find_object(db, account, book, name)
 }
 
-/// Some of these objects with their texts, in no order, as far as they fit into one read, and whether these are all that
-/// there are. At most [`NAMES_MAX`] names.
+/// Hands over the objects with these names one by one, each with the place of its name, as far as they fit into one
+/// read; whether these are all there are. At most [`NAMES_MAX`] names.
+pub fn visit_some(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    names: &[&str],
+    visit: impl FnMut(usize, ObjectText),
+) -> Result<bool> {
+    store::visit_by_names(db, account, book, names.get(..NAMES_MAX).unwrap_or(names), visit)
+}
+
+/// The same as a list.
 pub fn find_some(
     db: &mut Db,
     account: AccountId,
     book: AddressBookId,
     names: &[&str],
-) -> Result<(Vec<AddressObject>, bool)> {
-    store::list_some_by_names(db, account, book, names.get(..NAMES_MAX).unwrap_or(names))
+) -> Result<(Vec<ObjectText>, bool)> {
+    let mut found = Vec::new();
+    let complete = visit_some(db, account, book, names, |_, object| found.push(object))?;
+    Ok((found, complete))
 }
 
 /// Several objects with their texts, in no order; what is not there is left out.
@@ -518,44 +583,20 @@ pub fn find_many(
     store::list_by_names(db, account, book, names)
 }
 
-/// The objects of a delta, with their texts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changed {
-    /// As they are now.
-    pub objects: Vec<AddressObject>,
-    /// The changes up to this counter were looked at.
-    pub until: i64,
-    /// Whether nothing is left out that is there: what has changed since the delta, and did not fit, may be. The next
-    /// delta speaks of it.
-    pub complete: bool,
-}
-
-/// The objects among these changes, as far as they fit into one read. What has gone since is left out.
-pub fn find_changed(
+/// Hands over the objects whose counters are above `after` and at most `until` one by one, in their order, as far as
+/// they fit into one read; whether these are all there are.
+pub fn visit_between(
     db: &mut Db,
     account: AccountId,
     book: AddressBookId,
-    changes: &[Change],
-) -> Result<Changed> {
-    let (Some(first), Some(last)) = (changes.first(), changes.last()) else { return Ok(Changed::default()) };
-    // In their order on the disk; only what has changed since the list was made is looked up by name.
-    let (mut objects, all) = store::list_between(db, account, book, first.seq - 1, last.seq)?;
-    let until = objects.last().filter(|_| !all).map_or(last.seq, |o| o.seq);
-    let mut complete = true;
-    let wanted = || changes.iter().filter(|c| c.seq <= until && c.object.is_some());
-    if objects.len() < wanted().count() {
-        let here: HashSet<&str> = objects.iter().map(|o| o.name.as_str()).collect();
-        let moved: Vec<&str> =
-            wanted().map(|c| c.name.as_str()).filter(|name| !here.contains(name)).collect();
-        let (mut later, all) = find_some(db, account, book, &moved)?;
-        complete = all && moved.len() <= NAMES_MAX;
-        objects.append(&mut later);
-    }
-    Ok(Changed { objects, until, complete })
+    (after, until): (i64, i64),
+    visit: impl FnMut(ObjectText),
+) -> Result<bool> {
+    store::visit_between(db, account, book, (after, until), visit)
 }
 
 /// Everything in a book, without texts.
-pub fn list_objects(db: &mut Db, account: AccountId, book: AddressBookId) -> Result<Vec<Listed>> {
+pub fn list_objects(db: &mut Db, account: AccountId, book: AddressBookId) -> Result<Vec<Change>> {
     store::list_objects(db, account, book, -1, OBJECTS_MAX)
 }
 
@@ -567,7 +608,7 @@ pub fn page(
     book: AddressBookId,
     after: i64,
     limit: i64,
-) -> Result<Vec<AddressObject>> {
+) -> Result<Vec<ObjectText>> {
     store::page_after(db, account, book, after, limit)
 }
 
@@ -603,9 +644,7 @@ pub fn delta_of(
         Some(_) => return Ok(None),
         None => SyncState { seq: 0, base: book.seq },
     };
-    let live = store::list_objects(db, account, book.id, from.seq, ask)?;
-    let mut changes: Vec<Change> =
-        live.into_iter().map(|o| Change { seq: o.seq, name: o.name.clone(), object: Some(o) }).collect();
+    let mut changes = store::list_objects(db, account, book.id, from.seq, ask)?;
     let live = changes.len();
     if since.is_some() {
         changes.extend(store::list_tombstones(db, account, book.id, from.seq.max(from.base), ask)?);

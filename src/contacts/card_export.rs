@@ -3,7 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::books::{self, AddressBook, AddressObject, NAMES_MAX, object_name};
+use super::books::{self, AddressBook, NAMES_MAX, object_name};
 use super::card_convert::to_version;
 use super::vcard::{Card, Version};
 use super::{book_store, sharing};
@@ -59,8 +59,11 @@ pub fn list(db: &mut Db, account: AccountId, wanted: &Wanted) -> Result<Listing>
         let listed = books::list_objects(db, book.account_id, book.id)?;
         let names: Vec<String> = listed
             .into_iter()
-            .filter(|object| wanted.since.is_none_or(|since| object.updated_at >= since))
-            .map(|object| object.name)
+            .filter(|listed| {
+                let changed_at = listed.object.as_ref().map(|traits| traits.updated_at);
+                wanted.since.is_none_or(|since| changed_at >= Some(since))
+            })
+            .map(|listed| listed.name)
             .collect();
         let to_part = |names: &[String]| Part {
             reader: account,
@@ -82,7 +85,7 @@ pub fn read(db: &mut Db, part: Part, version: Version) -> Result<(Vec<u8>, Optio
     found.sort_by_key(|object| object.seq);
     let mut out = Vec::new();
     for object in &found {
-        out.extend_from_slice(&in_version(object, version));
+        out.extend_from_slice(&in_version(&object.body, version));
         if !out.ends_with(b"\n") {
             out.extend_from_slice(b"\r\n");
         }
@@ -107,14 +110,14 @@ pub fn friend(
     let book = books::list(db, account)?.into_iter().find(AddressBook::is_messenger).ok_or_else(missing)?;
     let object = books::find(db, account, book.id, &object_name(contact))?.ok_or_else(missing)?;
     let name = Card::parse(&object.body).ok().and_then(|c| c.first("FN").map(super::vcard::Line::text_value));
-    Ok((name.unwrap_or_default(), in_version(&object, version)))
+    Ok((name.unwrap_or_default(), in_version(&object.body, version)))
 }
 
-fn in_version(object: &AddressObject, version: Version) -> Vec<u8> {
-    match Card::parse(&object.body) {
+fn in_version(body: &[u8], version: Version) -> Vec<u8> {
+    match Card::parse(body) {
         Ok(card) if card.version != version => to_version(&card, version).render().into_bytes(),
         // As it is stored; what cannot be read any more is still the user's.
-        _ => object.body.clone(),
+        _ => body.to_vec(),
     }
 }
 

@@ -110,7 +110,7 @@ pub fn put_messenger_cards(
         store::update_object(db, object)?;
     }
     let objects = i64::try_from(new.len()).unwrap_or(0);
-    pushes::touched(db, now, (account, book.id), (last, Topics::BOOKS), objects, bytes)
+    pushes::touched(db, now, (account, book.id), (last, Topics::BOOKS), (objects, bytes), None)
 }
 
 /// A card of the user's own that has a friend's UID is an old copy of the friend's.

@@ -130,10 +130,10 @@ pub(super) fn touched(
     now: Timestamp,
     (account, book): (AccountId, AddressBookId),
     (seq, topics): (i64, Topics),
-    objects: i64,
-    bytes: i64,
+    grows: (i64, i64),
+    known: Option<bool>,
 ) -> Result<()> {
-    if store::touch_book(db, account, book, seq, objects, bytes)? {
+    if store::touch_book(db, (account, book), seq, grows, known)? {
         let subject = Watched::Book(book).subject(account);
         if !push::note(db, now, &subject, MEMBERS)? {
             store::set_watched(db, account, book, false)?;

@@ -22,6 +22,12 @@ pub fn encode_segment_into(out: &mut String, segment: &str) {
     out.extend(utf8_percent_encode(segment, ESCAPED));
 }
 
+/// Whether a segment stands for itself: nothing in it is escaped, ends it, or could be written in another way.
+pub fn is_plain_segment(segment: &str) -> bool {
+    let is_unreserved = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    !segment.is_empty() && segment.bytes().all(is_unreserved) && !matches!(segment, "." | "..")
+}
+
 /// A path: its decoded segments, and whether it ends with a slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
@@ -115,6 +121,31 @@ mod tests {
         }
         assert_eq!(parse(&format!("/{}", "a/".repeat(SEGMENTS_MAX + 1))), None);
         assert_eq!(parse(&format!("/{}", "a".repeat(LENGTH_MAX))), None);
+    }
+
+    #[test]
+    fn a_plain_segment_is_what_it_means() {
+        for (segment, plain) in [
+            ("card-1.vcf", true),
+            ("A_b~c", true),
+            ("", false),
+            (".", false),
+            ("..", false),
+            ("...", true),
+            ("a%20b", false),
+            ("a b", false),
+            ("a/b", false),
+            ("a?b", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_plain_segment(segment), plain, "{segment}");
+            if plain {
+                assert_eq!(
+                    segments(&format!("/x/{segment}")),
+                    Some(vec!["x".to_owned(), segment.to_owned()])
+                );
+            }
+        }
     }
 
     proptest! {

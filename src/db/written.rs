@@ -16,8 +16,17 @@
 ///     } ""
 /// }
 /// ```
+///
+/// One that answers rows says of which types: `struct NameOf -> (BigInt, Text) { … }`.
 #[macro_export]
 macro_rules! written {
+    ($(#[$meta:meta])* struct $name:ident -> $row:ty { $($inside:tt)* } $end:literal) => {
+        $crate::written! { $(#[$meta])* struct $name { $($inside)* } $end }
+
+        impl diesel::query_builder::Query for $name {
+            type SqlType = $row;
+        }
+    };
     ($(#[$meta:meta])* struct $name:ident { $($before:literal $field:ident : $type:ty => $sql_type:ty),* $(,)? } $end:literal) => {
         $(#[$meta])*
         #[derive(diesel::query_builder::QueryId)]

@@ -5,7 +5,9 @@ use super::place::{self, Place};
 use super::shelf::Shelf;
 use super::token;
 use crate::clock::Timestamp;
-use crate::contacts::books::{ACCOUNT_BYTES_MAX, AddressBook, AddressObject, KeptProperty, Listed};
+use crate::contacts::books::{
+    ACCOUNT_BYTES_MAX, AddressBook, AddressObject, KeptProperty, ObjectText, Traits,
+};
 use crate::contacts::pushes::Watched;
 use crate::contacts::sharing::Right;
 use crate::contacts::vcard::CARD_BYTES_MAX;
@@ -46,8 +48,19 @@ pub struct ObjectView<'a> {
     pub updated_at: Timestamp,
 }
 
-impl<'a> From<&'a Listed> for ObjectView<'a> {
-    fn from(o: &'a Listed) -> Self {
+impl<'a> From<&'a Traits> for ObjectView<'a> {
+    fn from(o: &'a Traits) -> Self {
+        ObjectView {
+            etag: &o.etag,
+            size_bytes: o.size_bytes,
+            created_at: o.created_at,
+            updated_at: o.updated_at,
+        }
+    }
+}
+
+impl<'a> From<&'a ObjectText> for ObjectView<'a> {
+    fn from(o: &'a ObjectText) -> Self {
         ObjectView {
             etag: &o.etag,
             size_bytes: o.size_bytes,

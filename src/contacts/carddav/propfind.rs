@@ -146,18 +146,19 @@ async fn list_book(call: Call, request: PropertyRequest) -> Result<HttpResponse,
                 subject.respond(&mut ms, &base, &request, preferences.minimal, |_| {});
             }
             let mut address = base.clone();
-            for object in &objects {
+            for listed in &objects {
+                let Some(traits) = &listed.object else { continue };
                 address.truncate(base.len());
-                href::encode_segment_into(&mut address, &object.name);
+                href::encode_segment_into(&mut address, &listed.name);
                 if let Place::Object(_, _, name) = &mut object_place {
-                    name.clone_from(&object.name);
+                    name.clone_from(&listed.name);
                 }
                 let subject = Subject {
                     place: &object_place,
                     viewer: &login.handle,
                     shelf: &shelf,
-                    object: Some(object.into()),
-                    kept: kept.get(&object.name).map_or(&[], Vec::as_slice),
+                    object: Some(traits.into()),
+                    kept: kept.get(&listed.name).map_or(&[], Vec::as_slice),
                 };
                 subject.respond(&mut ms, &address, &request, preferences.minimal, |_| {});
             }

@@ -1,7 +1,7 @@
 //! REPORT: addressbook-query, addressbook-multiget (RFC 6352 8) and sync-collection (RFC 6578).
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::RandomState;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
@@ -10,10 +10,10 @@ use futures_util::StreamExt as _;
 
 use super::answer::{self, Stop};
 use super::place::Place;
-use super::scribe::{Asked, Kept, Scribe, answer_part, sync_part};
+use super::scribe::{Asked, Here, Kept, Scribe, answer_part, sync_part};
 use super::search::Search;
 use super::shelf::Shelf;
-use super::{Call, CardDav, MISSING, principals, token, with_own_handle};
+use super::{Call, CardDav, MISSING, principals, token};
 use crate::clock::Timestamp;
 use crate::contacts::books::{self, AddressBook, Change, SyncState};
 use crate::contacts::card_filter::Work;
@@ -47,16 +47,16 @@ async fn multiget(call: Call, wanted: Wanted, hrefs: Vec<String>) -> Result<Http
         _ => return Err(unsupported().into()),
     }
     let scribe = Scribe::new(&call, wanted)?;
-    let own = |place: &Place| place.handle().is_some_and(|h| h.eq_ignore_ascii_case(&call.login.handle));
-    let (mut seen, hasher) = (HashSet::new(), RandomState::new());
+    let here = match &call.place {
+        Place::Book(_, slug) => Some(Here { slug: slug.as_str().into(), base: call.place.href() }),
+        _ => None,
+    };
+    let (mut seen, hasher) = (HashSet::with_capacity(hrefs.len()), RandomState::new());
     let asked: VecDeque<Asked> = hrefs
         .into_iter()
-        .map(|text| {
-            let place = Place::parse_href(&text).filter(own).map(|p| with_own_handle(p, &call.login));
-            Asked { text, place }
-        })
+        .map(|href| Asked::read(href, here.as_ref(), &call.login))
         // Each resource has one answer (RFC 4918 14.24), however often it is asked for.
-        .filter(|asked| seen.insert(asked.key(&hasher)))
+        .filter(|asked| seen.insert(hasher.hash_one(asked)))
         .collect();
     Writing::new(&call, scribe, Part::Asked(asked), None).respond(call.preferences).await
 }
@@ -175,7 +175,7 @@ fn known_delta(
         }
         for change in changes {
             match &change.object {
-                Some(object) => scribe.brief(book, object, &Kept::new()),
+                Some(traits) => scribe.brief(book, &change.name, traits, &Kept::new()),
                 None => scribe.gone(book, &change.name),
             }
         }

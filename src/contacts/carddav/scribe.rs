@@ -1,24 +1,23 @@
 //! Speaking of cards in a report, away from the request that asked: their properties, their text in the wanted version
 //! and to the wanted extent, and what is gone.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::Call;
 use super::objects::{in_version, stored_version};
 use super::place::{Place, book_href};
 use super::properties::{ObjectView, Subject};
 use super::propfind::needs_kept;
 use super::shelf::Shelf;
+use super::{Call, with_own_handle};
 use crate::accounts::auth::PhoneLogin;
 use crate::contacts::books::{
-    self, AddressBook, AddressObject, Change, Changed, Fetch, KeptProperty, Listed, NAMES_MAX,
+    self, AddressBook, Change, Fetch, KeptProperty, NAMES_MAX, ObjectText, READ_BYTES_MAX, Traits,
 };
 use crate::contacts::card_convert::to_version;
 use crate::contacts::sharing;
 use crate::contacts::vcard::{Card, Line, Shown, Version};
-use crate::dav::href::encode_segment_into;
+use crate::dav::href::{encode_segment_into, is_plain_segment};
 use crate::dav::multistatus::escape_into;
 use crate::dav::report::{AddressData, Wanted};
 use crate::dav::{Fault, Multistatus, Name, Precondition, Preferences};
@@ -75,7 +74,7 @@ impl Scribe {
     }
 
     /// Speaks of an object whose text is at hand.
-    pub fn whole(&mut self, book: &AddressBook, object: &AddressObject, kept: &Kept) {
+    pub fn whole(&mut self, book: &AddressBook, object: &ObjectText, kept: &Kept) {
         if self.wanted.address_data.is_some() && (book.is_messenger() || object.contact_id.is_some()) {
             self.fetches.push(Fetch {
                 account: self.login.account,
@@ -102,8 +101,8 @@ impl Scribe {
     }
 
     /// Speaks of an object without its text.
-    pub fn brief(&mut self, book: &AddressBook, object: &Listed, kept: &Kept) {
-        self.object(book, &object.name, object.into(), None, kept);
+    pub fn brief(&mut self, book: &AddressBook, name: &str, traits: &Traits, kept: &Kept) {
+        self.object(book, name, traits.into(), None, kept);
     }
 
     fn object(
@@ -131,10 +130,12 @@ impl Scribe {
         self.ms.status_response(&href, 404, None);
     }
 
-    /// Makes room for these objects, so that nothing is moved while they are written.
-    fn make_room<'a>(&mut self, objects: impl Iterator<Item = &'a AddressObject>) {
-        let bytes = objects.map(|o| o.body.len() + o.body.len() / 16 + ENTRY_BYTES).sum();
-        self.ms.reserve(bytes);
+    /// Makes room for so many objects of a book, so that little is moved while they are written.
+    fn make_room(&mut self, book: &AddressBook, objects: usize) {
+        let each = book.size_bytes.checked_div(book.object_count).and_then(|b| usize::try_from(b).ok());
+        let each = each.unwrap_or(0);
+        let bytes = objects.saturating_mul(each + each / 8 + ENTRY_BYTES);
+        self.ms.reserve(bytes.min(READ_BYTES_MAX));
     }
 }
 
@@ -218,20 +219,71 @@ fn shown(line: &Line, names: &[(String, bool)]) -> Shown {
     }
 }
 
-/// One address of a multiget: as it was written, and what it means.
-pub struct Asked {
-    pub text: String,
-    pub place: Option<Place>,
+/// The book a multiget goes to.
+pub struct Here {
+    /// Its slug.
+    pub slug: Arc<str>,
+    /// Its address.
+    pub base: String,
+}
+
+/// One address of a multiget.
+#[derive(Hash)]
+pub enum Asked {
+    /// Where a card may be: the book's slug, the object's name.
+    Object(Arc<str>, String),
+    /// Where none can be, in the spelling of its answer.
+    Elsewhere(String),
 }
 
 impl Asked {
-    /// The same for every spelling of one address.
-    pub fn key(&self, hasher: &RandomState) -> u64 {
-        match &self.place {
-            Some(place) => hasher.hash_one(place),
-            None => hasher.hash_one(&self.text),
+    /// Reads an address as it was written.
+    pub fn read(mut href: String, here: Option<&Here>, login: &PhoneLogin) -> Asked {
+        // What nearly all are: ours, as we write them.
+        if let Some(here) = here
+            && href.strip_prefix(&here.base).is_some_and(is_plain_segment)
+        {
+            href.drain(..here.base.len());
+            return Asked::Object(here.slug.clone(), href);
+        }
+        let is_own = |place: &Place| place.handle().is_some_and(|h| h.eq_ignore_ascii_case(&login.handle));
+        match Place::parse_href(&href).filter(is_own).map(|place| with_own_handle(place, login)) {
+            Some(Place::Object(_, slug, name)) => {
+                let here = here.filter(|here| *here.slug == *slug);
+                Asked::Object(here.map_or_else(|| slug.as_str().into(), |here| here.slug.clone()), name)
+            }
+            Some(place) => Asked::Elsewhere(place.href()),
+            None => Asked::Elsewhere(href),
         }
     }
+
+    fn href(&self, login: &PhoneLogin) -> String {
+        match self {
+            Asked::Object(slug, name) => {
+                Place::Object(login.handle.to_string(), slug.to_string(), name.clone()).href()
+            }
+            Asked::Elsewhere(href) => href.clone(),
+        }
+    }
+}
+
+/// Those of one book among the addresses of a part: their places in it, and their names.
+type OfBook<'a> = (&'a str, Vec<usize>, Vec<&'a str>);
+
+fn by_book(part: &[Asked]) -> Vec<OfBook<'_>> {
+    let mut books: Vec<OfBook<'_>> = Vec::new();
+    for (at, asked) in part.iter().enumerate() {
+        let Asked::Object(slug, name) = asked else { continue };
+        let known = books.iter_mut().find(|(of, ..)| *of == &**slug);
+        match known {
+            Some((_, places, names)) => {
+                places.push(at);
+                names.push(name);
+            }
+            None => books.push((slug, vec![at], vec![name])),
+        }
+    }
+    books
 }
 
 /// Speaks of the cards at the first of these addresses, as many as one read brings; answers the others, of which nothing
@@ -239,19 +291,12 @@ impl Asked {
 pub fn answer_part(db: &mut Db, scribe: &mut Scribe, mut asked: VecDeque<Asked>) -> Result<VecDeque<Asked>> {
     let shelf = scribe.shelf.clone();
     let part: Vec<Asked> = asked.drain(..asked.len().min(NAMES_MAX)).collect();
-    let mut names: HashMap<&str, Vec<&str>> = HashMap::new();
-    for asked in &part {
-        if let Some(Place::Object(_, slug, name)) = &asked.place {
-            names.entry(slug).or_default().push(name);
-        }
-    }
-    let mut found: HashMap<(&str, String), AddressObject> = HashMap::new();
-    let mut kept: HashMap<&str, Kept> = HashMap::new();
-    let mut unread: HashSet<&str> = HashSet::new();
-    for (slug, names) in names {
+    let mut fates = vec![Fate::Missing; part.len()];
+    let mut is_full = false;
+    for (slug, places, names) in by_book(&part) {
         let Some(book) = shelf.book(slug) else { continue };
-        if !unread.is_empty() {
-            unread.insert(slug);
+        if is_full {
+            set(&mut fates, &places, |_| Fate::Later);
             continue;
         }
         // Somebody else's book may have been closed to who asks, and the shelf not have heard of it.
@@ -259,41 +304,45 @@ pub fn answer_part(db: &mut Db, scribe: &mut Scribe, mut asked: VecDeque<Asked>)
             Err(error) if matches!(error.kind(), Kind::NotFound) => continue,
             checked => checked?,
         }
-        let (objects, complete) = books::find_some(db, book.account_id, book.id, &names)?;
+        let kept = scribe.kept(db, book, &names)?;
+        scribe.make_room(book, names.len());
+        let complete = books::visit_some(db, book.account_id, book.id, &names, |n, object| {
+            scribe.whole(book, &object, &kept);
+            set(&mut fates, places.get(n..=n).unwrap_or_default(), |_| Fate::Said);
+        })?;
         if !complete {
-            unread.insert(slug);
-        }
-        scribe.make_room(objects.iter());
-        kept.insert(slug, scribe.kept(db, book, &names)?);
-        found.extend(objects.into_iter().map(|object| ((slug, object.name.clone()), object)));
-    }
-    let mut later: Vec<usize> = Vec::new();
-    for (at, asked) in part.iter().enumerate() {
-        let Some(Place::Object(_, slug, name)) = &asked.place else {
-            scribe.ms.status_response(&canonical(asked), 404, None);
-            continue;
-        };
-        match (shelf.book(slug), found.remove(&(slug.as_str(), name.clone()))) {
-            (Some(book), Some(object)) => {
-                scribe.whole(book, &object, kept.get(slug.as_str()).unwrap_or(&Kept::new()));
-            }
-            _ if unread.contains(slug.as_str()) => later.push(at),
-            _ => scribe.ms.status_response(&canonical(asked), 404, None),
+            is_full = true;
+            set(&mut fates, &places, |fate| if fate == Fate::Said { fate } else { Fate::Later });
         }
     }
-    if !later.is_empty() {
-        let rest = part.into_iter().enumerate().filter(|(at, _)| later.binary_search(at).is_ok());
-        for (_, again) in rest.collect::<Vec<_>>().into_iter().rev() {
-            asked.push_front(again);
+    let mut later = Vec::new();
+    for (asked, fate) in part.into_iter().zip(fates) {
+        match fate {
+            Fate::Said => {}
+            Fate::Later => later.push(asked),
+            Fate::Missing => scribe.ms.status_response(&asked.href(&scribe.login), 404, None),
         }
     }
+    later.into_iter().rev().for_each(|again| asked.push_front(again));
     Ok(asked)
 }
 
-fn canonical(asked: &Asked) -> String {
-    match &asked.place {
-        Some(place) => place.href(),
-        None => asked.text.clone(),
+/// What became of an address of a part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nothing is there.
+    Missing,
+    /// It has its answer.
+    Said,
+    /// The read was full before it.
+    Later,
+}
+
+fn set(fates: &mut [Fate], places: &[usize], to: impl Fn(Fate) -> Fate) {
+    for at in places {
+        if let Some(fate) = fates.get_mut(*at) {
+            *fate = to(*fate);
+        }
     }
 }
 
@@ -307,26 +356,73 @@ pub fn sync_part(
     let wants_cards = scribe.wanted.address_data.is_some();
     let most = if wants_cards { NAMES_MAX } else { changes.len() };
     let mut part: Vec<Change> = changes.drain(..changes.len().min(most)).collect();
-    let mut read = Changed::default();
+    let kept = match scribe.needs_kept {
+        true => {
+            let here = part.iter().filter(|c| c.object.is_some());
+            scribe.kept(db, book, &here.map(|c| c.name.as_str()).collect::<Vec<_>>())?
+        }
+        false => Kept::new(),
+    };
     if wants_cards {
-        read = books::find_changed(db, book.account_id, book.id, &part)?;
-        let unread = part.split_off(part.partition_point(|c| c.seq <= read.until));
+        let looked_at = cards_part(db, scribe, book, &part, &kept)?;
+        let unread = part.split_off(looked_at);
         unread.into_iter().rev().for_each(|change| changes.push_front(change));
-        scribe.make_room(read.objects.iter());
+        return Ok(changes);
     }
-    let names: Vec<&str> = part.iter().filter(|c| c.object.is_some()).map(|c| c.name.as_str()).collect();
-    let kept = scribe.kept(db, book, &names)?;
-    let bodies: HashMap<&str, &AddressObject> = read.objects.iter().map(|o| (o.name.as_str(), o)).collect();
     for change in &part {
-        match (&change.object, bodies.get(change.name.as_str())) {
-            (_, Some(object)) => scribe.whole(book, object, &kept),
-            (Some(listed), None) if !wants_cards => scribe.brief(book, listed, &kept),
-            (Some(_), None) if !read.complete => {}
-            // Also what went away after the list was read: the next list will say so once more.
-            (_, None) => scribe.gone(book, &change.name),
+        match &change.object {
+            Some(traits) => scribe.brief(book, &change.name, traits, &kept),
+            None => scribe.gone(book, &change.name),
         }
     }
     Ok(changes)
+}
+
+/// Speaks of the cards among these changes, in their order on the disk, as far as one read brings; how many of the
+/// changes were looked at. Only what has changed since the list was made is looked up by name.
+fn cards_part(
+    db: &mut Db,
+    scribe: &mut Scribe,
+    book: &AddressBook,
+    part: &[Change],
+    kept: &Kept,
+) -> Result<usize> {
+    let (Some(first), Some(last)) = (part.first(), part.last()) else { return Ok(0) };
+    scribe.make_room(book, part.len());
+    let (mut rest, mut moved) = (part.iter().peekable(), Vec::new());
+    let range = (first.seq - 1, last.seq);
+    let all = books::visit_between(db, book.account_id, book.id, range, |object| {
+        while let Some(change) = rest.next_if(|change| change.seq < object.seq) {
+            pass(scribe, book, change, &mut moved);
+        }
+        if rest.next_if(|change| change.seq == object.seq).is_some() {
+            scribe.whole(book, &object, kept);
+        }
+    })?;
+    if all {
+        rest.by_ref().for_each(|change| pass(scribe, book, change, &mut moved));
+    }
+    let looked_at = part.len() - rest.len();
+    let mut said = vec![false; moved.len()];
+    let complete = books::visit_some(db, book.account_id, book.id, &moved, |n, object| {
+        scribe.whole(book, &object, kept);
+        if let Some(said) = said.get_mut(n) {
+            *said = true;
+        }
+    })?;
+    // What did not fit is spoken of by the next list. So is what went away meanwhile, and it costs nothing to say it.
+    for (name, _) in moved.iter().zip(said).filter(|(_, said)| complete && !said) {
+        scribe.gone(book, name);
+    }
+    Ok(looked_at)
+}
+
+/// A change of which no card was met where the list has it.
+fn pass<'a>(scribe: &mut Scribe, book: &AddressBook, change: &'a Change, moved: &mut Vec<&'a str>) {
+    match change.object {
+        Some(_) => moved.push(&change.name),
+        None => scribe.gone(book, &change.name),
+    }
 }
 
 #[cfg(test)]

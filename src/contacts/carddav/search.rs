@@ -4,7 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::scribe::Scribe;
-use crate::contacts::books::{self, AddressBook, AddressObject};
+use crate::contacts::books::{self, AddressBook, ObjectText};
 use crate::contacts::card_filter::{self, Work};
 use crate::contacts::sharing;
 use crate::contacts::vcard::Card;
@@ -55,7 +55,9 @@ impl Search {
                 checked => checked?,
             }
             let page = match &self.only {
-                Some(name) => books::find(db, book.account_id, book.id, name)?.into_iter().collect(),
+                Some(name) => {
+                    books::find(db, book.account_id, book.id, name)?.into_iter().map(Into::into).collect()
+                }
                 None => books::page(db, book.account_id, book.id, self.after, PAGE)?,
             };
             if page.is_empty() {
@@ -93,7 +95,7 @@ impl Search {
     }
 
     /// What matches of a page and was not shown yet, up to where the turn or all work is over.
-    fn look_at(&mut self, page: Vec<AddressObject>, turn: &mut Turn) -> Vec<AddressObject> {
+    fn look_at(&mut self, page: Vec<ObjectText>, turn: &mut Turn) -> Vec<ObjectText> {
         let mut found = Vec::new();
         for object in page {
             if turn.is_over(self.work) || self.work.is_spent() {
@@ -108,7 +110,7 @@ impl Search {
         found
     }
 
-    fn is_match(&mut self, object: &AddressObject) -> bool {
+    fn is_match(&mut self, object: &ObjectText) -> bool {
         // One card that cannot be read must not fail the report.
         self.filter.properties.is_empty()
             || Card::parse(&object.body)
