@@ -5,6 +5,7 @@
 //! that lead to a token take it in the same snapshot as the list, so that no change can fall between.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use diesel::prelude::*;
 
@@ -262,7 +263,7 @@ pub struct CardChanged {
     /// Bytes more.
     pub bytes: i64,
     /// What became of it.
-    pub change: Change,
+    pub change: Arc<Change>,
 }
 
 impl CardChanged {
@@ -274,6 +275,7 @@ impl CardChanged {
             updated_at: object.updated_at,
         };
         let change = Change { seq: object.seq, name: object.name.clone(), object: Some(traits) };
+        let change = Arc::new(change);
         CardChanged { account: object.account_id, book: object.book_id, last, objects, bytes, change }
     }
 }

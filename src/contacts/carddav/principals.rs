@@ -30,7 +30,7 @@ pub async fn report(call: Call, report: &Report) -> Result<HttpResponse, Stop> {
             Ok(answer::document(StatusCode::OK, out))
         }
         Report::PrincipalPropertySearch { any, searches, properties, everywhere } => {
-            let name = call.shelf.display_name.to_lowercase();
+            let name = call.shelf.display_name().to_lowercase();
             let hit = |(names, text): &(Vec<Name>, String)| {
                 names.iter().all(|n| n.is_dav("displayname"))
                     && !names.is_empty()

@@ -300,11 +300,11 @@ impl Subject<'_> {
     fn watched(&self) -> Option<(Watched, String)> {
         let (watched, owner) = match self.place {
             Place::Book(..) => self.book().map(|b| (Watched::Book(b.id), b.account_id))?,
-            Place::Home(_) => (Watched::Home, self.shelf.account),
-            Place::Principal(_) => (Watched::Principal, self.shelf.account),
+            Place::Home(_) => (Watched::Home, self.shelf.account()),
+            Place::Principal(_) => (Watched::Principal, self.shelf.account()),
             _ => return None,
         };
-        Some((watched, watched.topic(&self.shelf.words.keys, owner)))
+        Some((watched, watched.topic(&self.shelf.words().keys, owner)))
     }
 
     /// WebDAV-Push.
@@ -312,7 +312,7 @@ impl Subject<'_> {
         let Some((watched, topic)) = self.watched() else { return false };
         match &*name.local {
             "transports" | "push-transports" => {
-                write_transports(out, name, &self.shelf.words.public_key);
+                write_transports(out, name, &self.shelf.words().public_key);
             }
             "topic" => text_element(out, name, &topic),
             "supported-triggers" => write_triggers(out, watched.triggers()),
@@ -323,7 +323,7 @@ impl Subject<'_> {
 
     fn display_name(&self) -> Option<&str> {
         match self.place {
-            Place::Principal(_) => Some(&self.shelf.display_name),
+            Place::Principal(_) => Some(self.shelf.display_name()),
             Place::Book(..) => self.book().map(|b| b.display_name.as_str()),
             _ => None,
         }

@@ -79,7 +79,9 @@ async fn query(
         (Place::Book(_, slug) | Place::Object(_, slug, _), _) => {
             vec![call.shelf.book(slug).cloned().ok_or(MISSING)?]
         }
-        (Place::Home(_), Depth::Infinity) => call.shelf.books.clone(),
+        (Place::Home(_), Depth::Infinity) => {
+            call.shelf.books.iter().map(|book| AddressBook::clone(book)).collect()
+        }
         (Place::Home(_), _) => Vec::new(),
         _ => return Err(unsupported().into()),
     };

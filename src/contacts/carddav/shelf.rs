@@ -39,31 +39,34 @@ struct Recent {
     /// Every change since this counter is here.
     since: i64,
     /// In their order.
-    changes: VecDeque<Change>,
+    changes: VecDeque<Arc<Change>>,
 }
 
 /// The books of one account.
 #[derive(Debug)]
 pub struct Shelf {
     /// In the order in which they came to be.
-    pub books: Vec<AddressBook>,
-    /// Kept properties of the books themselves, beside each.
-    pub kept: Vec<Vec<KeptProperty>>,
-    /// Whose.
-    pub account: AccountId,
-    /// Others' books among them: what the account may do there, and the owner's handle.
-    shared: HashMap<AddressBookId, (Access, String)>,
-    /// Who has access to the account's own books: book, handle, access.
-    granted: Vec<(AddressBookId, String, Access)>,
-    /// The account's own name.
-    pub display_name: String,
-    /// The names of what can be watched.
-    pub words: Arc<PushWords>,
-    read_at: Timestamp,
+    pub books: Vec<Arc<AddressBook>>,
+    around: Arc<Around>,
     /// Turns true when something has changed since: addresses hold still, states do not.
     stale: AtomicBool,
     recent: Vec<Recent>,
     answers: Mutex<HashMap<AnswerKey, Bytes>>,
+}
+
+/// What stays as it is when a card is written.
+#[derive(Debug)]
+struct Around {
+    account: AccountId,
+    /// Kept properties of the books themselves, beside each.
+    kept: Vec<Vec<KeptProperty>>,
+    /// Others' books: what the account may do there, and the owner's handle.
+    shared: HashMap<AddressBookId, (Access, String)>,
+    /// Who has access to the account's own books: book, handle, access.
+    granted: Vec<(AddressBookId, String, Access)>,
+    display_name: String,
+    words: Arc<PushWords>,
+    read_at: Timestamp,
 }
 
 /// What is told of pushes: the key that subscriptions are bound to, and how things are called.
@@ -106,15 +109,11 @@ impl Shelf {
         };
         let kept = books.iter().map(of).collect();
         let display_name = accounts::load(db, account)?.display_name;
+        let words = words.clone();
+        let around = Around { account, kept, shared, granted, display_name, words, read_at: now };
         Ok(Some(Shelf {
-            books,
-            kept,
-            account,
-            shared,
-            granted,
-            display_name,
-            words: words.clone(),
-            read_at: now,
+            books: books.into_iter().map(Arc::new).collect(),
+            around: Arc::new(around),
             stale: AtomicBool::new(false),
             recent: Vec::new(),
             answers: Mutex::default(),
@@ -125,6 +124,7 @@ impl Shelf {
     fn after(&self, card: &CardChanged) -> Option<Shelf> {
         let mut books = self.books.clone();
         let book = books.iter_mut().find(|b| b.id == card.book && b.seq == card.last)?;
+        let book = Arc::make_mut(book);
         book.seq = card.change.seq;
         book.object_count += card.objects;
         book.size_bytes += card.bytes;
@@ -139,13 +139,7 @@ impl Shelf {
         }
         Some(Shelf {
             books,
-            kept: self.kept.clone(),
-            account: self.account,
-            shared: self.shared.clone(),
-            granted: self.granted.clone(),
-            display_name: self.display_name.clone(),
-            words: self.words.clone(),
-            read_at: self.read_at,
+            around: self.around.clone(),
             stale: AtomicBool::new(false),
             recent,
             answers: Mutex::default(),
@@ -157,7 +151,8 @@ impl Shelf {
         let recent = self.recent.iter().find(|r| r.book == book && r.since <= seq)?;
         let mut seen = HashSet::new();
         let newest_first = recent.changes.iter().rev().filter(|c| c.seq > seq);
-        let mut changes: Vec<&Change> = newest_first.filter(|c| seen.insert(c.name.as_str())).collect();
+        let mut changes: Vec<&Change> =
+            newest_first.map(Arc::as_ref).filter(|c| seen.insert(c.name.as_str())).collect();
         changes.reverse();
         Some(changes)
     }
@@ -167,15 +162,30 @@ impl Shelf {
         self.recent.iter().any(|r| r.changes.back().is_some_and(|c| c.seq == seq))
     }
 
+    /// Whose.
+    pub fn account(&self) -> AccountId {
+        self.around.account
+    }
+
+    /// The account's own name.
+    pub fn display_name(&self) -> &str {
+        &self.around.display_name
+    }
+
+    /// The names of what can be watched.
+    pub fn words(&self) -> &PushWords {
+        &self.around.words
+    }
+
     /// The book with this address.
     pub fn book(&self, slug: &str) -> Option<&AddressBook> {
-        self.books.iter().find(|b| b.slug == slug)
+        self.books.iter().find(|b| b.slug == slug).map(Arc::as_ref)
     }
 
     /// The kept properties of that book.
     pub fn kept_of(&self, slug: &str) -> &[KeptProperty] {
         let at = self.books.iter().position(|b| b.slug == slug);
-        at.and_then(|at| self.kept.get(at)).map_or(&[], Vec::as_slice)
+        at.and_then(|at| self.around.kept.get(at)).map_or(&[], Vec::as_slice)
     }
 
     /// Whether something has changed since it was read.
@@ -203,18 +213,19 @@ impl Shelf {
 
     /// What the account may do in a book.
     pub fn right(&self, book: &AddressBook) -> Right {
-        self.shared.get(&book.id).map_or(Right::Owner, |(access, _)| (*access).into())
+        self.around.shared.get(&book.id).map_or(Right::Owner, |(access, _)| (*access).into())
     }
 
     /// The owner's handle of somebody else's book.
     pub fn owner(&self, book: &AddressBook) -> Option<&str> {
-        self.shared.get(&book.id).map(|(_, owner)| owner.as_str())
+        self.around.shared.get(&book.id).map(|(_, owner)| owner.as_str())
     }
 
     /// Who else has access to a book of the account's own.
     pub fn members(&self, book: &AddressBook) -> impl Iterator<Item = (&str, Right)> {
         let id = book.id;
-        self.granted
+        self.around
+            .granted
             .iter()
             .filter(move |(of, ..)| *of == id)
             .map(|(_, who, access)| (who.as_str(), (*access).into()))
@@ -222,7 +233,7 @@ impl Shelf {
 
     /// Bytes of all books of the account's own.
     pub fn used_bytes(&self) -> i64 {
-        self.books.iter().filter(|b| !self.shared.contains_key(&b.id)).map(|b| b.size_bytes).sum()
+        self.books.iter().filter(|b| !self.around.shared.contains_key(&b.id)).map(|b| b.size_bytes).sum()
     }
 }
 
@@ -304,7 +315,7 @@ impl Shelves {
 
     fn known(&self, now: Timestamp, account: AccountId) -> (Option<Arc<Shelf>>, u64) {
         let Some(shard) = self.shard(account) else { return (None, 0) };
-        let shelf = shard.shelves.get(&account).filter(|s| now.since(s.read_at) < BELIEF).cloned();
+        let shelf = shard.shelves.get(&account).filter(|s| now.since(s.around.read_at) < BELIEF).cloned();
         (shelf, shard.turn)
     }
 
