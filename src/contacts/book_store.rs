@@ -368,6 +368,34 @@ pub fn page_after(
     Ok(page)
 }
 
+/// A page of objects in the order of their names, after `after`; a shorter one when they are large.
+pub fn page_by_name(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<ObjectText>> {
+    let mut page = Vec::new();
+    let take = |object: ObjectText| {
+        let bytes = object.body.len();
+        page.push(object);
+        bytes
+    };
+    each!(db, |c| take_some(
+        address_objects::table
+            .filter(address_objects::account_id.eq(account))
+            .filter(address_objects::book_id.eq(book))
+            .filter(address_objects::name.gt(after))
+            .order(address_objects::name.asc())
+            .limit(limit)
+            .select(ObjectText::as_select())
+            .load_iter::<ObjectText, DefaultLoadingMode>(c)?,
+        take,
+    ))?;
+    Ok(page)
+}
+
 /// Hands over the objects whose counters are above `after` and at most `until` one by one, in their order, as far as
 /// they fit into one read; whether these are all there are.
 pub fn visit_between(

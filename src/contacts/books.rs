@@ -614,6 +614,17 @@ pub fn page(
     store::page_after(db, account, book, after, limit)
 }
 
+/// The same in the order of the names.
+pub fn page_by_name(
+    db: &mut Db,
+    account: AccountId,
+    book: AddressBookId,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<ObjectText>> {
+    store::page_by_name(db, account, book, after, limit)
+}
+
 /// What changed in a book since `since`, at most `limit` changes; `None` when that state is not (any more) known, or
 /// there is no such book. Must run in a snapshot: the token and the changes belong together.
 pub fn delta(

@@ -54,10 +54,10 @@ impl Fault {
         if let Some(precondition) = &self.precondition {
             precondition.write(&mut out);
         }
-        // A human-readable element of our own: clients must ignore what they do not know (RFC 4918 16, 17).
-        out.extend_from_slice(b"<detail xmlns=\"urn:meari:dav\">");
+        // A comment, for people: what counts the elements of a refusal finds preconditions only.
+        out.extend_from_slice(b"<!-- ");
         multistatus::escape_into(&mut out, self.detail.as_bytes());
-        out.extend_from_slice(b"</detail></error>");
+        out.extend_from_slice(b" --></error>");
         out
     }
 }
@@ -113,7 +113,7 @@ mod tests {
         let text = String::from_utf8(fault.render()).unwrap();
         assert!(text.contains("<valid-sync-token/>"), "{text}");
         let holder = Precondition::NoUidConflict { holder: "/dav/a&b.vcf".into() };
-        let text = String::from_utf8(Fault::violated(409, holder, "Taken.").render()).unwrap();
+        let text = String::from_utf8(Fault::violated(403, holder, "Taken.").render()).unwrap();
         assert!(
             text.contains("<C:no-uid-conflict><href>/dav/a&amp;b.vcf</href></C:no-uid-conflict>"),
             "{text}"

@@ -95,9 +95,9 @@ pub fn proppatch(body: &[u8]) -> Result<Vec<PropertyChange>, Fault> {
         if !is_set && !instruction.is_dav("remove") {
             continue;
         }
-        for element in instruction.elements().filter(|e| e.is_dav("prop")).flat_map(Element::elements) {
+        for (element, prop) in properties_in(instruction) {
             let change = match (&element.name, is_set) {
-                (_, true) => PropertyChange::Set(with_language(element, instruction)),
+                (_, true) => PropertyChange::Set(with_language(element, [prop, instruction, &root])),
                 (Some(name), false) => PropertyChange::Remove(name.clone()),
                 (None, false) => continue,
             };
@@ -113,15 +113,20 @@ pub fn proppatch(body: &[u8]) -> Result<Vec<PropertyChange>, Fault> {
     Ok(changes)
 }
 
-/// `xml:lang` that stands around a property belongs to its value (RFC 4918 4.3).
-fn with_language(element: &Element, instruction: &Element) -> Element {
-    const XML: &str = "http://www.w3.org/XML/1998/namespace";
-    let is_lang = |name: &Name| name.ns == XML && name.local == "lang";
+/// The properties of an instruction, each with the `prop` around it.
+fn properties_in(instruction: &Element) -> impl Iterator<Item = (&Element, &Element)> {
+    let props = instruction.elements().filter(|e| e.is_dav("prop"));
+    props.flat_map(|prop| prop.elements().map(move |element| (element, prop)))
+}
+
+/// `xml:lang` that stands around a property belongs to its value (RFC 4918 4.3); the nearest counts.
+fn with_language(element: &Element, around: [&Element; 3]) -> Element {
     let mut element = element.clone();
-    if !element.attributes.iter().any(|(n, _)| is_lang(n)) {
-        let around = instruction.elements().filter(|e| e.is_dav("prop")).chain([instruction]);
-        let language = around.flat_map(|e| &e.attributes).find(|(n, _)| is_lang(n));
-        element.attributes.extend(language.cloned());
+    if element.language().is_none()
+        && let Some(language) = around.iter().find_map(|e| e.language())
+    {
+        let name = Name::read("http://www.w3.org/XML/1998/namespace", "lang");
+        element.attributes.push((name, language.to_owned()));
     }
     element
 }
@@ -140,12 +145,9 @@ pub fn mkcol(body: &[u8]) -> Result<Vec<Element>, Fault> {
         return Err(Fault::new(415, "The body is no mkcol."));
     }
     let sets = root.elements().filter(|e| e.is_dav("set"));
-    let list: Vec<Element> = sets
-        .flat_map(Element::elements)
-        .filter(|e| e.is_dav("prop"))
-        .flat_map(Element::elements)
-        .cloned()
-        .collect();
+    let all = sets.flat_map(|set| properties_in(set).map(move |(element, prop)| (element, prop, set)));
+    let list: Vec<Element> =
+        all.map(|(element, prop, set)| with_language(element, [prop, set, &root])).collect();
     if list.len() > PROPERTIES_MAX {
         return Err(Fault::malformed("Too many properties are set."));
     }

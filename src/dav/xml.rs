@@ -75,6 +75,12 @@ impl Element {
         self.attributes.iter().find(|(n, _)| n.ns.is_empty() && n.local == local).map(|(_, v)| v.as_str())
     }
 
+    /// The language that it says it is in.
+    pub fn language(&self) -> Option<&str> {
+        let is_lang = |n: &Name| n.ns == "http://www.w3.org/XML/1998/namespace" && n.local == "lang";
+        self.attributes.iter().find(|(n, _)| is_lang(n)).map(|(_, v)| v.as_str())
+    }
+
     /// All text directly in it.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -112,9 +118,9 @@ impl Element {
                 }
             }
             out.extend_from_slice(attribute.local.as_bytes());
-            out.extend_from_slice(b"=\"");
+            out.extend_from_slice(b"='");
             escape_attribute(out, value);
-            out.push(b'"');
+            out.push(b'\'');
         }
         if self.children.is_empty() {
             out.extend_from_slice(b"/>");
@@ -137,6 +143,7 @@ fn escape_attribute(out: &mut Vec<u8>, value: &str) {
     for byte in value.bytes() {
         match byte {
             b'"' => out.extend_from_slice(b"&quot;"),
+            b'\'' => out.extend_from_slice(b"&#39;"),
             b'&' => out.extend_from_slice(b"&amp;"),
             b'<' => out.extend_from_slice(b"&lt;"),
             b'\t' => out.extend_from_slice(b"&#9;"),

@@ -106,6 +106,7 @@ story! {
         phone.send("PROPFIND", "/dav/", &[("depth", "0")], bomb).await.expect(400);
         let no_root = phone.send("PROPFIND", &phone.home(), &[("depth", "1"), ("prefer", "depth-noroot")], b"").await.expect(207);
         assert!(!no_root.present().contains(&phone.home()));
+        assert_eq!(no_root.header("preference-applied"), Some("depth-noroot"));
     }
 
     async fn a_principal_can_be_expanded(app) {

@@ -199,9 +199,9 @@ story! {
         phone.put(&format!("{book}{}.vcf", "n".repeat(300)), &card("u", "x", ""), &[]).await.expect(403);
 
         phone.put(&path, &card("u", "x", ""), &[]).await.expect(201);
-        let taken = phone.put(&format!("{book}b.vcf"), &card("u", "y", ""), &[]).await.refused(409, &Name::carddav("no-uid-conflict"));
+        let taken = phone.put(&format!("{book}b.vcf"), &card("u", "y", ""), &[]).await.refused(403, &Name::carddav("no-uid-conflict"));
         assert_eq!(taken.root().carddav("no-uid-conflict").unwrap().dav("href").unwrap().text(), path);
-        phone.put(&path, &card("other", "x", ""), &[]).await.refused(409, &Name::carddav("no-uid-conflict"));
+        phone.put(&path, &card("other", "x", ""), &[]).await.refused(403, &Name::carddav("no-uid-conflict"));
         let uuid = "4fbe8971-0bc3-424c-9c26-36c3e1eff6b1";
         phone.put(&format!("{book}c.vcf"), &card(uuid, "x", ""), &[]).await.expect(201);
         phone.put(&format!("{book}c.vcf"), &card(&format!("urn:uuid:{uuid}"), "x", ""), &[]).await.expect(204);
@@ -214,7 +214,7 @@ story! {
         let made = phone.send("POST", &add, &[("content-type", "text/vcard")], card("u", "New", "").as_bytes()).await.expect(201);
         let (location, etag) = (made.header("location").unwrap().to_owned(), made.header("etag").unwrap().to_owned());
         assert_eq!(phone.get(&location).await.expect(200).header("etag"), Some(etag.as_str()));
-        phone.send("POST", &add, &[], card("u", "Again", "").as_bytes()).await.refused(409, &Name::carddav("no-uid-conflict"));
+        phone.send("POST", &add, &[], card("u", "Again", "").as_bytes()).await.refused(403, &Name::carddav("no-uid-conflict"));
         phone.send("POST", &phone.book("personal"), &[], b"").await.expect(405);
     }
 
@@ -232,6 +232,7 @@ story! {
         let token = book.text(&Name::dav("sync-token")).unwrap();
         phone.put(&format!("{path}a.vcf"), &card("u", "x", ""), &[]).await.expect(201);
         phone.send("MKCOL", &format!("{path}inner/"), &[], b"").await.refused(403, &Name::carddav("addressbook-collection-location-ok"));
+        phone.send("MKCOL", &format!("{path}a.vcf"), &[], b"").await.expect(405);
         phone.send("MKCOL", &format!("{}no/inner/", phone.home()), &[], b"").await.expect(409);
         phone.send("MKCOL", &phone.book("odd"), &[], b"nonsense").await.expect(415);
         let calendar = format!("<mkcol {NAMESPACES}><set><prop><resourcetype><collection/><calendar xmlns='urn:ietf:params:xml:ns:caldav'/></resourcetype></prop></set></mkcol>");
@@ -290,7 +291,7 @@ story! {
         phone.send("COPY", &here, &[("destination", &there)], b"").await.expect(204);
         assert_eq!(phone.get(&there).await.body, phone.get(&here).await.body);
         let beside = format!("{}c.vcf", phone.book("personal"));
-        phone.send("COPY", &here, &[("destination", &beside)], b"").await.refused(409, &Name::carddav("no-uid-conflict"));
+        phone.send("COPY", &here, &[("destination", &beside)], b"").await.refused(403, &Name::carddav("no-uid-conflict"));
         let token = phone.sync(&phone.book("personal"), "", "").await.expect(207).token();
         phone.send("MOVE", &here, &[("destination", &beside)], b"").await.expect(201);
         let delta = phone.sync(&phone.book("personal"), &token, "").await.expect(207);

@@ -30,6 +30,7 @@ mod carddav_objects;
 mod carddav_peers;
 mod carddav_push;
 mod carddav_reports;
+mod carddav_rules;
 mod carddav_shared;
 mod carddav_sync;
 mod carddav_three;

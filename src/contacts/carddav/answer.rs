@@ -74,6 +74,14 @@ pub fn refusal(fault: &Fault) -> HttpResponse {
     HttpResponse::build(status).content_type(XML).body(fault.render())
 }
 
+/// RFC 9110 15.5.16: a body is taken as it is, and not packed.
+pub fn refusal_of_coding() -> HttpResponse {
+    let mut response = refusal(&Fault::new(415, "A body must not be packed."));
+    let plain = header::HeaderValue::from_static("identity");
+    response.headers_mut().insert(header::ACCEPT_ENCODING, plain);
+    response
+}
+
 fn failure(error: &Error) -> HttpResponse {
     let status = match error.kind() {
         Kind::Invalid(_) => StatusCode::BAD_REQUEST,
@@ -114,9 +122,13 @@ fn multistatus_head(preferences: Preferences) -> HttpResponseBuilder {
         .content_type(XML)
         .insert_header(("DAV", CLASSES))
         .insert_header((header::VARY, "Accept-Encoding, Brief, Prefer"));
-    if preferences.minimal {
-        response.insert_header(("Preference-Applied", "return=minimal"));
-    }
+    // RFC 7240 3.
+    match (preferences.minimal, preferences.no_root) {
+        (true, true) => response.insert_header(("Preference-Applied", "return=minimal, depth-noroot")),
+        (true, false) => response.insert_header(("Preference-Applied", "return=minimal")),
+        (false, true) => response.insert_header(("Preference-Applied", "depth-noroot")),
+        (false, false) => &mut response,
+    };
     response
 }
 
@@ -142,11 +154,15 @@ pub fn document(status: StatusCode, body: Vec<u8>) -> HttpResponse {
 /// What may be done at a place; at one that is not there yet, what would make it.
 fn methods(place: Option<&Place>) -> &'static str {
     match place {
-        Some(Place::Object(..)) => "OPTIONS, GET, HEAD, PUT, DELETE, COPY, MOVE, PROPFIND, PROPPATCH, REPORT",
-        Some(Place::Book(..)) => "OPTIONS, GET, HEAD, POST, DELETE, MKCOL, PROPFIND, PROPPATCH, REPORT",
-        Some(Place::Home(_) | Place::Principal(_)) => "OPTIONS, GET, HEAD, POST, PROPFIND, PROPPATCH, REPORT",
+        Some(Place::Object(..)) => {
+            "OPTIONS, GET, HEAD, PUT, DELETE, COPY, MOVE, PROPFIND, PROPPATCH, REPORT, ACL"
+        }
+        Some(Place::Book(..)) => "OPTIONS, GET, HEAD, POST, DELETE, MKCOL, PROPFIND, PROPPATCH, REPORT, ACL",
+        Some(Place::Home(_) | Place::Principal(_)) => {
+            "OPTIONS, GET, HEAD, POST, PROPFIND, PROPPATCH, REPORT, ACL"
+        }
         Some(Place::Registration(_)) => "OPTIONS, DELETE",
-        _ => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
+        _ => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT, ACL",
     }
 }
 

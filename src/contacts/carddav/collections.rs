@@ -25,7 +25,12 @@ pub async fn mkcol(call: Call) -> Result<HttpResponse, Stop> {
         Place::Object(_, slug, _) if call.shelf.book(slug).is_none() => {
             return Err(Fault::new(409, "There is no collection to make it in.").into());
         }
-        Place::Object(..) => {
+        Place::Object(_, slug, name) => {
+            let book = call.shelf.book(slug).ok_or(MISSING)?;
+            let (owner, book, name) = (book.account_id, book.id, name.clone());
+            if call.dav.app.db.read(move |db| books::find(db, owner, book, &name)).await?.is_some() {
+                return Ok(answer::not_allowed(&call.place));
+            }
             let precondition = Precondition::Named(Name::carddav("addressbook-collection-location-ok"));
             return Err(Fault::violated(403, precondition, "A book holds no collections.").into());
         }
@@ -45,7 +50,7 @@ pub async fn mkcol(call: Call) -> Result<HttpResponse, Stop> {
     }
     let edit = match initial_edit(properties, &call.place) {
         Ok(edit) => edit,
-        Err((guilty, others)) => return Ok(refused_names(&guilty, &PROTECTED, others.iter())),
+        Err((guilty, others)) => return Ok(refused_names(guilty.iter(), &PROTECTED, others.iter())),
     };
     let (account, now, terms) = (call.account(), call.now, call.terms()?.with_entity_tags(&call));
     let made = call
@@ -79,17 +84,17 @@ pub async fn mkcol(call: Call) -> Result<HttpResponse, Stop> {
 
 fn refused(guilty: &Name, precondition: &'static str, others: &[Element]) -> HttpResponse {
     let precondition = Precondition::Named(Name::dav(precondition));
-    refused_names(guilty, &precondition, others.iter().filter_map(|e| e.name.as_ref()))
+    refused_names([guilty].into_iter(), &precondition, others.iter().filter_map(|e| e.name.as_ref()))
 }
 
-/// RFC 5689 3: which property was the reason, and which only went down with it.
-fn refused_names<'a>(
-    guilty: &Name,
+/// RFC 5689 3: which properties were the reason, and which only went down with it.
+fn refused_names<'a, 'b>(
+    guilty: impl Iterator<Item = &'b Name>,
     why: &Precondition,
     others: impl Iterator<Item = &'a Name>,
 ) -> HttpResponse {
     let mut ms = Multistatus::with_root("mkcol-response");
-    ms.named_propstat([guilty].into_iter(), 403, Some(why));
+    ms.named_propstat(guilty, 403, Some(why));
     ms.named_propstat(others, 424, None);
     answer::document(StatusCode::FORBIDDEN, ms.finish_root("mkcol-response", None))
 }

@@ -189,8 +189,12 @@ impl Call {
         if self.shelf.right(book) != Right::Read {
             return Ok(());
         }
-        let precondition =
-            Precondition::NeedPrivileges { href: self.place.href(), privilege: Name::dav(privilege) };
+        // To put into a book or take out of it is a right on the book (RFC 3744 3.9, 3.10).
+        let href = match privilege {
+            "bind" | "unbind" => place::book_href(&self.login.handle, &book.slug),
+            _ => self.place.href(),
+        };
+        let precondition = Precondition::NeedPrivileges { href, privilege: Name::dav(privilege) };
         Err(Fault::violated(403, precondition, "This address book may be read only."))
     }
 
@@ -249,9 +253,14 @@ async fn respond(
     dav: Arc<CardDav>,
     login: PhoneLogin,
 ) -> Result<HttpResponse, Stop> {
+    let coding = request.headers().get(header::CONTENT_ENCODING).map_or(&b"identity"[..], |v| v.as_bytes());
+    let is_plain = coding.eq_ignore_ascii_case(b"identity");
     let is_card = matches!(*request.method(), Method::PUT | Method::POST);
     let body = read_body(payload, if is_card { CARD_BYTES_MAX } else { XML_MAX }).await?;
     let body = body.ok_or(if is_card { TOO_LARGE } else { Fault::new(413, "The body is too large.") })?;
+    if !is_plain {
+        return Ok(answer::refusal_of_coding());
+    }
     // The URI's own text: the router's copy is decoded already.
     let path = href::parse(request.uri().path()).ok_or(MISSING)?;
     let makes = matches!(request.method().as_str(), "PUT" | "MKCOL");
@@ -259,8 +268,10 @@ async fn respond(
     let now = dav.app.now();
     let headers = request.headers();
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-    let preferences =
+    let mut preferences =
         Preferences::parse(headers.get_all("prefer").filter_map(|v| v.to_str().ok()), text("brief"));
+    // Only a listing has a root to leave out (RFC 8144 4).
+    preferences.no_root &= request.method().as_str() == "PROPFIND" && text("depth") != Some("0");
     // What is asked on a condition is not answered from memory.
     let asks = matches!(request.method().as_str(), "PROPFIND" | "REPORT") && !headers.contains_key("if");
     // Cards are where they were a moment ago; a report knows itself what it must see afresh.
@@ -361,6 +372,7 @@ async fn dispatch(call: Call) -> Result<HttpResponse, Stop> {
         },
         "MKCOL" => collections::mkcol(call).await,
         "COPY" | "MOVE" => objects::transfer(call).await,
+        "ACL" => principals::acl(call).await,
         _ => Ok(answer::not_allowed(&call.place)),
     }
 }

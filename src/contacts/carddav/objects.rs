@@ -314,12 +314,17 @@ async fn write(call: Call, slug: &str, name: &str, location: Option<String>) -> 
     if let Some(etag) = &etag {
         response.insert_header((header::ETAG, etag.as_str()));
     }
-    if let Some(location) = location {
-        response.insert_header((header::LOCATION, location));
-    }
+    let location = location.and_then(|place| header::HeaderValue::try_from(place).ok());
     if call.preferences.representation {
         let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-        return with_representation(&call, slug, name, status).await;
+        let mut response = with_representation(&call, slug, name, status).await?;
+        if let Some(place) = location {
+            response.headers_mut().insert(header::LOCATION, place);
+        }
+        return Ok(response);
+    }
+    if let Some(place) = location {
+        response.insert_header((header::LOCATION, place));
     }
     Ok(response.finish())
 }
@@ -363,7 +368,7 @@ fn refusal_fault(refusal: Refusal, place: impl Fn(String) -> String) -> Fault {
         Refusal::Changed => Fault::new(412, "It has changed since you read it."),
         Refusal::UidConflict { holder } => {
             let precondition = Precondition::NoUidConflict { holder: place(holder) };
-            Fault::violated(409, precondition, "Another card has this UID.")
+            Fault::violated(403, precondition, "Another card has this UID.")
         }
         Refusal::Exists => Fault::new(412, "There is something already."),
         Refusal::Full => Fault::violated(

@@ -67,6 +67,11 @@ impl Place {
         }
     }
 
+    /// Whether it is a principal or holds some: there one may ask how to search them (RFC 3744 9.5).
+    pub fn is_about_principals(&self) -> bool {
+        matches!(self, Place::Site | Place::Root | Place::Principals | Place::Principal(_))
+    }
+
     /// The canonical address.
     pub fn href(&self) -> String {
         match self {

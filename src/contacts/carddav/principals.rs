@@ -13,14 +13,19 @@ use crate::contacts::sharing;
 use crate::dav::multistatus::{close_tag, empty_element, open_tag, xml_head};
 use crate::dav::report::{Expand, Report};
 use crate::dav::xml::{Element, parse};
-use crate::dav::{Fault, Multistatus, Name, Precondition, PropertyRequest};
+use crate::dav::{Depth, Fault, Multistatus, Name, Precondition, PropertyRequest};
 use crate::db::Db;
 
 /// Answers a report that is not about cards.
 pub async fn report(call: Call, report: &Report) -> Result<HttpResponse, Stop> {
     let here = find(&call).await?;
+    // RFC 3744 9.2 to 9.5 define their reports for Depth 0 and no other.
+    if !matches!(report, Report::ExpandProperty(_)) && call.depth(Depth::Zero)? != Depth::Zero {
+        return Err(Fault::malformed("Depth must be 0 for this report.").into());
+    }
     match report {
         Report::ExpandProperty(list) => Ok(expand(&call, &here, list)),
+        Report::PrincipalSearchPropertySet if !call.place.is_about_principals() => Err(unsupported().into()),
         Report::PrincipalSearchPropertySet => {
             let mut out = xml_head("principal-search-property-set");
             out.extend_from_slice(
@@ -49,12 +54,24 @@ pub async fn report(call: Call, report: &Report) -> Result<HttpResponse, Stop> {
             });
             Ok(about(&call, &places, properties))
         }
-        Report::AclPrincipalPropSet(properties) => Ok(about(&call, &[oneself(&call)], properties)),
-        Report::Query { .. } | Report::Multiget { .. } | Report::Sync { .. } => {
-            let precondition = Precondition::Named(Name::dav("supported-report"));
-            Err(Fault::violated(403, precondition, "That report is not known here.").into())
-        }
+        Report::AclPrincipalPropSet(properties) => Ok(about_access(&call, properties)),
+        Report::Query { .. } | Report::Multiget { .. } | Report::Sync { .. } => Err(unsupported().into()),
     }
+}
+
+/// ACL (RFC 3744 8.1). Nobody has `write-acl`: who may do what in a book is said by invitations.
+pub async fn acl(call: Call) -> Result<HttpResponse, Stop> {
+    find(&call).await?;
+    if !parse(&call.body)?.is_dav("acl") {
+        return Err(Fault::malformed("The body is no acl.").into());
+    }
+    let precondition =
+        Precondition::NeedPrivileges { href: call.place.href(), privilege: Name::dav("write-acl") };
+    Err(Fault::violated(403, precondition, "Books are shared by invitation.").into())
+}
+
+const fn unsupported() -> Fault {
+    Fault::violated(403, Precondition::Named(Name::dav("supported-report")), "That report is not known here.")
 }
 
 /// What is at the place that was asked: the card, when it is one.
@@ -117,6 +134,25 @@ fn about(call: &Call, places: &[Place], properties: &PropertyRequest) -> HttpRes
     answer::multistatus(ms.finish(None), call.preferences)
 }
 
+/// Each principal that `acl` names, once (RFC 3744 9.2). What others have on themselves stays theirs.
+fn about_access(call: &Call, properties: &PropertyRequest) -> HttpResponse {
+    let mut acl = Vec::new();
+    subject(call, &call.place).write(&mut acl, &Name::dav("acl"));
+    let acl = read_back(&acl).unwrap_or_default();
+    let entries = acl.elements().flat_map(Element::elements);
+    let named = entries.filter_map(|ace| ace.dav("principal")?.dav("href")).map(Element::text);
+    let mut ms = Multistatus::new();
+    for place in named.filter_map(|href| Place::parse_href(&href)) {
+        if place == oneself(call) {
+            let itself = subject(call, &place);
+            itself.respond(&mut ms, &place.href(), properties, call.preferences.minimal, |_| {});
+        } else {
+            ms.status_response(&place.href(), 403, None);
+        }
+    }
+    answer::multistatus(ms.finish(None), call.preferences)
+}
+
 fn subject<'a>(call: &'a Call, place: &'a Place) -> Subject<'a> {
     let kept: &[KeptProperty] = match place {
         Place::Book(_, slug) => call.shelf.kept_of(slug),
@@ -162,12 +198,17 @@ fn expand_place(call: &Call, ms: &mut Multistatus, subject: &Subject<'_>, list: 
     ms.close_response();
 }
 
-/// The addresses that stand in a property, as it was written into an answer.
-fn hrefs_in(value: &[u8]) -> Vec<String> {
+/// A property as it was written into an answer, read again.
+fn read_back(value: &[u8]) -> Option<Element> {
     let mut wrapped = b"<v xmlns=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:carddav\" xmlns:CS=\"http://calendarserver.org/ns/\">".to_vec();
     wrapped.extend_from_slice(value);
     wrapped.extend_from_slice(b"</v>");
-    let Ok(root) = parse(&wrapped) else { return Vec::new() };
+    parse(&wrapped).ok()
+}
+
+/// The addresses that stand in a property, as it was written into an answer.
+fn hrefs_in(value: &[u8]) -> Vec<String> {
+    let Some(root) = read_back(value) else { return Vec::new() };
     let inside = root.elements().flat_map(Element::elements);
     inside.filter(|e| e.is_dav("href")).map(Element::text).collect()
 }

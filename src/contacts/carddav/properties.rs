@@ -12,7 +12,7 @@ use crate::contacts::pushes::Watched;
 use crate::contacts::sharing::Right;
 use crate::contacts::vcard::CARD_BYTES_MAX;
 use crate::dav::filter::Collation;
-use crate::dav::multistatus::{close_tag, href_element, open_tag, text_element};
+use crate::dav::multistatus::{close_tag, escape_into, href_element, open_tag, text_element};
 use crate::dav::names::{CALENDAR_SERVER, CARDDAV, DAV, Name, PUSH};
 use crate::dav::push::{write_transports, write_triggers};
 use crate::dav::{Multistatus, Precondition, PropertyRequest};
@@ -93,14 +93,16 @@ const USUAL: [&str; 7] = [
 ];
 
 /// All other live properties, for `propname`.
-const MORE: [(&str, &str); 28] = [
+const MORE: [(&str, &str); 30] = [
     (DAV, "sync-token"),
     (CALENDAR_SERVER, "getctag"),
     (DAV, "current-user-principal"),
     (DAV, "current-user-privilege-set"),
     (DAV, "owner"),
+    (DAV, "group"),
     (DAV, "acl"),
     (DAV, "acl-restrictions"),
+    (DAV, "inherited-acl-set"),
     (DAV, "supported-privilege-set"),
     (DAV, "principal-collection-set"),
     (DAV, "supported-report-set"),
@@ -136,7 +138,7 @@ pub fn is_protected(name: &Name, place: &Place) -> bool {
     let live = |(ns, local): &(&str, &str)| name.ns == *ns && name.local == *local;
     name.ns == DAV && USUAL.contains(&&*name.local)
         || MORE.iter().any(live)
-        || name.ns == DAV && matches!(&*name.local, "inherited-acl-set" | "group" | "getcontentlanguage")
+        || name.is_dav("getcontentlanguage")
         || name.is_carddav("address-data")
         || name.ns == PUSH && name.local == "push-transports"
 }
@@ -190,7 +192,7 @@ impl Subject<'_> {
             },
             ("resourcetype", _) => self.resource_type(out),
             ("displayname", None) => match self.display_name() {
-                Some(text) => text_element(out, name, text),
+                Some(text) => self.named(out, name, text),
                 None => return false,
             },
             ("sync-token", None) => match (self.place, self.book()) {
@@ -218,6 +220,8 @@ impl Subject<'_> {
                 let owner = self.book().and_then(|b| self.shelf.owner(b)).unwrap_or(self.viewer);
                 self.href_property(out, name, &place::principal_href(owner));
             }
+            // What belongs to nobody still has them, and no groups, and rights that come from nowhere else.
+            "owner" | "group" | "inherited-acl-set" => wrap(out, name, |_| {}),
             "current-user-privilege-set" => wrap(out, name, |out| {
                 for privilege in self.privileges() {
                     out.extend_from_slice(format!("<privilege><{privilege}/></privilege>").as_bytes());
@@ -264,10 +268,20 @@ impl Subject<'_> {
             self.href_property(out, name, &place::home_href(self.viewer));
             return true;
         }
+        // RFC 6352 8.3.1: wherever reports compare texts.
+        let compares = matches!(self.place, Place::Home(_) | Place::Book(..) | Place::Object(..));
+        if compares && &*name.local == "supported-collation-set" {
+            wrap(out, name, |out| {
+                for (collation, _) in Collation::ALL {
+                    text_element(out, &Name::carddav("supported-collation"), collation);
+                }
+            });
+            return true;
+        }
         let (Place::Book(..), Some(book)) = (self.place, self.book()) else { return false };
         match &*name.local {
             "addressbook-description" if !book.description.is_empty() => {
-                text_element(out, name, &book.description)
+                self.named(out, name, &book.description)
             }
             // The first is the one that clients write when they have no opinion; some phones read no other.
             "supported-address-data" => wrap(out, name, |out| {
@@ -275,11 +289,6 @@ impl Subject<'_> {
                     let entry =
                         format!("<C:address-data-type content-type=\"text/vcard\" version=\"{version}\"/>");
                     out.extend_from_slice(entry.as_bytes());
-                }
-            }),
-            "supported-collation-set" => wrap(out, name, |out| {
-                for (collation, _) in Collation::ALL {
-                    text_element(out, &Name::carddav("supported-collation"), collation);
                 }
             }),
             "max-resource-size" => text_element(out, name, &CARD_BYTES_MAX.to_string()),
@@ -324,8 +333,22 @@ impl Subject<'_> {
     fn display_name(&self) -> Option<&str> {
         match self.place {
             Place::Principal(_) => Some(self.shelf.display_name()),
-            Place::Book(..) => self.book().map(|b| b.display_name.as_str()),
+            // One that was taken away is not there.
+            Place::Book(..) => self.book().map(|b| b.display_name.as_str()).filter(|name| !name.is_empty()),
             _ => None,
+        }
+    }
+
+    /// What a book is called or described as, in the language it was said in, unless it was changed elsewhere since.
+    fn named(&self, out: &mut Vec<u8>, name: &Name, text: &str) {
+        let mut end = b">".to_vec();
+        escape_into(&mut end, text.as_bytes());
+        end.extend_from_slice(format!("</{}>", name.local).as_bytes());
+        let clark = name.to_clark();
+        let spoken = self.kept.iter().find(|k| k.property == clark && k.value.as_bytes().ends_with(&end));
+        match spoken {
+            Some(kept) => out.extend_from_slice(kept.value.as_bytes()),
+            None => text_element(out, name, text),
         }
     }
 
@@ -373,7 +396,10 @@ impl Subject<'_> {
     fn reports(&self, out: &mut Vec<u8>) {
         let mut names = vec!["expand-property", "acl-principal-prop-set"];
         if !matches!(self.place, Place::Object(..)) {
-            names.extend(["principal-property-search", "principal-search-property-set", "principal-match"]);
+            names.extend(["principal-property-search", "principal-match"]);
+        }
+        if self.place.is_about_principals() {
+            names.push("principal-search-property-set");
         }
         let mut carddav: &[&str] = &[];
         match self.place {
@@ -407,7 +433,8 @@ impl Subject<'_> {
             .iter()
             .map(|local| Name::dav(local))
             .chain(MORE.iter().map(|(ns, local)| Name::read(ns, local)));
-        let kept = self.kept.iter().filter_map(|k| Name::from_clark(&k.property));
+        let kept = self.kept.iter().filter(|k| !is_live(&k.property));
+        let kept = kept.filter_map(|k| Name::from_clark(&k.property));
         let mut scratch = Vec::new();
         live.chain(kept).filter(|name| self.write(&mut scratch, name)).collect()
     }
@@ -436,7 +463,7 @@ impl Subject<'_> {
                 for name in USUAL.iter().map(|local| Name::dav(local)) {
                     self.write(ms.buffer(), &name);
                 }
-                for kept in self.kept.iter().filter(|k| !is_usual(&k.property)) {
+                for kept in self.kept.iter().filter(|k| !is_live(&k.property)) {
                     ms.buffer().extend_from_slice(kept.value.as_bytes());
                 }
                 for name in include.iter().filter(|n| !is_usual(&n.to_clark())) {
@@ -494,6 +521,11 @@ fn is_usual(clark: &str) -> bool {
     clark.strip_prefix("{DAV:}").is_some_and(|local| USUAL.contains(&local))
 }
 
+/// What is kept of a live property is its language only.
+fn is_live(clark: &str) -> bool {
+    is_usual(clark) || clark == "{urn:ietf:params:xml:ns:carddav}addressbook-description"
+}
+
 fn wrap(out: &mut Vec<u8>, name: &Name, inner: impl FnOnce(&mut Vec<u8>)) {
     open_tag(out, name);
     inner(out);
@@ -501,16 +533,16 @@ fn wrap(out: &mut Vec<u8>, name: &Name, inner: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// RFC 3744 5.3.
-const SUPPORTED_PRIVILEGES: &str = "<supported-privilege-set><supported-privilege><privilege><all/></privilege><description>Everything</description>\
-<supported-privilege><privilege><read/></privilege><description>Read</description>\
-<supported-privilege><privilege><read-acl/></privilege><abstract/><description>Read who may do what</description></supported-privilege>\
-<supported-privilege><privilege><read-current-user-privilege-set/></privilege><abstract/><description>Read what one may do</description></supported-privilege>\
+const SUPPORTED_PRIVILEGES: &str = "<supported-privilege-set><supported-privilege><privilege><all/></privilege><description xml:lang=\"en\">Everything</description>\
+<supported-privilege><privilege><read/></privilege><description xml:lang=\"en\">Read</description>\
+<supported-privilege><privilege><read-acl/></privilege><description xml:lang=\"en\">Read who may do what</description></supported-privilege>\
+<supported-privilege><privilege><read-current-user-privilege-set/></privilege><description xml:lang=\"en\">Read what one may do</description></supported-privilege>\
 </supported-privilege>\
-<supported-privilege><privilege><write/></privilege><description>Change</description>\
-<supported-privilege><privilege><write-content/></privilege><abstract/><description>Change cards</description></supported-privilege>\
-<supported-privilege><privilege><write-properties/></privilege><abstract/><description>Change properties</description></supported-privilege>\
-<supported-privilege><privilege><bind/></privilege><abstract/><description>Add cards</description></supported-privilege>\
-<supported-privilege><privilege><unbind/></privilege><abstract/><description>Take cards away</description></supported-privilege>\
+<supported-privilege><privilege><write/></privilege><description xml:lang=\"en\">Change</description>\
+<supported-privilege><privilege><write-content/></privilege><description xml:lang=\"en\">Change cards</description></supported-privilege>\
+<supported-privilege><privilege><write-properties/></privilege><description xml:lang=\"en\">Change properties</description></supported-privilege>\
+<supported-privilege><privilege><bind/></privilege><description xml:lang=\"en\">Add cards</description></supported-privilege>\
+<supported-privilege><privilege><unbind/></privilege><description xml:lang=\"en\">Take cards away</description></supported-privilege>\
 </supported-privilege></supported-privilege></supported-privilege-set>";
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 5.6.7).

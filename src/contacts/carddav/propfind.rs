@@ -23,8 +23,9 @@ const NAME_CHARS_MAX: usize = 1_000;
 pub async fn propfind(call: Call) -> Result<HttpResponse, Stop> {
     let request = requests::propfind(&call.body)?;
     let depth = call.depth(Depth::One)?;
-    let bounded = matches!(call.place, Place::Book(..) | Place::Object(..) | Place::Principal(_));
-    if depth == Depth::Infinity && !bounded {
+    // RFC 4918 9.1: what holds others is listed level by level.
+    let is_single = matches!(call.place, Place::Object(..) | Place::Principal(_));
+    if depth == Depth::Infinity && !is_single {
         let precondition = Precondition::Named(Name::dav("propfind-finite-depth"));
         return Err(Fault::violated(403, precondition, "Depth must be 0 or 1 here.").into());
     }
@@ -224,22 +225,25 @@ fn distinct(changes: &[PropertyChange]) -> Vec<&Name> {
     names
 }
 
-/// What is wrong with one instruction.
+/// What is wrong with the instructions: the properties that cannot be as they say.
 struct Guilty {
-    name: Name,
+    names: Vec<Name>,
     status: u16,
     precondition: Option<Precondition>,
 }
 
-/// The edit that the instructions amount to, or the first that cannot be.
+/// The edit that the instructions amount to, or why they cannot be.
 fn edit_of(changes: &[PropertyChange], place: &Place) -> Result<PropertyEdit, Box<Guilty>> {
+    let names = distinct(changes);
+    let names: Vec<Name> = names.into_iter().filter(|name| is_protected(name, place)).cloned().collect();
+    if !names.is_empty() {
+        return Err(Box::new(Guilty { names, status: 403, precondition: Some(PROTECTED) }));
+    }
     let mut edit = PropertyEdit::default();
     for change in changes {
         let Some(name) = change.name() else { continue };
-        let guilty = |status, precondition| Box::new(Guilty { name: name.clone(), status, precondition });
-        if is_protected(name, place) {
-            return Err(guilty(403, Some(PROTECTED)));
-        }
+        let guilty =
+            |status, precondition| Box::new(Guilty { names: vec![name.clone()], status, precondition });
         let is_book = matches!(place, Place::Book(..));
         let text = match change {
             PropertyChange::Set(element) => element.text(),
@@ -252,6 +256,12 @@ fn edit_of(changes: &[PropertyChange], place: &Place) -> Result<PropertyEdit, Bo
             let field =
                 if name.is_dav("displayname") { &mut edit.display_name } else { &mut edit.description };
             *field = Some(text);
+            // Its language is kept beside it (RFC 4918 4.3).
+            let spoken = match change {
+                PropertyChange::Set(element) if element.language().is_some() => Some(to_text(element)),
+                _ => None,
+            };
+            edit.kept.push((name.to_clark(), spoken));
             continue;
         }
         let value = match change {
@@ -278,8 +288,8 @@ fn to_text(element: &Element) -> String {
 fn refused(call: &Call, changes: &[PropertyChange], guilty: &Guilty) -> HttpResponse {
     let mut ms = Multistatus::new();
     ms.open_response(&call.place.href());
-    ms.named_propstat([&guilty.name].into_iter(), guilty.status, guilty.precondition.as_ref());
-    ms.named_propstat(distinct(changes).into_iter().filter(|n| **n != guilty.name), 424, None);
+    ms.named_propstat(guilty.names.iter(), guilty.status, guilty.precondition.as_ref());
+    ms.named_propstat(distinct(changes).into_iter().filter(|n| !guilty.names.contains(n)), 424, None);
     ms.close_response();
     answer::multistatus(ms.finish(None), call.preferences)
 }
@@ -293,10 +303,10 @@ fn all_refused(call: &Call, changes: &[PropertyChange]) -> HttpResponse {
 }
 
 /// The edit and the rest for a book that is made with these properties (RFC 5689 3).
-pub fn initial_edit(elements: Vec<Element>, place: &Place) -> Result<PropertyEdit, (Name, Vec<Name>)> {
+pub fn initial_edit(elements: Vec<Element>, place: &Place) -> Result<PropertyEdit, (Vec<Name>, Vec<Name>)> {
     let changes: Vec<PropertyChange> = elements.into_iter().map(PropertyChange::Set).collect();
     edit_of(&changes, place).map_err(|guilty| {
-        let others = distinct(&changes).into_iter().filter(|n| **n != guilty.name).cloned().collect();
-        (guilty.name.clone(), others)
+        let others = distinct(&changes).into_iter().filter(|n| !guilty.names.contains(n)).cloned().collect();
+        (guilty.names, others)
     })
 }

@@ -38,7 +38,7 @@ pub async fn report(call: Call) -> Result<HttpResponse, Stop> {
     }
 }
 
-async fn multiget(call: Call, wanted: Wanted, hrefs: Vec<String>) -> Result<HttpResponse, Stop> {
+async fn multiget(call: Call, wanted: Wanted, mut hrefs: Vec<String>) -> Result<HttpResponse, Stop> {
     match &call.place {
         Place::Book(_, slug) | Place::Object(_, slug, _) => {
             call.shelf.book(slug).ok_or(MISSING)?;
@@ -47,6 +47,13 @@ async fn multiget(call: Call, wanted: Wanted, hrefs: Vec<String>) -> Result<Http
         _ => return Err(unsupported().into()),
     }
     let scribe = Scribe::new(&call, wanted)?;
+    if hrefs.is_empty() {
+        // RFC 6352 8.7: then the resource itself is meant, which must be a card.
+        match &call.place {
+            Place::Object(..) => hrefs.push(call.place.href()),
+            _ => return Err(Fault::malformed("The multiget names no resource.").into()),
+        }
+    }
     let here = match &call.place {
         Place::Book(_, slug) => Some(Here { slug: slug.as_str().into(), base: call.place.href() }),
         _ => None,
@@ -71,8 +78,9 @@ async fn query(
     filter: Filter,
     limit: Option<usize>,
 ) -> Result<HttpResponse, Stop> {
-    // RFC 6352 8.6 assumes 0 when there is none.
-    let depth = call.depth(Depth::Zero)?;
+    // RFC 6352 8.6 wants a Depth; who asks a book without one means what is in it.
+    let absent = if matches!(call.place, Place::Book(..)) { Depth::One } else { Depth::Zero };
+    let depth = call.depth(absent)?;
     let scribe = Scribe::new(&call, wanted)?;
     let scope: Vec<AddressBook> = match (&call.place, depth) {
         (Place::Book(_, slug), Depth::Zero) => call.shelf.book(slug).map(|_| Vec::new()).ok_or(MISSING)?,
@@ -89,6 +97,14 @@ async fn query(
         Place::Object(_, _, name) => Some(name.clone()),
         _ => None,
     };
+    if let (Some(name), Some(book)) = (only.clone(), scope.first()) {
+        let (owner, id, reader) = (book.account_id, book.id, call.account());
+        let read = move |db: &mut Db| {
+            sharing::check_read(db, owner, id, reader)?;
+            books::find(db, owner, id, &name)
+        };
+        call.dav.app.db.read(read).await?.ok_or(MISSING)?;
+    }
     let itself = call.place.href();
     let search = Search {
         filter,
@@ -96,6 +112,7 @@ async fn query(
         only,
         books: scope.into(),
         after: -1,
+        after_name: limit.map(|_| String::new()),
         room: limit.unwrap_or(usize::MAX),
         work: Work::new(),
         shown: HashSet::new(),

@@ -31,6 +31,8 @@ pub struct Search {
     pub books: VecDeque<AddressBook>,
     /// Up to which counter the first of them has been.
     pub after: i64,
+    /// Up to which name, where names give the order: who wants the first few only gets the same ones each time.
+    pub after_name: Option<String>,
     /// How many more may be shown.
     pub room: usize,
     /// How much more may be compared.
@@ -58,7 +60,10 @@ impl Search {
                 Some(name) => {
                     books::find(db, book.account_id, book.id, name)?.into_iter().map(Into::into).collect()
                 }
-                None => books::page(db, book.account_id, book.id, self.after, PAGE)?,
+                None => match &self.after_name {
+                    Some(after) => books::page_by_name(db, book.account_id, book.id, after, PAGE)?,
+                    None => books::page(db, book.account_id, book.id, self.after, PAGE)?,
+                },
             };
             if page.is_empty() {
                 self.next_book();
@@ -92,6 +97,7 @@ impl Search {
         self.books.pop_front();
         self.shown.clear();
         self.after = -1;
+        self.after_name.iter_mut().for_each(String::clear);
     }
 
     /// What matches of a page and was not shown yet, up to where the turn or all work is over.
@@ -103,6 +109,9 @@ impl Search {
             }
             turn.bytes += object.body.len();
             self.after = object.seq;
+            if let Some(after) = &mut self.after_name {
+                after.clone_from(&object.name);
+            }
             if self.is_match(&object) && self.shown.insert(object.name.clone()) {
                 found.push(object);
             }

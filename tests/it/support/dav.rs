@@ -84,7 +84,7 @@ impl Device {
 
     pub async fn report(&self, path: &str, root: &str, inner: &str) -> DavAnswer {
         let body = format!("<{root} {NAMESPACES}>{inner}</{root}>");
-        let depth = if root == "sync-collection" { "0" } else { "1" };
+        let depth = if root.starts_with("C:") { "1" } else { "0" };
         self.send("REPORT", path, &[("depth", depth)], body.as_bytes()).await
     }
 
