@@ -3,7 +3,7 @@
 use super::filter::Filter;
 use super::names::{CARDDAV, Name};
 use super::requests::{PROPERTIES_MAX, PropertyRequest, property_request};
-use super::xml::{self, Element};
+use super::xml::{self, Element, Node};
 use super::{Fault, Precondition};
 
 /// Addresses in one multiget at most.
@@ -107,11 +107,15 @@ pub fn parse(body: &[u8]) -> Result<Report, Fault> {
             Ok(Report::Query { wanted: wanted(&root)?, filter: Filter::parse(filter)?, limit })
         }
         (CARDDAV, "addressbook-multiget") => {
-            let hrefs: Vec<String> =
-                root.elements().filter(|e| e.is_dav("href")).map(|e| e.text().trim().to_owned()).collect();
+            let wanted = wanted(&root)?;
+            let elements = root.children.into_iter().filter_map(|node| match node {
+                Node::Element(element) if element.is_dav("href") => Some(element.into_text()),
+                _ => None,
+            });
+            let hrefs: Vec<String> = elements.collect();
             match hrefs.len() > HREFS_MAX {
                 true => Err(Fault::new(413, "The multiget names too many resources.")),
-                false => Ok(Report::Multiget { wanted: wanted(&root)?, hrefs }),
+                false => Ok(Report::Multiget { wanted, hrefs }),
             }
         }
         ("DAV:", "sync-collection") => sync(&root),

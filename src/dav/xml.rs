@@ -92,6 +92,18 @@ impl Element {
         text
     }
 
+    /// The same, trimmed, when nothing else of it is wanted.
+    pub fn into_text(mut self) -> String {
+        let mut text = match self.children.as_mut_slice() {
+            [Node::Text(only)] => std::mem::take(only),
+            _ => self.text(),
+        };
+        if text.trim().len() < text.len() {
+            text = text.trim().to_owned();
+        }
+        text
+    }
+
     /// Writes it so that it can stand anywhere: every element declares its own namespace where it changes.
     pub fn write(&self, out: &mut Vec<u8>) {
         self.write_in(out, super::names::DAV);
@@ -159,6 +171,15 @@ pub fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
+fn is_xml_text(text: &str) -> bool {
+    if !text.is_ascii() {
+        return text.chars().all(is_xml_char);
+    }
+    // All of them, whatever is found: many bytes are looked at in one step then.
+    let is_bad = |b: u8| b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r');
+    !text.bytes().fold(false, |bad, b| bad | is_bad(b))
+}
+
 /// Whether it is a name without a colon; beyond ASCII all characters will do, as in XML 1.1.
 fn is_name(text: &str) -> bool {
     let is_start = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
@@ -169,7 +190,7 @@ fn is_name(text: &str) -> bool {
 /// Reads a whole body.
 pub fn parse(body: &[u8]) -> Result<Element, Fault> {
     let text = to_text(body)?;
-    if !text.chars().all(is_xml_char) {
+    if !is_xml_text(&text) {
         return Err(Fault::malformed("The XML holds a character that XML does not allow."));
     }
     let mut reader = NsReader::from_str(&text);
@@ -448,6 +469,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn plain_text_is_judged_like_any_other(text in "[\\x00-\\x7f]{0,40}|[\\x00-\\u{10FFFF}]{0,10}") {
+            prop_assert_eq!(is_xml_text(&text), text.chars().all(is_xml_char));
+        }
+
         #[test]
         fn never_panics(body in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _ = parse(&body);
