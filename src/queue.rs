@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 use serde::Serialize;
@@ -169,27 +170,27 @@ pub fn finish(db: &mut Db, id: JobId) -> Result<()> {
 
 /// The job runs again at `run_at`.
 pub fn retry(db: &mut Db, id: JobId, run_at: Timestamp, error: &str) -> Result<()> {
-    let error: String = error.chars().take(500).collect();
+    wait(db, id, run_at, error, 0)
+}
+
+/// The job waits until `run_at`; the run that found out is no attempt.
+pub fn put_off(db: &mut Db, id: JobId, run_at: Timestamp, why: &str) -> Result<()> {
+    wait(db, id, run_at, why, 1)
+}
+
+/// The job waits until `run_at`, and so many of its attempts do not count.
+fn wait(db: &mut Db, id: JobId, run_at: Timestamp, why: &str, uncounted: i32) -> Result<()> {
+    let why: String = why.chars().take(500).collect();
     each!(db, |c| diesel::update(jobs::table)
         .filter(jobs::id.eq(id))
         .set((
             jobs::state.eq("ready"),
             jobs::run_at.eq(run_at),
             jobs::locked_until.eq(None::<Timestamp>),
-            jobs::last_error.eq(&error),
+            jobs::last_error.eq(&why),
+            jobs::attempts
+                .eq(case_when(jobs::attempts.ge(uncounted), jobs::attempts - uncounted).otherwise(0)),
         ))
-        .kept()
-        .execute(c))?;
-    Ok(())
-}
-
-/// The job waits until `run_at`; the run that found out is no attempt.
-pub fn put_off(db: &mut Db, id: JobId, run_at: Timestamp, why: &str) -> Result<()> {
-    retry(db, id, run_at, why)?;
-    each!(db, |c| diesel::update(jobs::table)
-        .filter(jobs::id.eq(id))
-        .filter(jobs::attempts.gt(0))
-        .set(jobs::attempts.eq(jobs::attempts - 1))
         .kept()
         .execute(c))?;
     Ok(())

@@ -226,29 +226,40 @@ impl Held {
     }
 }
 
-/// When a number meant this contact, by the account's assignments in the order in which they were made.
-fn former(rows: &[store::AssignmentRow], contact: ContactId, number: NumberId) -> Option<Former> {
+/// When one number meant this contact, by the account's assignments of it in the order in which they were made.
+fn former(rows: &[&store::AssignmentRow], contact: ContactId) -> Option<Former> {
     let mut found: Option<Former> = None;
-    for row in rows.iter().filter(|row| row.number_id == number) {
+    for row in rows {
         let at = row.id.made_at();
         found = match found {
             _ if row.contact_id != contact => found.map(|of| Former { until: of.until.or(Some(at)), ..of }),
             Some(of) if of.until.is_none() => Some(of),
-            _ => Some(Former { number, since: at, until: None }),
+            _ => Some(Former { number: row.number_id, since: at, until: None }),
         };
     }
     found
 }
 
-/// What a contact had before its fresh number. Who keeps his, or gets back the one that rested, has nothing to take along.
-fn replaced(
-    rows: &[store::AssignmentRow],
-    fresh: &[store::NewAssignment],
-    contact: ContactId,
-    before: NumberId,
-) -> Option<Former> {
-    let now = fresh.iter().find(|assignment| assignment.contact_id == contact)?;
-    (now.number_id != before).then(|| former(rows, contact, before))?
+/// What contacts had before their fresh numbers, looked up without going through all the account has for each.
+struct Replaced<'a> {
+    by_number: HashMap<NumberId, Vec<&'a store::AssignmentRow>>,
+    fresh: HashMap<ContactId, NumberId>,
+}
+
+impl<'a> Replaced<'a> {
+    fn new(rows: &'a [store::AssignmentRow], fresh: &[store::NewAssignment]) -> Self {
+        let mut by_number: HashMap<NumberId, Vec<&store::AssignmentRow>> = HashMap::new();
+        for row in rows {
+            by_number.entry(row.number_id).or_default().push(row);
+        }
+        Replaced { by_number, fresh: fresh.iter().map(|new| (new.contact_id, new.number_id)).collect() }
+    }
+
+    /// Who keeps his number, or gets back the one that rested, has nothing to take along.
+    fn of(&self, contact: ContactId, before: NumberId) -> Option<Former> {
+        let now = self.fresh.get(&contact)?;
+        (*now != before).then(|| former(self.by_number.get(&before)?, contact))?
+    }
 }
 
 /// Gives each wanted contact a number local to `near`. A contact that has one already keeps it.
@@ -316,10 +327,11 @@ pub fn assign(
         tracing::error!(%region, pool = candidates.len(), waiting = exhausted, account.id = %account,
             "the pool of numbers has run out for an account: import more numbers of this region");
     }
+    let replaced = Replaced::new(&rows, &fresh);
     let had = |contact: &ContactId| resting.get(contact).map(|(_, id)| *id).or(past.get(contact).copied());
     let to_outcome = |(contact, number): (ContactId, Option<NumberId>)| Outcome {
         contact,
-        before: had(&contact).and_then(|before| replaced(&rows, &fresh, contact, before)),
+        before: had(&contact).and_then(|before| replaced.of(contact, before)),
         number: number.and_then(|id| numbers.get(&id).map(|e164| (id, e164.clone()))),
     };
     Ok(chosen.into_iter().map(to_outcome).collect())
@@ -548,13 +560,55 @@ mod tests {
         let at = |seconds: i64| Timestamp(seconds * 1_000_000);
         let since =
             |since: i64, until: Option<i64>| Some(Former { number, since: at(since), until: until.map(at) });
-        assert_eq!(former(&[], one, number), None);
-        assert_eq!(former(&[row(5, one)], one, number), since(5, None));
+        let former = |rows: &[store::AssignmentRow], number: NumberId| {
+            let fresh = store::NewAssignment {
+                account_id: AccountId::new(Timestamp(5)),
+                id: AssignmentId::new(Timestamp(6)),
+                number_id: NumberId::new(Timestamp(7)),
+                contact_id: one,
+                state: "active",
+                assigned_at: Timestamp(6),
+            };
+            Replaced::new(rows, &[fresh]).of(one, number)
+        };
+        assert_eq!(former(&[], number), None);
+        assert_eq!(former(&[row(5, one)], number), since(5, None));
         let mut rows = vec![row(1, other), row(5, one), row(7, one), row(9, other), row(11, other)];
-        assert_eq!(former(&rows, one, number), since(5, Some(9)));
+        assert_eq!(former(&rows, number), since(5, Some(9)));
         rows.push(row(13, one));
-        assert_eq!(former(&rows, one, number), since(13, None));
-        assert_eq!(former(&rows, one, NumberId::new(Timestamp(4))), None);
+        assert_eq!(former(&rows, number), since(13, None));
+        assert_eq!(former(&rows, NumberId::new(Timestamp(4))), None);
+        // Nothing is taken along by who has no fresh number, or the same again.
+        let none = Replaced::new(&rows, &[]);
+        assert_eq!(none.of(one, number), None);
+        let same = Replaced { fresh: HashMap::from([(one, number)]), ..none };
+        assert_eq!(same.of(one, number), None);
+    }
+
+    #[test]
+    fn a_thousand_replacements_are_told_as_one_by_one() {
+        let contacts: Vec<ContactId> = (0..1_000).map(|n| ContactId::new(Timestamp(n))).collect();
+        let numbers: Vec<NumberId> = (0..2_000).map(|n| NumberId::new(Timestamp(n))).collect();
+        let rows: Vec<store::AssignmentRow> = contacts
+            .iter()
+            .zip(&numbers)
+            .chain(contacts.iter().zip(numbers.iter().skip(1)).take(500))
+            .enumerate()
+            .map(|(n, (contact_id, number_id))| store::AssignmentRow {
+                id: AssignmentId::new(Timestamp(n as i64 * 1_000_000)),
+                number_id: *number_id,
+                contact_id: *contact_id,
+                state: "past".to_owned(),
+            })
+            .collect();
+        let fresh = contacts.iter().copied().zip(numbers.iter().skip(1_000).copied()).collect();
+        let all = Replaced { fresh, ..Replaced::new(&rows, &[]) };
+        for (contact, before) in contacts.iter().zip(&numbers) {
+            let alone: Vec<_> = rows.iter().filter(|row| row.number_id == *before).collect();
+            let found = all.of(*contact, *before);
+            assert!(found.is_some());
+            assert_eq!(found, former(&alone, *contact));
+        }
     }
 
     #[test]

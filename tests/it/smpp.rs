@@ -28,6 +28,12 @@ use crate::support::smsc::{FIXTURES, Receipts, Smsc, Submitted, mobile_originate
 
 const CARRIER: &str = "smsc";
 const PHONE: &str = "+12025550101";
+/// A text of several parts.
+const LONG: &str = "All work and no play. All work and no play. All work and no play. All work and no play. \
+    All work and no play. All work and no play. All work and no play. All work and no play. \
+    All work and no play. All work and no play. All work and no play. All work and no play. \
+    All work and no play. All work and no play. All work and no play. All work and no play. \
+    All work and no play. All work and no play. All work and no play. All work and no play. ";
 
 /// A Meari whose only carrier is an SMSC.
 struct Story {
@@ -85,6 +91,19 @@ impl Story {
     fn connect(&mut self, edges: &Edges) {
         let listening = worker::listen(edges.app.clone(), edges.arrivals.clone(), self.stop.subscribe());
         self.tasks.push(tokio::spawn(listening));
+    }
+
+    /// A text to a carrier that takes it and never says so: the message, and what the carrier was given.
+    async fn write_into_silence(&self, friend: &Friend, text: &str) -> (Value, Vec<Submitted>) {
+        let before = self.smsc.submitted().len();
+        self.smsc.set(|faults| {
+            faults.stat = None;
+            faults.silent = true;
+        });
+        let said = friend.writes(text).await;
+        worker::drain(&self.app.app).await;
+        assert_eq!(friend.sees(&said).await["state"], "unknown");
+        (said, self.smsc.submitted().split_off(before))
     }
 
     /// The process ends; what it held in memory is gone.
@@ -287,24 +306,14 @@ stories! {
     async fn one_parts_receipt_does_not_deliver_an_unknown_text(story, [("response_timeout_seconds", "1")]) {
         let people = story.people(&["bob"]).await;
         let bob = &people.friends[0];
-        let before = story.smsc.submitted().len();
-        story.smsc.set(|faults| {
-            faults.stat = None;
-            faults.silent = true;
-        });
-        let text = "All work and no play. ".repeat(20);
-        let said = bob.writes(&text).await;
-        worker::drain(&story.app.app).await;
-        let parts = story.smsc.submitted().split_off(before);
-        assert_eq!((parts.len(), bob.sees(&said).await["state"].as_str()), (4, Some("unknown")));
+        let (said, parts) = story.write_into_silence(bob, LONG).await;
+        assert_eq!(parts.len(), 4);
         for _ in 0..2 {
             story.smsc.receipt(&parts[0], "DELIVRD");
             story.settle().await;
             assert_eq!(bob.sees(&said).await["state"], "sent", "of the others nothing is known");
         }
-        let said = bob.writes(&format!("Again: {text}")).await;
-        worker::drain(&story.app.app).await;
-        let parts = story.smsc.submitted().split_off(before + 4);
+        let (said, parts) = story.write_into_silence(bob, &format!("Again: {LONG}")).await;
         story.smsc.receipt(&parts[0], "UNDELIV");
         story.settle().await;
         assert_eq!(bob.sees(&said).await["state"], "undelivered");
@@ -313,15 +322,8 @@ stories! {
     async fn a_long_text_that_went_out_whole_has_one_receipt(story, [("long_messages", "payload"), ("response_timeout_seconds", "1")]) {
         let people = story.people(&["bob"]).await;
         let bob = &people.friends[0];
-        let before = story.smsc.submitted().len();
-        story.smsc.set(|faults| {
-            faults.stat = None;
-            faults.silent = true;
-        });
-        let said = bob.writes(&"All work and no play. ".repeat(20)).await;
-        worker::drain(&story.app.app).await;
-        let whole = story.smsc.submitted().split_off(before);
-        assert_eq!((whole.len(), bob.sees(&said).await["state"].as_str()), (1, Some("unknown")));
+        let (said, whole) = story.write_into_silence(bob, LONG).await;
+        assert_eq!(whole.len(), 1);
         story.smsc.receipt(&whole[0], "DELIVRD");
         story.settle().await;
         assert_eq!(bob.sees(&said).await["state"], "delivered", "there is no second one to come");
