@@ -1,8 +1,10 @@
-//! Any bytes as a vCard: what is taken is written, read again, and says the same; it can be had in either version.
+//! Any bytes as a vCard: what is taken is written, read again, and says the same; it can be had in either version, and
+//! what comes back in the other one is a card, too.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use meari_fuzz::contacts::card_convert::to_version;
+use meari_fuzz::contacts::card_versions::merge;
 use meari_fuzz::contacts::vcard::{Card, Version};
 
 fuzz_target!(|body: &[u8]| {
@@ -15,6 +17,10 @@ fuzz_target!(|body: &[u8]| {
             // At the limits of size a line more is one too many.
             if let Ok(read) = Card::parse(other.as_bytes()) {
                 assert_eq!(read.version, version);
+                if let Some(merged) = merge(body, other.as_bytes()) {
+                    let merged = Card::parse(&merged).expect("what we merge can be read");
+                    assert_eq!(merged.version, Version::V4);
+                }
             }
         }
     }

@@ -7,5 +7,7 @@ pub mod dav;
 pub mod contacts {
     pub mod card_convert;
     pub mod card_filter;
+    pub mod card_meaning;
+    pub mod card_versions;
     pub mod vcard;
 }

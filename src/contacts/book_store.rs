@@ -183,6 +183,14 @@ pub fn find_object(
         .optional())?)
 }
 
+diesel::define_sql_function! {
+    /// A part of a text, counted from 1.
+    fn substr(text: Binary, start: Integer, length: Integer) -> Binary;
+}
+
+/// Bytes of a card that are read for its version, which stands in the second line.
+const HEAD_BYTES: i32 = 64;
+
 /// What has this name or this UID: at most two, and one that has both is there twice. A union and no `or`, for which
 /// PostgreSQL goes through the whole book.
 pub fn list_standing(
@@ -200,6 +208,7 @@ pub fn list_standing(
         address_objects::size_bytes,
         address_objects::seq,
         address_objects::created_at,
+        substr(address_objects::body, 1, HEAD_BYTES),
     );
     let in_book = |()| {
         address_objects::table

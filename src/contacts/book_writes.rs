@@ -5,8 +5,9 @@ use super::books::{
     Standing, TOMBSTONES_KEPT, etag_of, prune_tombstones,
 };
 use super::card_friends::Wish;
+use super::card_versions::{self, stored_version, version_seen};
 use super::store::Person;
-use super::vcard::{Card, Line};
+use super::vcard::{Card, Line, Version};
 use super::{
     book_store as store, books, card_friends, hidden_cards, messenger_card, numbering, pushes, roster,
     sharing,
@@ -107,22 +108,13 @@ pub fn put(
         let (etag, bound) = (Some(put.etag.to_owned()), before.contact_id.is_some());
         return Ok(Written::Done { created: false, etag, seq: before.seq, bound });
     }
-    // What has to do with a friend is merged, for which more must be known.
-    let is_friend = before.is_some_and(|o| o.contact_id.is_some());
-    let existing = if is_friend { store::find_object(db, account, book, put.name)? } else { None };
-    let (contact_id, base, body) = match existing.as_ref().filter(|o| o.is_kept_by_us()) {
-        Some(kept) => {
-            let ours = kept.base.clone().unwrap_or_default();
-            let theirs = Card::parse(put.body).ok();
-            let Some(body) = theirs.and_then(|theirs| merge(&ours, &theirs, &ours)) else {
-                return refused(Refusal::NotACard);
-            };
-            (kept.contact_id, kept.base.clone(), body)
-        }
-        None => {
-            let own = own_card(db, now, account, put, existing.as_ref(), person)?;
-            (own.contact, own.number, own.body)
-        }
+    let existing = if before.is_some_and(|o| is_merged(o, put)) {
+        store::find_object(db, account, book, put.name)?
+    } else {
+        None
+    };
+    let Some(Stays { contact, base, body }) = stays(db, now, account, put, existing.as_ref(), person)? else {
+        return refused(Refusal::NotACard);
     };
     let seq = events::bump(db, account, 1)?;
     let object = AddressObject {
@@ -132,7 +124,7 @@ pub fn put(
         uid: put.uid.to_owned(),
         // What is not as it was sent gets a tag that nobody has seen, so that whoever sent it reads it again.
         etag: if body == put.body { put.etag.to_owned() } else { marked_etag(&body, seq) },
-        contact_id,
+        contact_id: contact,
         size_bytes: i32::try_from(body.len()).unwrap_or(i32::MAX),
         seq,
         created_at: before.map_or(now, |o| o.created_at),
@@ -148,6 +140,13 @@ pub fn put(
         Some(contact) => follow_name(db, now, contact, &object, put, written),
         None => Ok(if object.body == put.body { written } else { without_etag(written) }),
     }
+}
+
+/// Whether more must be known of what is there: of a friend's card, and of what 3.0 may not have shown all of.
+fn is_merged(before: &Standing, put: &Put<'_>) -> bool {
+    let is_older =
+        || version_seen(&before.head) != Some(Version::V3) && stored_version(put.body) == Version::V3;
+    before.contact_id.is_some() || is_older()
 }
 
 /// Whom a card means that is about to be written. Nobody where an address is no wish of anybody's: on a card that several
@@ -201,17 +200,36 @@ fn check(
     Ok(if full { Err(Refusal::Full) } else { Ok(stood) })
 }
 
-/// What becomes of a card of the user's own.
-struct OwnCard {
-    /// The friend that it names.
+/// What is stored of a card.
+struct Stays {
+    /// The friend that it stands for or names.
     contact: Option<ContactId>,
-    /// The number that we have put on it.
-    number: Option<Vec<u8>>,
+    /// What we have put on it: the whole card of a friend, or the number on the user's own.
+    base: Option<Vec<u8>>,
     /// The text to store.
     body: Vec<u8>,
 }
 
-/// A card of the user's own, exactly as sent; with the number on it when it names a friend.
+/// What is stored in the place of what is there; none when it cannot be a card of the messenger's.
+fn stays(
+    db: &mut Db,
+    now: Timestamp,
+    account: AccountId,
+    put: &Put<'_>,
+    existing: Option<&AddressObject>,
+    person: Option<Person>,
+) -> Result<Option<Stays>> {
+    let Some(kept) = existing.filter(|o| o.is_kept_by_us()) else {
+        return own_card(db, now, account, put, existing, person).map(Some);
+    };
+    let ours = kept.base.clone().unwrap_or_default();
+    let theirs = Card::parse(put.body).ok();
+    let body = theirs.and_then(|theirs| merge(&ours, &theirs, &ours));
+    Ok(body.map(|body| Stays { contact: kept.contact_id, base: kept.base.clone(), body }))
+}
+
+/// A card of the user's own, exactly as sent, with what 3.0 could not say of it; with the number on it when it names a
+/// friend.
 fn own_card(
     db: &mut Db,
     now: Timestamp,
@@ -219,8 +237,10 @@ fn own_card(
     put: &Put<'_>,
     existing: Option<&AddressObject>,
     person: Option<Person>,
-) -> Result<OwnCard> {
-    let as_sent = || OwnCard { contact: None, number: None, body: put.body.to_vec() };
+) -> Result<Stays> {
+    let merged = existing.and_then(|o| card_versions::merge(&o.body, put.body));
+    let text = merged.as_deref().unwrap_or(put.body);
+    let as_sent = || Stays { contact: None, base: None, body: text.to_vec() };
     let Some(person) = person else { return Ok(as_sent()) };
     let known = existing.and_then(|o| o.contact_id);
     let named = match known {
@@ -241,9 +261,9 @@ fn own_card(
     };
     let number = numbers::numbers_of(db, account, &[contact])?.remove(&contact);
     let before = existing.and_then(|o| o.base.as_deref()).and_then(|b| std::str::from_utf8(b).ok());
-    let body =
-        card_friends::with_number(put.body, before, number.as_ref()).unwrap_or_else(|| put.body.to_vec());
-    Ok(OwnCard { contact: Some(contact), number: number.map(|n| n.as_str().as_bytes().to_vec()), body })
+    let body = card_friends::with_number(text, before, number.as_ref()).unwrap_or_else(|| text.to_vec());
+    let base = number.map(|n| n.as_str().as_bytes().to_vec());
+    Ok(Stays { contact: Some(contact), base, body })
 }
 
 /// A name that was changed on the phone is the account's name for the friend everywhere.

@@ -156,6 +156,8 @@ pub struct Standing {
     pub seq: i64,
     /// When it came to be.
     pub created_at: Timestamp,
+    /// The beginning of the text, in which its version stands.
+    pub head: Vec<u8>,
 }
 
 /// What is seen of a book and of one object, before it is known whether more is needed.

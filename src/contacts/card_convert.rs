@@ -4,7 +4,7 @@
 //! there; parameters that only 4.0 knows are left out of 3.0, since phones garble names by them. The stored text never
 //! changes by this.
 
-use super::vcard::{Card, Line, Parameter, Version, escape};
+use super::vcard::{Card, Line, Parameter, Version, escape, unescape};
 
 /// Properties of 4.0 that 3.0 says by another name.
 const RENAMED: [(&str, &str); 8] = [
@@ -29,7 +29,7 @@ const DROPPED: [(&str, &str); 6] = [
 ];
 
 /// Parameters of 4.0 and its extensions that 3.0 does not know.
-const ONLY_4: [&str; 19] = [
+pub(super) const ONLY_4: [&str; 19] = [
     "ALTID",
     "PID",
     "PREF",
@@ -68,14 +68,34 @@ pub fn to_version(card: &Card, version: Version) -> Card {
 fn to_3(card: &Card) -> Vec<Line> {
     let mut lines = vec![Line::new("VERSION", Version::V3.as_str())];
     for line in card.lines.iter().filter(|l| l.name != "VERSION") {
-        lines.extend(line_to_3(line));
+        lines.extend(shown_in_3(card, line));
     }
-    // 3.0 wants N; the whole name in the first place shows well everywhere.
     if card.first("N").is_none() {
-        let name = card.first("FN").map(|l| escape(&l.text_value())).unwrap_or_default();
-        lines.push(Line::new("N", format!("{name};;;;")));
+        lines.push(made_name(card));
     }
     lines
+}
+
+/// 3.0 wants N; the whole name in the first place shows well everywhere.
+pub(super) fn made_name(card: &Card) -> Line {
+    let name = card.first("FN").map(|l| escape(&l.text_value())).unwrap_or_default();
+    Line::new("N", format!("{name};;;;"))
+}
+
+/// Whether the lines say in Apple's words that this is a company.
+pub(super) fn is_company(lines: &[Line]) -> bool {
+    lines.iter().any(|l| l.name == "X-ABSHOWAS" && l.value.trim().eq_ignore_ascii_case("COMPANY"))
+}
+
+/// What 3.0 shows of a line of a 4.0 card: the line itself first, then what has no place on it there. Nothing for what
+/// goes without saying, or is said by another line.
+pub(super) fn shown_in_3(card: &Card, line: &Line) -> Vec<Line> {
+    if is_org(line) && is_company(&card.lines) { Vec::new() } else { line_to_3(line) }
+}
+
+/// Whether a line says in 4.0's word that this is a company.
+pub(super) fn is_org(line: &Line) -> bool {
+    line.name == "KIND" && line.value.trim().eq_ignore_ascii_case("org")
 }
 
 fn line_to_3(line: &Line) -> Vec<Line> {
@@ -100,11 +120,13 @@ fn line_to_3(line: &Line) -> Vec<Line> {
         }
         "ADR" => {
             if let Some(label) = line.parameter("LABEL").next() {
-                let mut printed = Line::new("LABEL", escape(label));
+                // Older programs write its lines as in a text (RFC 6350 6.3.1), newer ones as in a parameter (RFC 6868).
+                let mut printed = Line::new("LABEL", escape(&unescape(label)));
                 printed.parameters = line.parameters.iter().filter(|p| p.name == "TYPE").cloned().collect();
                 more.push(printed);
             }
         }
+        "X-SORT-STRING" => "SORT-STRING".clone_into(&mut new.name),
         "BDAY" | "ANNIVERSARY" | "DEATHDATE" => date_to_3(&mut new),
         "REV" => new.value = extended(&new.value).unwrap_or(new.value),
         "TEL" => {
@@ -132,6 +154,7 @@ fn line_to_3(line: &Line) -> Vec<Line> {
     if new.has("VALUE", "text") {
         remove(&mut new, "VALUE");
     }
+    rename_parameter(&mut new, "X-CONTEXT", "CONTEXT");
     if is_untouched(&new, line) {
         new.text.clone_from(&line.text);
     }
@@ -142,25 +165,45 @@ fn line_to_3(line: &Line) -> Vec<Line> {
 
 fn to_4(card: &Card) -> Vec<Line> {
     let mut lines = vec![Line::new("VERSION", Version::V4.as_str())];
-    let sort = card.first("SORT-STRING").map(Line::text_value);
-    let is_company = card.first("X-ABSHOWAS").is_some_and(|l| l.value.trim().eq_ignore_ascii_case("COMPANY"));
-    for line in card.lines.iter().filter(|l| !matches!(l.name.as_str(), "VERSION" | "SORT-STRING")) {
-        let mut new = line_to_4(line);
-        if let Some(sort) = sort.as_deref().filter(|_| new.name == "N") {
-            new = new.with("SORT-AS", sort);
-        }
-        lines.push(new);
-    }
-    if let Some(sort) = sort.filter(|_| card.first("N").is_none()) {
-        lines.push(Line::new("X-SORT-STRING", escape(&sort)));
-    }
-    if is_company && card.first("KIND").is_none() && !card.is_group() {
-        lines.push(Line::new("KIND", "org"));
-    }
+    lines.extend(card.lines.iter().filter(|l| l.name != "VERSION").map(line_to_4));
+    put_sorting(&mut lines);
+    put_kind(&mut lines);
     lines
 }
 
-fn line_to_4(line: &Line) -> Line {
+/// `SORT-STRING` has its place on N; where that is taken, or where it says more than a text, it stays a line.
+pub(super) fn put_sorting(lines: &mut Vec<Line>) {
+    let is_plain = |line: &Line| line.group.is_none() && line.parameters.is_empty();
+    let sorting = lines.iter().filter(|l| l.name == "SORT-STRING" && is_plain(l)).map(Line::text_value);
+    let sorting: Vec<String> = sorting.collect();
+    let names = lines.iter_mut().filter(|l| l.name == "N" && l.parameter("SORT-AS").next().is_none());
+    let mut moved = 0;
+    for (name, text) in names.zip(&sorting) {
+        *name = name.clone().with("SORT-AS", text);
+        moved += 1;
+    }
+    lines.retain_mut(|line| {
+        if line.name == "SORT-STRING" {
+            if moved > 0 && is_plain(line) {
+                moved -= 1;
+                return false;
+            }
+            "X-SORT-STRING".clone_into(&mut line.name);
+            line.text.clear();
+        }
+        true
+    });
+}
+
+/// Says in 4.0's word, too, what is said in Apple's.
+pub(super) fn put_kind(lines: &mut Vec<Line>) {
+    if is_company(lines) && !lines.iter().any(|l| l.name == "KIND") {
+        lines.push(Line::new("KIND", "org"));
+    }
+}
+
+/// A line of a 3.0 card in 4.0; `SORT-STRING` as it is (see [`put_sorting`]).
+pub(super) fn line_to_4(line: &Line) -> Line {
     let mut new = Line { text: String::new(), ..line.clone() };
     if let Some((other, _)) = RENAMED.iter().find(|(_, three)| *three == new.name) {
         (*other).clone_into(&mut new.name);
@@ -186,7 +229,9 @@ fn line_to_4(line: &Line) -> Line {
         new.parameters.retain(|p| !p.values.is_empty());
         new = new.with("PREF", "1");
     }
-    new.parameters.retain(|p| !matches!(p.name.as_str(), "CHARSET" | "CONTEXT"));
+    // The text is UTF-8 and nothing else, which has been seen to.
+    remove(&mut new, "CHARSET");
+    rename_parameter(&mut new, "CONTEXT", "X-CONTEXT");
     if is_untouched(&new, line) {
         new.text.clone_from(&line.text);
     }
@@ -203,7 +248,13 @@ fn remove(line: &mut Line, parameter: &str) {
     line.parameters.retain(|p| p.name != parameter);
 }
 
-fn strip_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
+fn rename_parameter(line: &mut Line, name: &str, new: &str) {
+    for parameter in line.parameters.iter_mut().filter(|p| p.name == name) {
+        new.clone_into(&mut parameter.name);
+    }
+}
+
+pub(super) fn strip_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
     let head = value.get(..scheme.len())?;
     if head.eq_ignore_ascii_case(scheme) { value.get(scheme.len()..) } else { None }
 }
@@ -218,17 +269,30 @@ fn binary_to_3(line: &mut Line) {
             let subtype =
                 media.split(';').next().and_then(|m| m.rsplit_once('/')).map(|(_, s)| s.to_ascii_uppercase());
             line.value = data.to_owned();
-            remove(line, "VALUE");
+            let mut types = types_of(line);
+            types.retain(|t| NO_FORMATS.contains(&t.as_str()));
+            types.splice(0..0, subtype.filter(|s| !s.is_empty()));
+            line.parameters.retain(|p| !matches!(p.name.as_str(), "VALUE" | "TYPE"));
             line.parameters.push(Parameter { name: "ENCODING".into(), values: vec!["b".into()] });
-            if let Some(subtype) = subtype.filter(|s| !s.is_empty()) {
-                line.parameters.retain(|p| p.name != "TYPE");
-                line.parameters.push(Parameter { name: "TYPE".into(), values: vec![subtype] });
-            }
+            put_types(line, types);
         }
         _ if value.contains(':') && !line.parameters.iter().any(|p| p.name == "VALUE") => {
             line.parameters.push(Parameter { name: "VALUE".into(), values: vec!["URI".into()] });
         }
         _ => {}
+    }
+}
+
+/// Types that say nothing of the format of a picture, a sound or a key.
+const NO_FORMATS: [&str; 3] = ["HOME", "WORK", "PREF"];
+
+fn types_of(line: &Line) -> Vec<String> {
+    line.parameter("TYPE").map(str::to_ascii_uppercase).collect()
+}
+
+fn put_types(line: &mut Line, types: Vec<String>) {
+    if !types.is_empty() {
+        line.parameters.push(Parameter { name: "TYPE".into(), values: types });
     }
 }
 
@@ -245,12 +309,15 @@ fn binary_to_4(line: &mut Line) {
         _ => "application",
     };
     let fallback = if class == "image" { "jpeg" } else { "octet-stream" };
-    let subtype = line.parameter("TYPE").next().map_or_else(|| fallback.to_owned(), str::to_ascii_lowercase);
+    let (types, formats): (Vec<String>, Vec<String>) =
+        types_of(line).into_iter().partition(|t| NO_FORMATS.contains(&t.as_str()));
+    let subtype = formats.first().map_or_else(|| fallback.to_owned(), |f| f.to_ascii_lowercase());
     let media = if subtype.contains('/') { subtype } else { format!("{class}/{subtype}") };
     let data: String = line.value.chars().filter(|c| !c.is_whitespace()).collect();
     // The comma of a data address is never escaped.
     line.value = format!("data:{media};base64,{data}");
     line.parameters.retain(|p| !matches!(p.name.as_str(), "ENCODING" | "TYPE" | "VALUE"));
+    put_types(line, types);
 }
 
 /// The year that stands for none on Apple's phones.

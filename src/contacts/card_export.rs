@@ -4,7 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::books::{self, AddressBook, NAMES_MAX, object_name};
-use super::card_convert::to_version;
+use super::card_versions::in_version;
 use super::vcard::{Card, Version};
 use super::{book_store, sharing};
 use crate::clock::Timestamp;
@@ -111,14 +111,6 @@ pub fn friend(
     let object = books::find(db, account, book.id, &object_name(contact))?.ok_or_else(missing)?;
     let name = Card::parse(&object.body).ok().and_then(|c| c.first("FN").map(super::vcard::Line::text_value));
     Ok((name.unwrap_or_default(), in_version(&object.body, version)))
-}
-
-fn in_version(body: &[u8], version: Version) -> Vec<u8> {
-    match Card::parse(body) {
-        Ok(card) if card.version != version => to_version(&card, version).render().into_bytes(),
-        // As it is stored; what cannot be read any more is still the user's.
-        _ => body.to_vec(),
-    }
 }
 
 /// A name for a file on any system: letters, digits and a few signs, at most 60 characters.

@@ -16,6 +16,8 @@ mod card_filter;
 mod card_friends;
 pub mod card_import;
 mod card_mail;
+mod card_meaning;
+mod card_versions;
 pub mod carddav;
 mod contact;
 mod conversation;

@@ -231,14 +231,6 @@ impl Card {
         self.first("UID").map(|l| comparable_uid(&l.text_value())).unwrap_or_default()
     }
 
-    /// Whether it stands for a group of cards, by Apple's or by vCard 4's word.
-    pub fn is_group(&self) -> bool {
-        self.lines.iter().any(|l| {
-            matches!(l.name.as_str(), "KIND" | "X-ADDRESSBOOKSERVER-KIND")
-                && l.value.trim().eq_ignore_ascii_case("group")
-        })
-    }
-
     /// The whole text, folded, with CRLF.
     pub fn render(&self) -> String {
         self.render_where(|_| Shown::Whole)
@@ -350,7 +342,8 @@ fn has_doubtful_byte(bytes: &[u8]) -> bool {
     bytes.iter().fold(false, |doubt, b| doubt | !matches!(b, b' '..=b'~'))
 }
 
-fn read_line(text: String) -> Result<Line, CardFault> {
+/// One line, unfolded.
+pub(super) fn read_line(text: String) -> Result<Line, CardFault> {
     const BAD: CardFault = CardFault::Invalid("The vCard holds a line that is no property.");
     let head_end = text.find([';', ':']).ok_or(BAD)?;
     let (head, mut rest) = text.split_at(head_end);
@@ -468,7 +461,8 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-fn split_unescaped(value: &str, separator: char) -> Vec<&str> {
+/// The parts of a value between unescaped separators, still escaped.
+pub(super) fn split_unescaped(value: &str, separator: char) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut escaped = false;
     let mut start = 0;

@@ -34,6 +34,7 @@ mod carddav_rules;
 mod carddav_shared;
 mod carddav_sync;
 mod carddav_three;
+mod carddav_versions;
 mod carrier_faults;
 mod carrier_peers;
 mod carrier_voice;

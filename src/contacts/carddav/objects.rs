@@ -12,9 +12,9 @@ use super::terms::NOT_SO;
 use super::{Call, MISSING, NO_PARENT, TOO_LARGE, own_place};
 use crate::clock::Timestamp;
 use crate::contacts::books::{self, AddressObject, NAME_MAX, Put, Refusal, Target, Written};
-use crate::contacts::card_convert::to_version;
 use crate::contacts::card_export;
 use crate::contacts::card_friends::Wish;
+use crate::contacts::card_versions::{in_version, stored_version};
 use crate::contacts::sharing;
 use crate::contacts::vcard::{Card, CardFault, Version};
 use crate::dav::headers::EntityTags;
@@ -183,28 +183,6 @@ fn accepted_version(accept: &str, stored: Version) -> Result<Version, Fault> {
             Precondition::Named(Name::carddav("supported-address-data-conversion")),
             "vCards come in version 3.0 or 4.0.",
         )),
-    }
-}
-
-/// The version of a stored text, seen without reading all of it.
-pub fn stored_version(body: &[u8]) -> Version {
-    let at = memchr::memmem::find(body, b"\nVERSION:");
-    match at.and_then(|at| body.get(at + b"\nVERSION:".len()..)).and_then(|v| v.first()) {
-        Some(b'4') => Version::V4,
-        Some(b'3') => Version::V3,
-        _ => Card::parse(body).map_or(Version::V3, |card| card.version),
-    }
-}
-
-/// The text in the wanted version; as stored when it is that already.
-pub fn in_version(body: &[u8], version: Version) -> Vec<u8> {
-    if stored_version(body) == version {
-        return body.to_vec();
-    }
-    match Card::parse(body) {
-        Ok(card) => to_version(&card, version).render().into_bytes(),
-        // It was valid when it was taken; should it not be any more, the client still gets what there is.
-        Err(_) => body.to_vec(),
     }
 }
 
@@ -551,14 +529,6 @@ mod tests {
         let four = converted_etag("\"abc-7\"", Version::V4);
         assert_eq!(four, "\"abc-7.v4\"");
         assert_eq!(of_stored(tags(&[&four, "\"b.v3\"", "\"c\""])), tags(&["\"abc-7\"", "\"b\"", "\"c\""]));
-    }
-
-    #[test]
-    fn the_stored_version_is_seen_at_a_glance() {
-        let card = |v: &str| format!("BEGIN:VCARD\r\n{v}\r\nUID:1\r\nFN:A\r\nEND:VCARD\r\n").into_bytes();
-        assert_eq!(stored_version(&card("VERSION:4.0")), Version::V4);
-        assert_eq!(stored_version(&card("VERSION:3.0")), Version::V3);
-        assert_eq!(stored_version(&card("version:4.0")), Version::V4);
     }
 
     #[test]

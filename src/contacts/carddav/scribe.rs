@@ -4,7 +4,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::objects::{in_version, stored_version};
 use super::place::{Place, book_href};
 use super::properties::{ObjectView, Subject};
 use super::propfind::needs_kept;
@@ -15,6 +14,7 @@ use crate::contacts::books::{
     self, AddressBook, Change, Fetch, KeptProperty, NAMES_MAX, ObjectText, READ_BYTES_MAX, Traits,
 };
 use crate::contacts::card_convert::to_version;
+use crate::contacts::card_versions::{in_version, stored_version};
 use crate::contacts::sharing;
 use crate::contacts::vcard::{Card, Line, Shown, Version};
 use crate::dav::href::{encode_segment_into, is_plain_segment};
