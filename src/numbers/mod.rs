@@ -262,6 +262,18 @@ impl<'a> Replaced<'a> {
     }
 }
 
+/// The numbers of a region that can be given to contacts.
+fn candidates_of(db: &mut Db, region: &str) -> Result<(HashMap<NumberId, E164>, Vec<Candidate>)> {
+    let (mut numbers, mut candidates) = (HashMap::new(), Vec::new());
+    for (id, number, area, capabilities) in store::list_candidates(db, region)? {
+        if Capabilities(capabilities).has(Capabilities::SMS) {
+            candidates.push(Candidate { id, area });
+            numbers.insert(id, number);
+        }
+    }
+    Ok((numbers, candidates))
+}
+
 /// Gives each wanted contact a number local to `near`. A contact that has one already keeps it.
 ///
 /// The caller writes contacts, cards and events in the same transaction and leaves the `ROUTES` signal.
@@ -274,15 +286,7 @@ pub fn assign(
 ) -> Result<Vec<Outcome>> {
     store::take_turn(db, account)?;
     let region = near.region();
-    let mut numbers: HashMap<NumberId, E164> = HashMap::new();
-    let mut candidates = Vec::new();
-    for (id, number, area, capabilities) in store::list_candidates(db, &region)? {
-        if Capabilities(capabilities).has(Capabilities::SMS) {
-            candidates.push(Candidate { id, area });
-            numbers.insert(id, number);
-        }
-    }
-
+    let (numbers, candidates) = candidates_of(db, &region)?;
     let rows = store::list_assignments(db, account)?;
     let Held { mut active, resting, past, used } = Held::sort(&rows);
     let mut choice = Choice::new(&candidates, near.area(), |id| used.contains(&id));
