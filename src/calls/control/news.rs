@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -14,9 +15,13 @@ use super::super::{Leg, LegKind, LegState, Sound as KeptSound, sounds, store, vo
 use super::{Joined, NAME_MILLIS_MAX, NAME_SILENCE_MILLIS, SILENCE_MILLIS, Stage, Switchboard, picture};
 use crate::clock::Timestamp;
 use crate::db::{Db, Lane};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::ids::{CallId, CallLegId, SessionId, SoundId};
 use crate::media::{CloseReason, LegEvent, LegId, QualitySample, RecordLimits, Recording, Sound, Times};
+
+/// How often it is tried to write that sound is up, and how much longer is waited each time.
+const UP_TRIES: u32 = 6;
+const UP_PAUSE: Duration = Duration::from_millis(250);
 
 impl Switchboard {
     /// Tells the call what happens to one leg, until it is over.
@@ -33,7 +38,7 @@ impl Switchboard {
         let mut why = CloseReason::Failed;
         while let Some(event) = events.recv().await {
             let outcome = match event {
-                LegEvent::Up => self.up(call, row.id, side, leg).await,
+                LegEvent::Up => self.up_patiently(call, row.id, side, leg).await,
                 LegEvent::Silent => self.wavers(call, leg, true).await,
                 LegEvent::Sounding => self.wavers(call, leg, false).await,
                 LegEvent::Digit(_) => Ok(()),
@@ -154,6 +159,21 @@ impl Switchboard {
         match applied {
             Err(error) if !is_late(&error) => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    /// Sound comes up once. Were that not written, the two would be connecting for ever: a moment's trouble at the
+    /// database is waited out.
+    async fn up_patiently(&self, call: CallId, row: CallLegId, side: Side, leg: LegId) -> Result<()> {
+        let mut tries = 1;
+        loop {
+            match self.up(call, row, side, leg).await {
+                Err(error) if tries < UP_TRIES && matches!(error.kind(), Kind::Unavailable) => {
+                    tokio::time::sleep(UP_PAUSE * tries).await;
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
         }
     }
 
