@@ -184,7 +184,8 @@ class Thread extends View {
     const above = kind => ({ key: kind, kind, node: this.#aboves()[kind] });
     if (state === 'failed') return [above('failed'), ...list];
     if (state === 'loading' || thread.next) return [above('loading'), ...list];
-    return count ? list : [above('empty')];
+    // Whose conversation it is may be known only after it is open.
+    return count ? list : [{ ...above('empty'), key: `empty ${nameOf(this.#other())}` }];
   }
 
   #aboves() {
